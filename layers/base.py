@@ -1,0 +1,150 @@
+"""What a layer is.
+
+    shapes     pure: bottom shapes -> top, parameter, saved and scratch shapes; raises ShapeError
+    forward    bottom.data -> top.data
+    backward   top.diff -> bottom.diff (written, never added), and blobs[i].diff (added to)
+
+A layer owns no array.  The net allocates what `shapes` asks for and binds it before the first pass:
+`self.blobs` (parameters), `self.saved` (written by forward, read by backward), `self.scratch`
+(shared by all layers, garbage on entry).  What backward reads of the bottoms' and tops' *data* is
+declared in `backward_reads`, because the net reuses every other array as soon as it can.
+
+Source: Caffe's include/caffe/layer.hpp; the declaration follows MXNet's backward dependencies.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..errors import GraphError
+
+Shape = tuple[int, ...]
+Array = Any  # numpy.ndarray or cupy.ndarray
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """A saved array: its shape, and its dtype (None: the net's)."""
+
+    shape: Shape
+    dtype: str | None = None
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """What a layer needs for given bottom shapes; scratch counts elements of the net's dtype."""
+
+    tops: tuple[Shape, ...]
+    params: tuple[Shape, ...] = ()
+    saved: tuple[Buffer, ...] = ()
+    scratch: int = 0
+
+
+class Blob:
+    """Two arrays of one shape: what a layer computed (data), the gradient of the loss by it (diff)."""
+
+    __slots__ = ("data", "diff")
+
+    def __init__(self, data: Array, diff: Array = None) -> None:
+        self.data, self.diff = data, diff
+
+    @property
+    def shape(self) -> Shape:
+        return tuple(self.data.shape)
+
+    @property
+    def count(self) -> int:
+        return int(self.data.size)
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a layer may know of the world: nothing in it changes after the net is built.
+
+    phase "TRAIN" or "TEST"; seed: the net's random seed; index: the layer's place in the net, which
+    with the seed keys its own random stream; where: "path:line:column" for messages; folder: what a
+    relative data source is relative to; budget: bytes of scratch a layer may ask for.
+    """
+
+    phase: str = "TEST"
+    dtype: np.dtype = field(default_factory=lambda: np.dtype(np.float32))
+    seed: int = 0
+    index: int = 0
+    where: str = ""
+    folder: str = ""
+    budget: int = 32 << 20
+
+
+class Layer(ABC):
+    """Base of all layers; concrete layers are final."""
+
+    type: ClassVar[str]
+    # how many blobs it takes and makes: an exact number, or (least, most); most None is unbounded
+    bottoms: ClassVar[int | tuple[int, int | None]] = 1
+    tops: ClassVar[int | tuple[int, int | None]] = 1
+    in_place: ClassVar[bool] = False  # top 0 may be the same array as bottom 0
+    shares_data: ClassVar[bool] = False  # every top shows bottom 0's data (Split)
+    is_loss: ClassVar[bool] = False  # loss weight 1 where none is given; a missing top is made
+    no_gradient: ClassVar[frozenset[int]] = frozenset()  # bottoms that get none (labels)
+    backward_reads: Sequence[str] = ()  # of "bottom0", "bottom1", ..., "bottom*", "top0", "top*"
+
+    blobs: list[Blob]
+    saved: list[Array]
+    scratch: Array
+    param_propagate_down: list[bool]  # which parameters want a gradient
+
+    def __init__(self, spec: Any, context: Context) -> None:
+        """spec: the LayerParameter message, upgraded; read once, here."""
+        self.spec, self.context = spec, context
+        self.name: str = spec.name
+        self.blobs, self.saved, self.scratch, self.param_propagate_down = [], [], None, []
+        for kind, allowed, names in (
+            ("bottom", self.bottoms, spec.bottom),
+            ("top", self.tops, spec.top),
+        ):
+            least, most = (allowed, allowed) if isinstance(allowed, int) else allowed
+            if len(names) < least or (most is not None and len(names) > most):
+                wanted = least if least == most else f"{least} or more"
+                if most is not None and most != least:
+                    wanted = f"{least} to {most}"
+                raise GraphError(
+                    f"layer '{self.name}' ({self.type}) has the wrong number of {kind}s",
+                    where=context.where,
+                    expected=wanted,
+                    found=f"{len(names)} ({', '.join(names)})" if names else "none",
+                )
+
+    @abstractmethod
+    def shapes(self, *bottom: Shape) -> Shapes:
+        """What the layer needs for these bottom shapes.  Pure."""
+
+    @abstractmethod
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        """Write every top's data."""
+
+    @abstractmethod
+    def backward(
+        self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]
+    ) -> None:
+        """Write the diff of each bottom that propagates; add to the diff of each parameter."""
+
+    def fillers(self) -> Sequence[Any]:
+        """The FillerParameter message of each parameter, in the order of `blobs`."""
+        return ()
+
+    def state(self) -> Mapping[str, Any]:
+        """What a snapshot must keep so that a resumed run repeats an uninterrupted one."""
+        return {}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:  # noqa: B027 (most have no state)
+        """Take back what `state` gave."""
+
+    @property
+    def label(self) -> str:
+        """How messages name this layer."""
+        return f"layer '{self.name}' ({self.type})"
