@@ -46,7 +46,7 @@ class Shapes:
 
 
 class Blob:
-    """Two arrays of one shape: what a layer computed (data), the gradient of the loss by it (diff)."""
+    """Two arrays of one shape: what a layer computed (data), and the gradient by it (diff)."""
 
     __slots__ = ("data", "diff")
 
