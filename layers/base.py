@@ -90,6 +90,7 @@ class Layer(ABC):
     in_place: ClassVar[bool] = False  # top 0 may be the same array as bottom 0
     shares_data: ClassVar[bool] = False  # every top shows bottom 0's data (Split)
     is_loss: ClassVar[bool] = False  # loss weight 1 where none is given; a missing top is made
+    learns: ClassVar[bool] = True  # False: its parameters are statistics, not learned (BatchNorm)
     no_gradient: ClassVar[frozenset[int]] = frozenset()  # bottoms that get none (labels)
     backward_reads: Sequence[str] = ()  # of "bottom0", "bottom1", ..., "bottom*", "top0", "top*"
 
@@ -107,6 +108,8 @@ class Layer(ABC):
             ("bottom", self.bottoms, spec.bottom),
             ("top", self.tops, spec.top),
         ):
+            if kind == "top" and self.is_loss and not names:
+                continue  # the net gives the loss a top that has no name
             least, most = (allowed, allowed) if isinstance(allowed, int) else allowed
             if len(names) < least or (most is not None and len(names) > most):
                 wanted = least if least == most else f"{least} or more"

@@ -1,0 +1,3 @@
+"""Graph and layers become a planned, executable net."""
+
+from .net import Net as Net

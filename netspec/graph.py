@@ -2,12 +2,35 @@
 
 An in-place layer makes a new *version* of a blob, so every value is written exactly once and what
 backward needs can be reasoned about; the versions may still share one array.
+
+`build` goes the whole way from a message:  state -> filter -> checks -> splits -> nodes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from ..errors import SpecError
+from . import schema
+from .connect import check_connections
+from .filter import kept_layers, net_state
+from .source import Source, as_source
+from .split import with_splits
+
+# layers that make up a top where none is given; nobody can read it, and it is no output
+AUTO_TOP = frozenset(
+    {
+        "ContrastiveLoss",
+        "EuclideanLoss",
+        "HingeLoss",
+        "InfogainLoss",
+        "MultinomialLogisticLoss",
+        "SigmoidCrossEntropyLoss",
+        "SoftmaxWithLoss",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -53,3 +76,73 @@ class Graph:
     blobs: tuple[str, ...]
     force_backward: bool
     path: str
+
+
+def build(
+    source: Source | Any, phase: str | int, level: int = 0, stages: Iterable[str] = ()
+) -> Graph:
+    """The graph of a net in a phase ("TRAIN", "TEST" or 0, 1), at a level, in stages.
+
+    source: from `read_net`, or an upgraded NetParameter.  Raises GraphError where blobs and layers
+    do not connect.
+    """
+    source = as_source(source)
+    return build_in_state(source, net_state(source.message, phase_number(phase), level, stages))
+
+
+def build_in_state(source: Source | Any, state: Any) -> Graph:
+    """The graph in exactly this NetState; a solver merges its own (`filter.merged_states`)."""
+    source = as_source(source)
+    kept = kept_layers(source, state)
+    check_connections(source, kept, state)
+    net = source.message
+    nodes = _nodes(source, kept, state.phase)
+    made = {value: None for node in nodes for value in node.tops if value.blob in _names(node)}
+    for node in nodes:
+        for value in node.bottoms:
+            made.pop(value, None)
+    return Graph(
+        name=net.name,
+        phase=schema.phase_name(state.phase),
+        nodes=nodes,
+        inputs=tuple(value for node in nodes if node.type == "Input" for value in node.tops),
+        outputs=tuple(sorted(made, key=lambda value: value.blob.encode())),
+        blobs=tuple(dict.fromkeys(value.blob for node in nodes for value in node.tops)),
+        force_backward=net.force_backward,
+        path=source.path,
+    )
+
+
+def phase_number(phase: str | int) -> int:
+    """0 for TRAIN, 1 for TEST."""
+    numbers = {"TRAIN": schema.TRAIN, "TEST": schema.TEST}
+    if phase in numbers.values():
+        return int(phase)
+    if str(phase).upper() not in numbers:
+        raise SpecError(f"there is no phase '{phase}'", expected="TRAIN or TEST")
+    return numbers[str(phase).upper()]
+
+
+def _names(node: Node) -> Sequence[str]:
+    """The tops that have a name in the prototxt."""
+    names: Sequence[str] = node.layer.top
+    return names
+
+
+def _nodes(source: Source, kept: Sequence[int], phase: int) -> tuple[Node, ...]:
+    newest: dict[str, Value] = {}
+    nodes: list[Node] = []
+    anonymous = 0
+    for i, layer in with_splits(source.message.layer[k] for k in kept):
+        if not layer.HasField("phase"):
+            layer.phase = phase
+        bottoms = tuple(newest[blob] for blob in layer.bottom)
+        for blob in layer.top:  # a name made before is an in-place top: the checks saw to that
+            newest[blob] = Value(blob, newest[blob].version + 1 if blob in newest else 0)
+        tops = [newest[blob] for blob in layer.top]
+        if layer.type in AUTO_TOP and not tops:
+            anonymous += 1
+            tops = [Value("(automatic)" + f" {anonymous}" * (anonymous > 1), 0)]
+        where = source.where_nth(kept[i])
+        nodes.append(Node(len(nodes), layer, bottoms, tuple(tops), where))
+    return tuple(nodes)

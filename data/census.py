@@ -1,0 +1,98 @@
+"""Counted pixels: of each class in the label slices, and of each class in the tiles written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import DataError
+from .labels import IGNORED, LabelRule
+
+_RARE = 20.0  # a class that weighs so many times the average makes training jump
+
+
+@dataclass(frozen=True)
+class ClassShare:
+    """A class in the tiles: its pixels by all labelled ones, and its w_c."""
+
+    name: str
+    share: float
+    balance: float
+
+
+class Census:
+    """Pixels of each class over all label slices, and what looks wrong about them."""
+
+    def __init__(self, rule: LabelRule, names: Sequence[str]) -> None:
+        self._rule, self._given = rule, tuple(names)
+        self._counts = np.zeros(256, np.int64)
+        self._uniform: dict[int, list[str]] = {}
+        self._unlabelled: list[str] = []
+        self.shapes: list[tuple[int, int]] = []
+        self.names: list[str] = []
+        self.counts: np.ndarray = self._counts
+
+    def add(self, labels: np.ndarray, name: str) -> None:
+        classes = self._rule(labels, where=name).classes
+        counts = np.bincount(classes.ravel(), minlength=256)
+        self._counts += counts
+        self.shapes.append((classes.shape[0], classes.shape[1]))
+        present = np.flatnonzero(counts[:IGNORED])
+        if len(present) == 0:
+            self._unlabelled.append(name)
+        elif len(present) == 1:
+            self._uniform.setdefault(int(present[0]), []).append(name)
+
+    def finish(self) -> None:
+        found = self._counts[:IGNORED]
+        if not found.any():
+            raise DataError("no pixel is labelled", found="the ignored value everywhere")
+        needed = int(np.flatnonzero(found)[-1]) + 1
+        number = max(needed, len(self._rule.values), 2)
+        if self._given and len(self._given) < number:
+            raise DataError(
+                "there are fewer class names than classes",
+                expected=f"{number} names",
+                found=f"{len(self._given)} ({', '.join(self._given)})",
+            )
+        default = ["background", "foreground"] if number == 2 else []
+        self.names = list(self._given or default or [f"class {c}" for c in range(number)])
+        self.counts = self._counts[: len(self.names)]
+
+    def warnings(self, balance: np.ndarray) -> list[str]:
+        said = []
+        for c, where in sorted(self._uniform.items()):
+            said.append(f"{_some(where)}: every pixel is {self.names[c]}; is the mask empty?")
+        if self._unlabelled:
+            said.append(f"{_some(self._unlabelled)}: every pixel is ignored")
+        for c, n in enumerate(self.counts):
+            if n == 0:
+                said.append(f"no pixel at all is {self.names[c]} (class {c})")
+            elif balance[c] > _RARE:
+                said.append(
+                    f"{self.names[c]} is rare and weighs {balance[c]:.0f} times the average; "
+                    "such weights make training jump"
+                )
+        return said
+
+
+class Tally:
+    """Sums over the tiles written."""
+
+    def __init__(self, classes: int) -> None:
+        self.counts = np.zeros(classes, np.int64)
+        self.pixels, self.ignored, self.weight = 0, 0, 0.0
+
+    def add(self, _data: np.ndarray, label: np.ndarray, weight: np.ndarray) -> None:
+        counts = np.bincount(label.ravel(), minlength=256)
+        self.counts += counts[: len(self.counts)]
+        self.ignored += int(counts[IGNORED])
+        self.pixels += label.size
+        self.weight += float(weight.sum(dtype=np.float64))
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more

@@ -1,0 +1,225 @@
+"""Training rows from a list of HDF5 files, in Caffe's order.
+
+A text file names HDF5 files, one word each.  Every file holds one dataset for each name asked for,
+all with the same number of rows (axis 0).  Rows come in order, file after file, batches crossing
+the borders, and after the last row the first again.  One file at a time is in memory, whole.
+
+Shuffling permutes the files once an epoch and the rows of each file; the permutations are drawn
+from a counter-based stream of (key; epoch, file), so a position is three integers and can be
+taken up again exactly.  Caffe shuffles with libc's rand(), which its random_seed does not reach.
+
+Source: Caffe's src/caffe/layers/hdf5_data_layer.cpp.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from .. import h5
+from ..errors import DataError
+
+_WORD = (1 << 64) - 1
+_CHUNK = 1 << 20  # elements looked at together when searching for NaN
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where the next row comes from: rows are counted in the (shuffled) order of their file."""
+
+    epoch: int = 0
+    file: int = 0
+    row: int = 0
+
+
+def read_list(source: str, folder: str = "") -> list[str]:
+    """The paths a list file names, split at any white space, relative ones put under `folder`."""
+    path = os.path.join(folder, source)
+    h5.file_size(path)
+    try:
+        with open(path, encoding="utf-8") as file:
+            words = file.read().split()
+    except UnicodeDecodeError:
+        hdf5 = _starts_like_hdf5(path)
+        raise DataError(
+            "is not a text file" + (" but an HDF5 file" if hdf5 else ""),
+            where=path,
+            expected="a text file naming HDF5 files, one a line",
+            remedy="Write the HDF5 file's path into a text file and name that as source"
+            if hdf5
+            else "",
+        ) from None
+    if not words:
+        raise DataError(
+            "names no file", where=path, expected="paths of HDF5 files, one a line", found="blanks"
+        )
+    return [os.path.join(folder, word) for word in words]
+
+
+def _starts_like_hdf5(path: str) -> bool:
+    with open(path, "rb") as file:
+        return file.read(len(h5.SIGNATURE)) == h5.SIGNATURE
+
+
+class HDF5Rows:
+    """An endless stream of rows.
+
+    names: the datasets, in the order in which `read` fills its arrays; key: of the shuffling.
+    All files are opened once at the start, so a missing or unequal one is refused before training;
+    their values are looked at when they are loaded.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        names: Sequence[str],
+        *,
+        folder: str = "",
+        dtype: npt.DTypeLike = np.float32,
+        shuffle: bool = False,
+        key: tuple[int, int] = (0, 0),
+    ) -> None:
+        self._source = os.path.join(folder, source)
+        self._paths = read_list(source, folder)
+        self._names, self._dtype = tuple(names), np.dtype(dtype)
+        self._shuffle, self._key = shuffle, (key[0] & _WORD, key[1] & _WORD)
+        self.row_shapes: tuple[tuple[int, ...], ...] = ()  # of each dataset, without axis 0
+        known: dict[str, int] = {}  # a file may be listed more than once
+        for path in self._paths:
+            if path not in known:
+                known[path] = self._check(path)
+        self._rows = [known[path] for path in self._paths]
+        self._loaded: tuple[str, list[np.ndarray]] = ("", [])
+        self._position = Position()
+        self._files = self._permutation(len(self._paths), 0, 0)  # order of this epoch's files
+        self._order: tuple[Position, np.ndarray] | None = None  # order of the present file's rows
+
+    def _check(self, path: str) -> int:
+        """The number of rows; raises DataError where the file is not like the first one."""
+        with self._open(path) as file:
+            shapes = [h5.dataset(file, name).shape for name in self._names]
+        for name, shape in zip(self._names, shapes, strict=True):
+            where = f"{path}, '{name}'"
+            if not shape:
+                raise DataError("is a single number, not rows", where=where)
+            if shape[0] == 0:
+                raise DataError("has no rows", where=where, found=f"shape {shape}")
+            if shape[0] != shapes[0][0]:
+                raise DataError(
+                    "the datasets have different numbers of rows",
+                    where=path,
+                    expected=f"{shapes[0][0]} in '{name}' as in '{self._names[0]}'",
+                    found=shape[0],
+                )
+        rows = tuple(shape[1:] for shape in shapes)
+        if not self.row_shapes:
+            self.row_shapes = rows
+        for name, found, first in zip(self._names, rows, self.row_shapes, strict=True):
+            if found != first:
+                raise DataError(
+                    "the rows have another shape than in the first file",
+                    where=f"{path}, '{name}'",
+                    expected=f"{first} as in {self._paths[0]}",
+                    found=found,
+                )
+        return int(shapes[0][0])
+
+    def _open(self, path: str) -> AbstractContextManager[h5py.File]:
+        if not os.path.exists(path):
+            raise DataError(
+                f"does not exist, but '{self._source}' lists it",
+                where=path,
+                remedy="" if os.path.isabs(path) else f"The path is relative to {os.getcwd()}",
+            )
+        return h5.open_h5(path)
+
+    @property
+    def position(self) -> Position:
+        """Where the next row comes from; may be set."""
+        return self._position
+
+    @position.setter
+    def position(self, new: Position) -> None:
+        if new.epoch >= 0 and 0 <= new.file < len(self._paths):
+            files = self._permutation(len(self._paths), new.epoch, 0)
+            if 0 <= new.row < self._rows[files[new.file]]:
+                self._position, self._files = new, files
+                return
+        raise DataError(
+            "has changed since the snapshot: the position kept there does not exist",
+            where=self._source,
+            found=f"file {new.file}, row {new.row}",
+            remedy="Put the old training data back, or start again from the weights alone",
+        )
+
+    def read(self, out: Sequence[np.ndarray]) -> None:
+        """Fill each array, along its axis 0, with the next rows of its dataset."""
+        done, batch = 0, len(out[0])
+        while done < batch:
+            row = self._position.row
+            take = self._row_order()[row : row + batch - done]
+            arrays = self._load(self._paths[self._files[self._position.file]])
+            for array, rows in zip(out, arrays, strict=True):
+                rows.take(take, axis=0, out=array[done : done + len(take)], mode="clip")
+            done += len(take)
+            self._advance(len(take))
+
+    def _advance(self, taken: int) -> None:
+        here = self._position
+        epoch, file, row = here.epoch, here.file, here.row + taken
+        if row == self._rows[self._files[file]]:
+            file, row = file + 1, 0
+            if file == len(self._paths):
+                epoch, file = epoch + 1, 0
+                self._files = self._permutation(len(self._paths), epoch, 0)
+        self._position = Position(epoch, file, row)
+
+    def _row_order(self) -> np.ndarray:
+        here = Position(self._position.epoch, self._position.file, 0)
+        if self._order is None or self._order[0] != here:
+            n = self._rows[self._files[here.file]]
+            self._order = here, self._permutation(n, here.epoch, here.file + 1)
+        return self._order[1]
+
+    def _permutation(self, n: int, epoch: int, stream: int) -> np.ndarray:
+        """stream 0 orders the files of an epoch, stream i + 1 the rows of its i-th file."""
+        if not self._shuffle:
+            return np.arange(n)
+        key = np.array(self._key, dtype=np.uint64)
+        counter = np.array([0, 0, stream, epoch], dtype=np.uint64)
+        return np.random.Generator(np.random.Philox(key=key, counter=counter)).permutation(n)
+
+    def _load(self, path: str) -> list[np.ndarray]:
+        if self._loaded[0] != path:
+            self._loaded = ("", [])  # never two files in memory
+            rows = self._check(path)  # again: it may have been written anew since
+            if rows != self._rows[self._paths.index(path)]:
+                raise DataError("has changed while it was in use", where=path)
+            with self._open(path) as file:
+                arrays = [h5.read_dataset(file, name, dtype=self._dtype) for name in self._names]
+            for name, array in zip(self._names, arrays, strict=True):
+                _check_finite(array, f"{path}, '{name}'")
+            self._loaded = (path, arrays)
+        return self._loaded[1]
+
+
+def _check_finite(array: np.ndarray, where: str) -> None:
+    flat = array.reshape(-1)
+    for start in range(0, flat.size, _CHUNK):
+        finite = np.isfinite(flat[start : start + _CHUNK])
+        if not finite.all():
+            at = start + int(finite.argmin())
+            row, *rest = (int(i) for i in np.unravel_index(at, array.shape))
+            raise DataError(
+                f"holds a value that {array.dtype} cannot use",
+                where=where,
+                expected="finite numbers",
+                found=f"{flat[at]} in row {row}" + (f" at {tuple(rest)}" if rest else ""),
+                remedy="Repair the data (NaN and infinity would spoil every weight)",
+            )

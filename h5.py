@@ -1,0 +1,213 @@
+"""HDF5 files opened with suspicion: what is read lies in the file itself, is numbers, is there.
+
+    with open_h5(path) as file:
+        names = members(file, "data")
+        array = read_dataset(file, "data/conv1/0")
+
+An HDF5 file may point into other files (external links, external storage, virtual datasets), may
+loop (soft links) and may declare sizes that it does not hold.  All of these are refused by name.
+Errors are of the class the caller passes: weights raise WeightsError, data raise DataError.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from .errors import DataError, DemitasseError
+
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+
+# Deflate packs at most about 1030 to 1, so a higher ratio says that the numbers were never stored.
+BOMB_BYTES, BOMB_RATIO = 256 << 20, 1200
+
+ErrorClass = type[DemitasseError]
+
+_WORDS = {
+    "b": "booleans",
+    "c": "complex numbers",
+    "O": "strings or items of variable length",
+    "S": "strings",
+    "U": "strings",
+    "V": "compound items",
+}
+
+
+@contextmanager
+def open_h5(path: str | os.PathLike[str], *, error: ErrorClass = DataError) -> Iterator[h5py.File]:
+    """The file, open for reading; what the file system or HDF5 finds wrong becomes an `error`."""
+    where = os.fspath(path)
+    size = file_size(path, error=error)
+    try:
+        file = h5py.File(path, "r")
+    except Exception as problem:
+        raise _refusal(str(problem), where, size, error) from problem
+    with file:
+        yield file
+
+
+def file_size(path: str | os.PathLike[str], *, error: ErrorClass = DataError) -> int:
+    """Bytes of a file that exists, is no folder and is not empty."""
+    where = os.fspath(path)
+    if os.path.isdir(path):
+        raise error("is a folder, not a file", where=where)
+    try:
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+    except FileNotFoundError:
+        hint = "" if os.path.isabs(path) else f"The path is relative to {os.getcwd()}"
+        raise error("does not exist", where=where, remedy=hint) from None
+    except OSError as problem:
+        raise error(f"cannot be read ({problem.strerror})", where=where) from problem
+    if size == 0:
+        raise error("is empty (0 bytes)", where=where, remedy="Copy or make the file again")
+    return size
+
+
+def _refusal(text: str, where: str, size: int, error: ErrorClass) -> DemitasseError:
+    if stored := re.search(r"truncated file: .*stored_eof = (\d+)", text):
+        return error(
+            "is cut off",
+            where=where,
+            expected=f"{stored[1]} bytes",
+            found=size,
+            remedy="Copy or make the file again",
+        )
+    if "signature not found" in text:
+        return error("is not an HDF5 file", where=where)
+    return error(f"cannot be opened as HDF5 ({_short(text)})", where=where)
+
+
+def _short(text: str) -> str:
+    inner = re.search(r"\((.*)\)", text, re.DOTALL)
+    return (inner[1] if inner else text).splitlines()[0]
+
+
+@contextmanager
+def _damage(where: str, error: ErrorClass) -> Iterator[None]:
+    """Whatever HDF5 raises on a damaged file becomes an `error`."""
+    try:
+        yield
+    except DemitasseError:
+        raise
+    except Exception as problem:
+        text = _short(str(problem)) or type(problem).__name__
+        raise error(f"is damaged or cannot be decoded ({text})", where=where) from problem
+
+
+def _find(group: h5py.Group, name: str, error: ErrorClass) -> h5py.Group | h5py.Dataset:
+    """The object at `name`, every step of the way being a hard link."""
+    here, where = group, group.file.filename
+    parts = [part for part in name.split("/") if part]
+    for depth, part in enumerate(parts, 1):
+        path = "/".join(parts[:depth])
+        with _damage(f"{where}, '{path}'", error):
+            if not isinstance(here, h5py.Group) or part not in here.keys():  # noqa: SIM118
+                there = sorted(here.keys()) if isinstance(here, h5py.Group) else []
+                raise error(
+                    f"has no '{path}'",
+                    where=where,
+                    expected=name if path != name else None,
+                    found=_listing(there, f"in '{'/'.join(parts[: depth - 1]) or '/'}'"),
+                )
+            link = here.get(part, getlink=True)
+            if not isinstance(link, h5py.HardLink):
+                target = getattr(link, "filename", "")
+                raise error(
+                    f"'{path}' is a link" + (f" into another file ({target})" if target else ""),
+                    where=where,
+                    remedy="Only what is stored in the file itself is read; copy it there "
+                    "(h5repack or h5copy)",
+                )
+            here = here[part]
+    return here
+
+
+def _listing(names: list[str], place: str) -> str:
+    if not names:
+        return f"nothing {place}"
+    more = f" and {len(names) - 12} more" if len(names) > 12 else ""
+    return f"{', '.join(names[:12])}{more} {place}"
+
+
+def has(group: h5py.Group, name: str) -> bool:
+    """Whether there is an entry, of whatever kind, directly in this group."""
+    return name in group.keys()  # noqa: SIM118 (`in group` would follow links)
+
+
+def is_group(group: h5py.Group, name: str) -> bool:
+    """Whether a group of this name lies directly in this one (a link does not count)."""
+    link = group.get(name, getlink=True)
+    return isinstance(link, h5py.HardLink) and isinstance(group[name], h5py.Group)
+
+
+def members(group: h5py.Group, name: str = "", *, error: ErrorClass = DataError) -> list[str]:
+    """The names in a group."""
+    found = _find(group, name, error)
+    if not isinstance(found, h5py.Group):
+        raise error(f"'{name}' is a dataset, not a group", where=group.file.filename)
+    with _damage(group.file.filename, error):
+        return list(found.keys())
+
+
+def dataset(group: h5py.Group, name: str, *, error: ErrorClass = DataError) -> h5py.Dataset:
+    """A dataset of numbers whose values lie in this file; nothing of them is read yet."""
+    found, where = _find(group, name, error), f"{group.file.filename}, '{name}'"
+    if isinstance(found, h5py.Group):
+        inside = _listing(members(found, error=error), "in it")
+        raise error("is a group, not a dataset", where=where, found=inside)
+    if not isinstance(found, h5py.Dataset):
+        raise error("is neither a group nor a dataset", where=where)
+    with _damage(where, error):
+        dtype, shape = found.dtype, found.shape
+        if dtype.kind not in "iuf":
+            words = _WORDS.get(dtype.kind, str(dtype))
+            raise error("holds no plain numbers", where=where, expected="numbers", found=words)
+        if shape is None:
+            raise error("is a null dataset: it has a type but no values", where=where)
+        if found.external:
+            raise error(
+                f"keeps its values in another file ({found.external[0][0]})",
+                where=where,
+                remedy="Only what is stored in the file itself is read",
+            )
+        if found.is_virtual:
+            raise error(
+                "is a virtual dataset: its values lie in other files",
+                where=where,
+                remedy="Only what is stored in the file itself is read",
+            )
+        declared, stored = math.prod(shape) * dtype.itemsize, found.id.get_storage_size()
+    if declared > BOMB_BYTES and declared > BOMB_RATIO * stored:
+        raise error(
+            "declares far more than the file holds",
+            where=where,
+            expected=f"about {declared / 2**30:.3g} GiB for shape {shape}",
+            found=f"{stored} bytes",
+        )
+    return found
+
+
+def read_dataset(
+    group: h5py.Group,
+    name: str,
+    *,
+    error: ErrorClass = DataError,
+    dtype: npt.DTypeLike | None = None,
+) -> np.ndarray:
+    """A whole dataset as an array; as `dtype` if one is given (HDF5 converts as it reads)."""
+    found = dataset(group, name, error=error)
+    with _damage(f"{group.file.filename}, '{name}'", error):
+        array = np.empty(found.shape, dtype=dtype or found.dtype)
+        if array.ndim == 0:
+            array[...] = found[()]
+        elif array.size:
+            found.read_direct(array)
+    return array

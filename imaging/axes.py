@@ -1,0 +1,122 @@
+"""Which axis of a file is what: from the letters of its metadata, or from the user's.
+
+    Y X      height and width
+    C S      channels: C stored as planes, S as samples of a pixel (RGB)
+    others   pages, in the order of the file: T time, Z depth, Q unknown, I image, P position, ...
+
+Axes of length 1 are not listed.  What was assumed is always said: `Layout.words`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+
+from ..errors import ImageError
+
+SPATIAL, CHANNELS = "YX", "CS"
+_KNOWN = "TZQIPRAHEMLVGW" + SPATIAL + CHANNELS
+
+
+@dataclass(frozen=True)
+class Layout:
+    """An array of `shape` whose axes have the letters `axes`, read as (pages, channels, Y, X).
+
+    samples: how many of the S axis to use (an alpha channel is left out); None: all.
+    """
+
+    shape: tuple[int, ...]
+    axes: str
+    samples: int | None = None
+
+    @property
+    def pages(self) -> int:
+        return math.prod(self._lengths(self._page_axes))
+
+    @property
+    def channels(self) -> int:
+        return math.prod(self._lengths(self._channel_axes))
+
+    @property
+    def height(self) -> int:
+        return self.shape[self.axes.index("Y")]
+
+    @property
+    def width(self) -> int:
+        return self.shape[self.axes.index("X")]
+
+    def planes(self, page: int) -> Iterator[tuple[int | slice, ...]]:
+        """The array index of each channel's plane of a page, in order."""
+        at: list[int | slice] = [slice(None)] * len(self.axes)
+        for axis in reversed(self._page_axes):
+            page, at[axis] = divmod(page, self.shape[axis])
+        for channel in product(*(range(n) for n in self._lengths(self._channel_axes))):
+            for axis, i in zip(self._channel_axes, channel, strict=True):
+                at[axis] = i
+            yield tuple(at)
+
+    @property
+    def transposed(self) -> bool:
+        """Whether a plane comes as (X, Y)."""
+        return self.axes.index("X") < self.axes.index("Y")
+
+    def words(self) -> str:
+        """What was read as what: "24 pages, 1 channel, 512 x 512 pixels (axes QYX; Q = pages)"."""
+        parts = [_count(self.pages, "page"), _count(self.channels, "channel")]
+        roles = [f"{self.axes[a]} = pages" for a in self._page_axes]
+        roles += [f"{self.axes[a]} = channels" for a in self._channel_axes]
+        how = f"axes {self.axes}" + (f"; {', '.join(roles)}" if roles else "")
+        return f"{', '.join(parts)}, {self.height} x {self.width} pixels ({how})"
+
+    @property
+    def _page_axes(self) -> list[int]:
+        return [i for i, a in enumerate(self.axes) if a not in SPATIAL + CHANNELS]
+
+    @property
+    def _channel_axes(self) -> list[int]:
+        return [i for i, a in enumerate(self.axes) if a in CHANNELS]
+
+    def _lengths(self, axes: list[int]) -> list[int]:
+        used = {"S": self.samples} if self.samples else {}
+        return [used.get(self.axes[a]) or self.shape[a] for a in axes]
+
+
+def layout(
+    shape: tuple[int, ...],
+    axes: str,
+    *,
+    override: str | None = None,
+    samples: int | None = None,
+    where: str = "",
+) -> Layout:
+    """The layout of an array with the file's `axes`, or with the user's `override`."""
+    if override is not None:
+        letters = override.upper()
+        strange = [a for a in letters if a not in _KNOWN]
+        wrong = (
+            len(letters) != len(shape)
+            or bool(strange)
+            or letters.count("Y") != 1
+            or letters.count("X") != 1
+        )
+        if wrong:
+            raise ImageError(
+                f"the axes '{override}' do not fit the file",
+                where=where,
+                expected=f"{len(shape)} letters for its shape {shape}, among them one Y and one X; "
+                "C or S for channels, Z, T or Q for pages",
+                remedy=f"The file itself says {axes}",
+            )
+        # a user who renames the samples means all of them
+        return Layout(shape, letters, samples if "S" in letters else None)
+    if "Y" not in axes or "X" not in axes:
+        raise ImageError(
+            "this is no stack of images", where=where, found=f"axes {axes}, shape {shape}"
+        )
+    return Layout(shape, axes, samples)
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}" + ("s" if n != 1 else "")

@@ -1,0 +1,204 @@
+"""The pixels of a TIFF file: which pages belong together, whether they are there, how to get one.
+
+tifffile parses and decodes; what it merely logs, like a chain of pages that breaks off, is an error
+here.  Pixels that lie in the file as one array are mapped, others decoded page by page.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import ImageError
+from . import pixel_size as size_of
+from .axes import layout
+from .image import Image, Plane, cut_off, plain_type, within
+
+# deflate packs at most about 1030 to 1: more says that the pixels were never stored
+_BOMB_BYTES, _BOMB_RATIO = 256 << 20, 1200
+
+# what tifffile merely logs although pixels are missing
+_BROKEN = re.compile(
+    r"invalid (page )?offset|invalid offset|circular|missing|failed to read|out of range|no pages",
+    re.IGNORECASE,
+)
+
+
+def read_tiff(
+    path: Path, axes: str | None, number: int | None, limit: int, *, trusting: bool
+) -> Image:
+    import tifffile
+
+    said: list[str] = []
+    with _listening(said), tifffile.TiffFile(path) as file:
+        pages = file.pages
+        broken = next((text for text in said if _BROKEN.search(text)), "")
+        if broken or not len(pages):
+            raise cut_off(path, broken.split("> ")[-1] or "a header without an image")
+        series = list(file.series)
+        broken = next((text for text in said if _BROKEN.search(text)), "")
+        if broken:
+            raise cut_off(path, broken.split("> ")[-1])
+        chosen = _choose(series, number, path)
+        first = chosen[0].keyframe
+        frames = [s.pages[k] for s in chosen for k in range(len(s.pages))]
+        _check_kind(first, path)
+        _check_storage(chosen[0], frames, path, trusting)
+        shape, letters = tuple(chosen[0].shape), str(chosen[0].axes)
+        if len(chosen) > 1:
+            shape, letters = (len(chosen), *shape), "Q" + letters
+        samples = 3 if first.photometric.name == "RGB" and _samples(shape, letters) == 4 else None
+        at = layout(shape, letters, override=axes, samples=samples, where=str(path))
+        notes = ["alpha channel left out"] if at.samples else []
+        if first.photometric.name == "PALETTE":
+            notes.append("indexed colours: the indices are read, not the colours")
+        if first.photometric.name == "MINISWHITE" and first.bitspersample > 1:
+            notes.append("stored as 'min is white': the values are read as they are, not inverted")
+        pixel, unit = _pixel_size(file, first)
+        if len(chosen) == 1 and chosen[0].dataoffset is not None:
+            plane = _mapped(path, chosen[0], file.byteorder)
+        else:
+            plane = _paged(frames, shape, first, limit)
+    dtype = plain_type(np.dtype(first.dtype), path)
+    return Image(
+        path, at, dtype, pixel, unit, str(first.description or ""), tuple(notes), limit, plane
+    )
+
+
+def _choose(series: list[Any], number: int | None, path: Path) -> list[Any]:
+    """The series to read: the one asked for, the only one, or all where they are alike."""
+    if number is not None:
+        if not 0 <= number < len(series):
+            raise ImageError(
+                f"has no series {number}", where=str(path), expected=f"0 to {len(series) - 1}"
+            )
+        return [series[number]]
+    alike = {(s.shape, s.dtype, s.axes) for s in series}
+    if len(series) > 1 and len(alike) > 1 and series[0].kind != "ome":
+        sizes = ", ".join(" x ".join(map(str, s.shape)) for s in series[:4])
+        raise ImageError(
+            "holds pages of different sizes or types",
+            where=str(path),
+            found=sizes + (", ..." if len(series) > 4 else ""),
+            remedy="Save the pages you need as one stack of equal pages",
+        )
+    return series if len(alike) == 1 and series[0].kind != "ome" else series[:1]
+
+
+def _check_kind(page: Any, path: Path) -> None:
+    name = page.photometric.name
+    if name in ("SEPARATED", "CIELAB", "ICCLAB", "ITULAB", "CFA", "LINEAR_RAW"):
+        raise ImageError(
+            f"has colours that are not RGB ({name})", where=str(path), remedy="Convert it to RGB"
+        )
+    if page.dtype is None:
+        raise ImageError(
+            f"has pixels of {page.bitspersample} bits, an unknown type", where=str(path)
+        )
+
+
+def _check_storage(series: Any, frames: Sequence[Any], path: Path, trusting: bool) -> None:
+    """Refuse pages that end beyond the file, and sizes that the stored bytes cannot hold."""
+    length = path.stat().st_size
+    if series.dataoffset is not None and series.dataoffset + series.nbytes > length:
+        raise cut_off(path, f"{length} bytes", f"{series.dataoffset + series.nbytes} bytes")
+    for k, frame in enumerate(frames):
+        if frame is None:
+            raise cut_off(path, f"page {k} is missing")
+        stored = 0
+        for at, count in zip(frame.dataoffsets, frame.databytecounts, strict=False):
+            stored += count
+            if at + count > length:
+                raise cut_off(path, f"{length} bytes", f"{at + count} bytes (page {k})")
+        page = series.keyframe
+        declared = page.nbytes
+        if page.compression == 1 and not page.is_tiled and 0 < stored < declared // 8:
+            raise cut_off(path, f"{stored} bytes for page {k}", f"{declared} bytes")
+        if declared > max(_BOMB_BYTES, _BOMB_RATIO * max(stored, 1)) and not trusting:
+            raise ImageError(
+                f"page {k} declares {declared:,} bytes of pixels, but only {stored:,} are stored",
+                where=str(path),
+                remedy="The file is broken or made to exhaust memory; if not, save it uncompressed",
+            )
+
+
+def _pixel_size(file: Any, page: Any) -> size_of.Size:
+    tags = {t: page.tags[t].value for t in ("XResolution", "YResolution") if t in page.tags}
+    x, y = tags.get("XResolution"), tags.get("YResolution")
+    if file.is_ome:
+        return size_of.from_ome(file.ome_metadata or "")
+    if file.is_imagej:
+        return size_of.from_imagej(file.imagej_metadata or {}, x, y)
+    unit = page.tags["ResolutionUnit"].value if "ResolutionUnit" in page.tags else 2
+    return size_of.from_tags(unit, x, y)
+
+
+def _mapped(path: Path, series: Any, byteorder: str) -> Plane:
+    """Planes of pixels that lie in the file as one array: mapped, not read."""
+    dtype, offset = np.dtype(series.dtype).newbyteorder(byteorder), series.dataoffset
+    shape = tuple(series.shape)
+
+    def plane(at: tuple[int | slice, ...]) -> np.ndarray:
+        return np.array(np.memmap(path, dtype, "r", offset, shape)[at])
+
+    return plane
+
+
+def _paged(frames: Sequence[Any], shape: tuple[int, ...], first: Any, limit: int) -> Plane:
+    """Planes of pixels that must be decoded page by page; the last page decoded is kept."""
+    inner = len(first.shape)
+    if int(np.prod(shape[: len(shape) - inner], dtype=object)) != len(frames):
+        raise ImageError(f"has {len(frames)} pages, which do not fill the shape {shape}")
+    kept: dict[int, np.ndarray] = {}
+
+    def decoded(number: int) -> np.ndarray:
+        if number not in kept:
+            frame = frames[number]
+            within(first.nbytes, limit, str(frame.parent.filehandle.path), "one page")
+            kept.clear()
+            handle = frame.parent.filehandle
+            handle.open()
+            try:
+                kept[number] = np.asarray(frame.asarray())
+            finally:
+                handle.close()
+        return kept[number]
+
+    def plane(at: tuple[int | slice, ...]) -> np.ndarray:
+        outer, within = at[: len(shape) - inner], at[len(shape) - inner :]
+        if any(isinstance(i, slice) for i in outer):  # Y or X runs over pages, by the user's word
+            every = [decoded(k)[within] for k in range(len(frames))]
+            whole = np.stack(every).reshape(shape[: len(shape) - inner] + every[0].shape)
+            return np.array(whole[outer])
+        number = 0
+        for i, length in zip(outer, shape, strict=False):
+            number = number * length + int(i)  # type: ignore[arg-type]  # no slice is left here
+        return np.array(decoded(number)[within])
+
+    return plane
+
+
+def _samples(shape: tuple[int, ...], letters: str) -> int:
+    return shape[letters.index("S")] if "S" in letters else 1
+
+
+@contextmanager
+def _listening(said: list[str]) -> Iterator[None]:
+    """Collect what tifffile logs: it reports missing pages there instead of raising."""
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            said.append(record.getMessage())
+
+    handler, logger = Handler(logging.WARNING), logging.getLogger("tifffile")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)

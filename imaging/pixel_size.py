@@ -1,0 +1,75 @@
+"""The size of a pixel, as different programs write it down.
+
+    ImageJ   XResolution, YResolution = pixels per unit; the unit is a word in the description
+    OME      PhysicalSizeX, PhysicalSizeY and their units in the XML, micrometres where not said
+    TIFF     XResolution, YResolution per inch or centimetre; kept in micrometres, and only below
+             20 um: coarser ones, like 72 per inch, are meant for a printer
+
+A size is (y, x).  Units are spelt "nm", "um", "mm", "cm", "inch"; other words stay as they are.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+Size = tuple[tuple[float, float] | None, str]
+
+_SPELLINGS = {
+    "um": ("um", "micron", "microns", "micrometer", "micrometre", "µm", "μm", "\\u00b5m"),
+    "nm": ("nm", "nanometer", "nanometre", "nanometers"),
+    "mm": ("mm", "millimeter", "millimetre"),
+    "cm": ("cm", "centimeter", "centimetre"),
+    "inch": ("inch", "in", "inches"),
+}
+_PRINTED = 20.0  # micrometres
+_MICROMETRES = {2: 25_400.0, 3: 10_000.0}  # by ResolutionUnit: inch, centimetre
+
+
+def unit_name(text: str) -> str:
+    """The unit in our spelling: "µm", "micron" and the like become "um"."""
+    word = text.strip().lower()
+    return next((ours for ours, theirs in _SPELLINGS.items() if word in theirs), text.strip())
+
+
+def from_imagej(metadata: dict[str, Any], x: Any, y: Any) -> Size:
+    """From ImageJ's description and the resolution tags' values; none for the unit "pixel"."""
+    unit = unit_name(str(metadata.get("unit", "")))
+    size = _inverse(y), _inverse(x)
+    if unit in ("", "pixel", "pixels") or size[0] is None or size[1] is None:
+        return None, ""
+    return (size[0], size[1]), unit
+
+
+def from_ome(xml: str) -> Size:
+    """From the first Pixels element of OME-XML."""
+    pixels = re.search(r"<(?:\w+:)?Pixels\b[^>]*>", xml)
+    values = dict(re.findall(r'(\w+)\s*=\s*"([^"]*)"', pixels[0])) if pixels else {}
+    try:
+        x, y = float(values["PhysicalSizeX"]), float(values["PhysicalSizeY"])
+    except (KeyError, ValueError):
+        return None, ""
+    unit = unit_name(values.get("PhysicalSizeXUnit", "um"))
+    other = unit_name(values.get("PhysicalSizeYUnit", unit))
+    if not (0 < x < float("inf") and 0 < y < float("inf")) or (other != unit and x != y):
+        return None, ""
+    return (y, x), unit
+
+
+def from_tags(unit: Any, x: Any, y: Any) -> Size:
+    """From the plain resolution tags."""
+    factor = _MICROMETRES.get(int(unit or 0))
+    width, height = _inverse(x), _inverse(y)
+    if factor is None or width is None or height is None:
+        return None, ""
+    width, height = factor * width, factor * height
+    return ((height, width), "um") if max(height, width) < _PRINTED else (None, "")
+
+
+def _inverse(resolution: Any) -> float | None:
+    """1 / a TIFF rational (numerator, denominator); None where that says nothing."""
+    try:
+        above, below = resolution
+        return float(below) / float(above) if above > 0 and below > 0 else None
+    except (TypeError, ValueError):
+        return None

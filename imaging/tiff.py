@@ -1,0 +1,228 @@
+"""Images out of TIFF and PNG files, page by page, and results into TIFF files.
+
+    image = read("stack.tif")       # nothing but the headers is read
+    image.page(3)                   # (channels, height, width), the file's own type
+    image.summary()                 # how the file was understood, in one sentence
+    write("labels.tif", labels, pixel_size=image.pixel_size, unit=image.unit)
+
+8, 16 and 32 bit integers and floating point numbers, stacks, ImageJ hyperstacks, OME axes, RGB, big
+endian, BigTIFF, any compression that imagecodecs knows.  A file that is cut off, declares more than
+it can hold, or has pages of different sizes is refused; `axes` overrides what its metadata say.
+What is written opens in ImageJ and Fiji with the pixel size it had.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import ImageError
+from ..files import replacing
+from .axes import layout
+from .decode import read_tiff
+from .image import Image, plain_type, refusing, within
+
+MAX_BYTES = 16 << 30
+SUFFIXES = (".tif", ".tiff", ".png")
+
+_IMAGEJ = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.float32))
+_CLASSIC_BYTES = (4 << 30) - (32 << 20)  # offsets have 32 bits, and headers need some room
+_OME_UNITS = {"um": "µm", "inch": "in"}
+_OTHERS = {
+    b"\xff\xd8\xff": "a JPEG picture",
+    b"\x89HDF": "an HDF5 file",
+    b"PK\x03\x04": "a zip archive",
+    b"\x1f\x8b": "a gzip archive",
+    b"GIF8": "a GIF picture",
+    b"BM": "a BMP picture",
+    b"%PDF": "a PDF document",
+    b"\xd0\xcf\x11\xe0": "a compound document (perhaps of a Zeiss or Olympus microscope)",
+}
+
+
+def read(
+    path: str | Path,
+    *,
+    axes: str | None = None,
+    series: int | None = None,
+    max_bytes: int | None = None,
+) -> Image:
+    """Open a TIFF or PNG file.
+
+    axes: letters for the file's axes where its metadata are wrong, e.g. "CYX"; series: which one of
+    a TIFF file that holds several; max_bytes: the most memory a page, or `pixels`, may take.
+    Raises ImageError, or MemoryBudgetError.
+    """
+    path = Path(path)
+    start = _start(path)
+    limit = MAX_BYTES if max_bytes is None else max_bytes
+    if start == b"\x89PNG\r\n\x1a\n":
+        image = _read_png(path, axes, limit)
+    elif start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        with refusing(str(path), "cannot be read as TIFF"):
+            image = read_tiff(path, axes, series, limit, trusting=max_bytes is not None)
+    else:
+        kind = next((name for magic, name in _OTHERS.items() if start.startswith(magic)), "")
+        raise ImageError(
+            "is not a TIFF or PNG file",
+            where=str(path),
+            found=kind or f"a file that begins with {start!r}",
+            remedy="Open it in Fiji and save it as TIFF",
+        )
+    within(image.nbytes // max(len(image), 1), limit, str(path), "one page")
+    return image
+
+
+def find(patterns: Sequence[str | Path]) -> list[Path]:
+    """Image files of paths, globs and folders, each in natural order (2 before 10)."""
+    found: list[Path] = []
+    for pattern in map(str, patterns):
+        path = Path(pattern)
+        if path.is_dir():
+            here = [p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file()]
+            what = "holds no TIFF or PNG file"
+        elif path.exists() or not re.search(r"[*?\[]", pattern):
+            here, what = [path], ""  # a file that is missing is refused when it is read
+        else:
+            root = Path(path.anchor)
+            here = [p for p in root.glob(str(path.relative_to(root))) if p.is_file()]
+            what = "matches no file"
+        if not here:
+            raise ImageError(what, where=pattern)
+        found += sorted(here, key=_natural)
+    return found
+
+
+def write(
+    path: str | Path,
+    pages: np.ndarray | Iterable[np.ndarray],
+    *,
+    count: int | None = None,
+    pixel_size: tuple[float, float] | None = None,
+    unit: str = "um",
+    display: tuple[float, float] | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Write pages (height, width) or (channels, height, width) as a TIFF stack for ImageJ.
+
+    pages: an array with the pages first, or any iterable of `count` of them, written one by one.
+    uint8, uint16 and float32 are kept; bool becomes uint8, other types float32 or the unsigned type
+    that holds them.  pixel_size: (y, x) in `unit`; display: the values shown as black and white.
+    The file appears whole or not at all; OutputError where it exists and overwrite is False.
+    """
+    import tifffile
+
+    if count is None:
+        pages = np.asarray(pages)
+        count = len(pages)
+        if pages.size and pages.dtype not in _IMAGEJ:
+            pages = pages.astype(_imagej_type(pages))
+    if count < 1:
+        raise ValueError("there is no page to write")
+    rest = iter(pages)
+    first = np.asarray(next(rest))
+    dtype = _imagej_type(first)
+    if first.ndim not in (2, 3) or first.size == 0:
+        raise ValueError(f"a page is (height, width) or (channels, height, width): {first.shape}")
+    axes = "ZCYX" if first.ndim == 3 else "ZYX"
+    shape = (count, *first.shape)
+    settings: dict[str, Any] = {"axes": axes}
+    resolution = None
+    if pixel_size is not None:
+        resolution = 1 / pixel_size[1], 1 / pixel_size[0]
+    if int(np.prod(shape, dtype=object)) * dtype.itemsize < _CLASSIC_BYTES:
+        settings |= {"unit": unit} if pixel_size else {}
+        settings |= {"min": display[0], "max": display[1]} if display else {}
+        kind: dict[str, Any] = {"imagej": True, "resolutionunit": 1}
+    else:  # ImageJ's own format ends at 4 GB
+        if pixel_size is not None:
+            y, x = pixel_size
+            settings |= {"PhysicalSizeX": x, "PhysicalSizeXUnit": _OME_UNITS.get(unit, unit)}
+            settings |= {"PhysicalSizeY": y, "PhysicalSizeYUnit": _OME_UNITS.get(unit, unit)}
+        kind = {"ome": True, "bigtiff": True}
+    with replacing(path, overwrite=overwrite) as temporary:
+        tifffile.imwrite(
+            temporary,
+            _planes(chain([first], rest), shape, dtype),
+            shape=shape,
+            dtype=dtype,
+            resolution=resolution,
+            photometric="minisblack",
+            metadata=settings,
+            **kind,
+        )
+
+
+def _planes(
+    pages: Iterable[np.ndarray], shape: tuple[int, ...], dtype: np.dtype
+) -> Iterator[np.ndarray]:
+    """Every plane (height, width) in the order of the file; ValueError unless they fill `shape`."""
+    written = 0
+    for page in pages:
+        if np.shape(page) != shape[1:]:
+            raise ValueError(f"page {written} is {np.shape(page)}, the first was {shape[1:]}")
+        written += 1
+        yield from np.ascontiguousarray(page, dtype).reshape(-1, *shape[-2:])
+    if written != shape[0]:
+        raise ValueError(f"{written} pages came, {shape[0]} were announced")
+
+
+def _imagej_type(array: np.ndarray) -> np.dtype:
+    """The type of ImageJ's that holds an array: uint8, uint16 or float32."""
+    if array.dtype in _IMAGEJ:
+        return array.dtype.newbyteorder("=")
+    if array.dtype == bool:
+        return np.dtype(np.uint8)
+    if array.dtype.kind in "iu" and array.min() >= 0 and array.max() <= 65535:
+        return np.dtype(np.uint8 if array.max() <= 255 else np.uint16)
+    return np.dtype(np.float32)
+
+
+def _natural(path: Path) -> list[tuple[int, int, str]]:
+    parts = re.split(r"(\d+)", path.name.lower())
+    return [(0, int(p), "") if p.isdecimal() else (1, 0, p) for p in parts]
+
+
+def _start(path: Path) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            start = file.read(8)
+    except FileNotFoundError:
+        raise ImageError("does not exist", where=str(path)) from None
+    except IsADirectoryError:
+        raise ImageError("is a folder, not an image", where=str(path)) from None
+    except OSError as error:
+        raise ImageError(f"cannot be read ({error.strerror})", where=str(path)) from error
+    if not start:
+        raise ImageError("is empty (0 bytes)", where=str(path), remedy="Copy it again")
+    return start
+
+
+def _read_png(path: Path, axes: str | None, limit: int) -> Image:
+    import warnings
+
+    import PIL.Image
+
+    notes: list[str] = []
+    with refusing(str(path), "cannot be read as PNG"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)
+        with PIL.Image.open(path) as picture:
+            width, height = picture.size
+            within(width * height * len(picture.getbands()), limit, str(path), "the picture")
+            if picture.mode == "P":
+                notes.append("indexed colours: the indices are read, not the colours")
+            array = np.array(picture)
+    if array.ndim == 3 and array.shape[2] in (2, 4):
+        notes.append("alpha channel left out")
+        array = array[..., :-1]
+    letters = "YXS"
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[..., 0]
+    at = layout(array.shape, letters[: array.ndim], override=axes, where=str(path))
+    dtype = plain_type(array.dtype, path)
+    return Image(path, at, dtype, None, "", "", tuple(notes), limit, lambda i: array[i])

@@ -1,0 +1,102 @@
+"""The overlap-tile strategy: an image of any size, segmented in tiles a net accepts.
+
+An unpadded net answers for the middle of what it sees.  A tile therefore reads its output region
+plus a border on every side, and beyond the image's edge the image goes on mirrored (the paper,
+section 2, figure 2).  Two rules make the seams exact:
+
+* tile origins are multiples of the net's step (the product of its pooling strides), so every tile
+  pools on the grid on which the whole image would be pooled;
+* the mirrored image is one fixed infinite image, so what a tile sees does not depend on the tile.
+
+With them tiled prediction equals whole-image prediction up to the rounding of the arithmetic.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import ShapeError
+from ..net.sizes import Geometry
+
+Slices = tuple[slice, ...]
+
+
+@dataclass(frozen=True)
+class Tile:
+    """read: where its input lies, in pixels of the image (may reach beyond it); write: what it
+    fills of the result; crop: the part of the net's output that is written there."""
+
+    read: Slices
+    write: Slices
+    crop: Slices
+
+
+def cover(shape: Sequence[int], inputs: Sequence[int], geometry: Geometry) -> list[Tile]:
+    """Tiles that together fill a result of `shape`, each seen by the net as `inputs` pixels.
+
+    Every pixel is written exactly once.  Raises ShapeError where `inputs` is not legal.
+    """
+    axes = []
+    for size, n in zip(shape, inputs, strict=True):
+        check_legal(n, geometry)
+        out = geometry.output_of(n)
+        stride = out if out >= size else out // geometry.step * geometry.step
+        if stride < 1:
+            least = geometry.input_for(geometry.step)
+            raise ShapeError(
+                f"a tile of {n} pixels answers for {out}, less than the step of {geometry.step}",
+                remedy=f"Take at least {least} pixels, or one tile for the whole image",
+            )
+        spans = []
+        for origin in range(0, size, stride):
+            end = min(origin + stride, size)
+            start = origin - geometry.before
+            spans.append((slice(start, start + n), slice(origin, end), slice(0, end - origin)))
+        axes.append(spans)
+    return [Tile(*zip(*spans, strict=True)) for spans in itertools.product(*axes)]
+
+
+def check_legal(n: int, geometry: Geometry) -> None:
+    """Raise ShapeError with the nearest legal sizes where the net does not accept n pixels."""
+    if not geometry.is_legal(n):
+        near = sorted(set(geometry.nearest(n)))
+        raise ShapeError(
+            f"a tile of {n} pixels does not fit this net",
+            expected=" or ".join(f"{m} (answers for {geometry.output_of(m)})" for m in near),
+            remedy=f"Legal tiles are {geometry.smallest} + k * {geometry.step} pixels",
+        )
+
+
+def mirror(start: int, stop: int, size: int) -> np.ndarray:
+    """Indices start..stop-1 reflected into 0..size-1, the edge not repeated, as often as needed
+    (np.pad's "reflect")."""
+    if size == 1:
+        return np.zeros(stop - start, np.intp)
+    period = 2 * (size - 1)
+    i = np.arange(start, stop) % period
+    return np.minimum(i, period - i)
+
+
+def read(image: np.ndarray, tile: Tile) -> np.ndarray:
+    """The input of a tile from an image (channels, *spatial), mirrored beyond its edges."""
+    spatial = image.shape[1:]
+    inside = all(s.start >= 0 and s.stop <= n for s, n in zip(tile.read, spatial, strict=True))
+    if inside:
+        return image[(slice(None), *tile.read)]
+    indices = [mirror(s.start, s.stop, n) for s, n in zip(tile.read, spatial, strict=True)]
+    return image[np.ix_(np.arange(image.shape[0]), *indices)]
+
+
+def grid(shape: Sequence[int], counts: Sequence[int], geometry: Geometry) -> tuple[int, ...]:
+    """The input size of tiles that cover `shape` with `counts` tiles along each axis."""
+    sizes = []
+    for size, count in zip(shape, counts, strict=True):
+        share = -(-size // count)
+        # several tiles must meet on the pooling grid; a single one need not
+        out = size if count == 1 else -(-share // geometry.step) * geometry.step
+        sizes.append(geometry.input_for(out))
+    return tuple(sizes)

@@ -1,0 +1,62 @@
+"""Arithmetic with one number for each channel.
+
+Arrays are seen as (outer, channels, inner); a "channel" may be any run of axes.
+
+    total       sum_c = sum_{o, i} a
+    dot         sum_c = sum_{o, i} a b
+    normalize   y = (x - mean) / std        mean, std of each channel (given, or those of x)
+                dx = (dy - mean(dy) - y mean(dy y)) / std
+
+Outputs may be the input of the same shape.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .strips import Array
+
+
+def column(values: Array) -> Array:
+    """(channels,) as (channels, 1), to be used beside (outer, channels, inner)."""
+    return values.reshape(-1, 1)
+
+
+def total(a: Array) -> Array:
+    """(channels,)"""
+    return a.sum(axis=(0, 2))
+
+
+def dot(a: Array, b: Array) -> Array:
+    """(channels,)"""
+    return np.einsum("oci,oci->c", a, b)
+
+
+def scale(x: Array, factor: Array, y: Array, shift: Array | None = None) -> None:
+    """y = factor x + shift"""
+    np.multiply(x, column(factor), out=y)
+    if shift is not None:
+        y += column(shift)
+
+
+def normalize(x: Array, y: Array, epsilon: float) -> tuple[Array, Array, Array]:
+    """Write y; return mean, variance and std of each channel of x."""
+    m = x.shape[0] * x.shape[2]
+    mean = total(x) / m
+    np.subtract(x, column(mean), out=y)
+    variance = dot(y, y) / m
+    std = np.sqrt(variance + epsilon)
+    y /= column(std)
+    return mean, variance, std
+
+
+def normalize_gradient(y: Array, dy: Array, std: Array, dx: Array, scratch: Array) -> None:
+    """Write dx; scratch: as large as one of the outer slices."""
+    m = y.shape[0] * y.shape[2]
+    mean, slope = column(total(dy) / m), column(dot(dy, y) / m)
+    product = scratch[: y[0].size].reshape(y[0].shape)
+    for y_, dy_, dx_ in zip(y, dy, dx, strict=True):
+        np.multiply(y_, slope, out=product)
+        np.subtract(dy_, product, out=dx_)
+        dx_ -= mean
+        dx_ /= column(std)

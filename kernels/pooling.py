@@ -1,0 +1,173 @@
+"""Pooling: the maximum or the mean of every window, over any number of axes.
+
+    MAX    y[o] = max_k x[s o - p + k]                     dx[i] = sum of dy[o] where i won
+    AVE    y[o] = sum_k x[s o - p + k] / n[o]              dx[i] = sum of dy[o] / n[o], o sees i
+
+    x (planes, *S), y (planes, *O); n[o]: the window's size within the *padded* input, at least 1
+
+The first maximum in row-major order wins and NaN never does; a window where nothing wins (empty, or
+all NaN) gives -FLT_MAX.  `arg` remembers the winner: 0 is none, j + 1 the j-th window position.
+
+Planes are taken a few at a time, so that all passes over them but the first read the cache.
+Source: Caffe's src/caffe/layers/pooling_layer.cpp.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod
+
+import numpy as np
+
+from .im2col import Array, Sizes, Window, pieces, views
+
+LOWEST = -float(np.finfo(np.float32).max)
+PLANES = 1 << 18  # elements of x at once
+
+
+def outputs(size: Sizes, window: Window, ceil: bool) -> Sizes:
+    """How many windows Caffe takes: rounded up or down; a last one wholly in padding is dropped."""
+    found = []
+    for n, k, s, p in zip(size, window.kernel, window.stride, window.pad, strict=True):
+        rest = n + 2 * p - k
+        windows = (-(-rest // s) if ceil else rest // s) + 1
+        if any(window.pad) and (windows - 1) * s >= n + p:
+            windows -= 1
+        found.append(windows)
+    return tuple(found)
+
+
+def arg_dtype(window: Window) -> str:
+    return "uint8" if window.volume < 256 else "int32"
+
+
+def scratch_size(x: Sizes, y: Sizes, itemsize: int) -> int:
+    """Elements of scratch for arrays of these shapes (planes, *S) and (planes, *O)."""
+    cells = _at_once(x) * prod(y[1:])
+    return 2 * max(cells, prod(y[1:])) + -(-cells // itemsize)
+
+
+def max_forward(x: Array, y: Array, arg: Array, window: Window, scratch: Array) -> None:
+    """Write y and arg."""
+    for planes in _chunks(x.shape):
+        best, winner = y[planes], arg[planes]
+        value, won = _temporaries(best, scratch)
+        best.fill(LOWEST)
+        winner.fill(0)
+        for j, offset in enumerate(np.ndindex(*window.kernel)):
+            found = _views(window, offset, x, y)
+            if found is None:
+                continue
+            source, target = found
+            v, b, into, who = value[target], won[target], best[target], winner[target]
+            v[...] = x[planes][source]  # strided reads once, not in every pass
+            np.greater(v, into, out=b)
+            np.fmax(into, v, out=into)
+            if arg.dtype == np.uint8:  # later positions have larger numbers
+                flag = b.view(np.uint8)
+                np.multiply(flag, np.uint8(j + 1), out=flag)
+                np.maximum(who, flag, out=who)
+            else:
+                np.copyto(who, j + 1, where=b)
+
+
+def max_backward(dy: Array, arg: Array, dx: Array, window: Window, scratch: Array) -> None:
+    """Write dx."""
+    disjoint = all(k <= s for k, s in zip(window.kernel, window.stride, strict=True))
+    for planes in _chunks(dx.shape):
+        value, won = _temporaries(dy[planes], scratch)
+        dx[planes] = 0
+        for j, offset in enumerate(np.ndindex(*window.kernel)):
+            found = _views(window, offset, dx, dy)
+            if found is None:
+                continue
+            source, target = found
+            v, b, part = value[target], won[target], dx[planes][source]
+            np.equal(arg[planes][target], j + 1, out=b)
+            if disjoint:
+                np.multiply(dy[planes][target], b, out=part)
+            else:
+                np.multiply(dy[planes][target], b, out=v)
+                part += v
+
+
+def max_index(arg: Array, index: Array, size: Sizes, window: Window, scratch: Array) -> None:
+    """Write where each maximum lies: its row-major place in the plane, -1 where there is none."""
+    base = scratch[: prod(index.shape[1:])].reshape(index.shape[1:])
+    base.fill(0)
+    steps = [prod(size[axis + 1 :]) for axis in range(len(size))]
+    for axis, (n, s, p) in enumerate(zip(base.shape, window.stride, window.pad, strict=True)):
+        base += _along(axis, (np.arange(n) * s - p) * steps[axis], base)
+    index.fill(-1)
+    for j, offset in enumerate(np.ndindex(*window.kernel)):
+        place = sum(k * step for k, step in zip(offset, steps, strict=True))
+        np.add(base, place, out=index, where=arg == j + 1)
+
+
+def average_forward(x: Array, y: Array, window: Window, scratch: Array) -> None:
+    """Write y."""
+    counts = _counts(x.shape[1:], y, window, scratch)
+    for planes in _chunks(x.shape):
+        total = y[planes]
+        total.fill(0)
+        for offset in np.ndindex(*window.kernel):
+            found = _views(window, offset, x, y)
+            if found is not None:
+                part = total[found[1]]
+                part += x[planes][found[0]]
+        total /= counts
+
+
+def average_backward(dy: Array, dx: Array, window: Window, scratch: Array) -> None:
+    """Write dx."""
+    counts = _counts(dx.shape[1:], dy, window, scratch)
+    for planes in _chunks(dx.shape):
+        value, _ = _temporaries(dy[planes], scratch[counts.size :])
+        np.divide(dy[planes], counts, out=value)
+        dx[planes] = 0
+        for offset in np.ndindex(*window.kernel):
+            found = _views(window, offset, dx, dy)
+            if found is not None:
+                part = dx[planes][found[0]]
+                part += value[found[1]]
+
+
+def _counts(size: Sizes, y: Array, window: Window, scratch: Array) -> Array:
+    """n[o], in the head of scratch."""
+    counts = scratch[: prod(y.shape[1:])].reshape(y.shape[1:])
+    counts.fill(1)
+    for axis, (n, k, s, p) in enumerate(
+        zip(size, window.kernel, window.stride, window.pad, strict=True)
+    ):
+        start = np.arange(counts.shape[axis]) * s - p
+        counts *= _along(axis, np.maximum(np.minimum(start + k, n + p) - start, 1), counts)
+    return counts
+
+
+def _along(axis: int, values: Array, like: Array) -> Array:
+    """A vector as an array of like's dtype that broadcasts along one axis of it."""
+    return values.astype(like.dtype).reshape(-1, *(1,) * (like.ndim - axis - 1))
+
+
+def _views(
+    window: Window, offset: Sizes, x: Array, y: Array
+) -> tuple[tuple[slice, ...], tuple[slice, ...]] | None:
+    """Slices of x's planes and of y's planes for one window position."""
+    found = views(window, offset, x.shape[1:], tuple((0, n) for n in y.shape[1:]))
+    everything = (slice(None),)
+    return None if found is None else (everything + found[0], everything + found[1])
+
+
+def _temporaries(y: Array, scratch: Array) -> tuple[Array, Array]:
+    """A value and a flag for each element of y, in scratch."""
+    value, flag = scratch[: y.size].reshape(y.shape), scratch[y.size :].view(np.bool_)
+    return value, flag[: y.size].reshape(y.shape)
+
+
+def _at_once(x: Sizes) -> int:
+    return max(1, min(PLANES // prod(x[1:]), x[0]))
+
+
+def _chunks(x: Sizes) -> Iterator[slice]:
+    for first, end in pieces(x[0], _at_once(x)):
+        yield slice(first, end)

@@ -1,0 +1,28 @@
+"""Arrays in flat strips, as long as the scratch beside them.
+
+An element-wise formula with an intermediate value goes over its arrays strip by strip: the
+intermediate stays in the cache, and no array of the blob's size is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+Array = Any
+
+LENGTH = 1 << 14  # elements: an input, an output and the scratch fit into a 256 KiB cache
+
+
+def length(count: int) -> int:
+    """Elements of scratch to ask for when arrays of `count` elements are to be worked on."""
+    return min(count, LENGTH)
+
+
+def strips(scratch: Array, *arrays: Array) -> Iterator[tuple[Array, ...]]:
+    """Flat views (part of the scratch, part of each array) of C-contiguous arrays of one size."""
+    flat = [array.reshape(-1) for array in arrays]
+    step = length(flat[0].size)
+    for start in range(0, flat[0].size, step):
+        parts = [array[start : start + step] for array in flat]
+        yield scratch[: parts[0].size], *parts

@@ -1,0 +1,19 @@
+"""Axes as prototxts give them: counted from the front, or negative from the back."""
+
+from __future__ import annotations
+
+from ..errors import ShapeError
+from .base import Layer, Shape
+from .sizes import times
+
+
+def axis_of(layer: Layer, axis: int, shape: Shape) -> int:
+    """The axis counted from the front; ShapeError where a bottom of this shape has no such axis."""
+    if -len(shape) <= axis < len(shape):
+        return axis % len(shape)
+    raise ShapeError(
+        f"{layer.label} works on axis {axis}, which its bottom '{layer.spec.bottom[0]}' lacks",
+        where=layer.context.where,
+        expected=f"{-len(shape)} to {len(shape) - 1}" if shape else "a blob with axes",
+        found=f"shape {times(shape)}",
+    )

@@ -1,0 +1,55 @@
+"""What SoftmaxWithLoss and Accuracy ask of their labels: one for each place, each a class.
+
+    scores (.., classes, ..) with the classes on `axis`         labels: a shape with as many places
+
+ShapeError where the number of labels is another, DataError for a label that is no class.
+"""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+
+from ..errors import DataError, ShapeError
+from ..kernels import labels as kernel
+from .base import Array, Layer, Shape
+from .sizes import times
+
+
+def check_count(layer: Layer, what: str, name: str, scores: Shape, shape: Shape, axis: int) -> None:
+    """Refuse labels (or weights: `what`) in a bottom `name` that are not one for each place."""
+    places = scores[:axis] + scores[axis + 1 :]
+    if prod(shape) == prod(places) and (shape[:1] == scores[:1] or axis == 0):
+        return
+    have, want = shape, places
+    inner = len(scores) - axis - 1
+    if inner and prod(shape[: len(shape) - inner]) == prod(places[:axis]):
+        have, want = shape[-inner:], places[-inner:]
+    raise ShapeError(
+        f"{layer.label} needs one {what} for each score: '{name}' has {times(have)} but "
+        f"'{layer.spec.bottom[0]}' is {times(want)}",
+        where=layer.context.where,
+        expected=f"{prod(places)} {what}s",
+        found=f"{prod(shape)} (shape {times(shape)})",
+        remedy=f"Crop the {what} to the middle of the net's output" if have != shape else "",
+    )
+
+
+def check_classes(layer: Layer, labels: Array, classes: int, axis: int, ignore: int | None) -> None:
+    """Refuse labels that are neither a class nor ignored."""
+    place = kernel.first_illegal(labels, classes, ignore)
+    if place is None:
+        return
+    item, *rest = (int(k) for k in np.unravel_index(place, labels.shape))
+    position = ", ".join(map(str, rest)) if any(n > 1 for n in labels.shape[1:]) else ""
+    raise DataError(
+        f"{layer.label} found the label {labels.reshape(-1)[place]:g} in "
+        f"'{layer.spec.bottom[1]}', item {item}" + (f", position ({position})" if position else ""),
+        where=layer.context.where,
+        expected=f"a class from 0 to {classes - 1} ('{layer.spec.bottom[0]}' has {classes} "
+        f"channels)" + ("" if ignore is None else f", or {ignore} to be ignored"),
+        remedy=""
+        if ignore is not None
+        else "If it marks what shall not count, name it as ignore_label",
+    )

@@ -1,0 +1,89 @@
+"""Concat: the bottoms one behind the other, along one axis.
+
+    y = [x_0, x_1, ..]                            dx_i = the part of dy that x_i became
+
+    x_i (.., C_i, *S) -> y (.., sum C_i, *S);  the axis is `axis` or the older `concat_dim`
+
+A later bottom that is larger than the first one on axes behind the second is cut there to the
+middle: the rule of Freiburg's caffe_unet, with dx_i = 0 outside; BVLC's Caffe refuses it.
+ShapeError where sizes differ in another way, or by an odd number, which has no middle.
+
+Source: Caffe's src/caffe/layers/concat_layer.cpp.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from ..errors import ShapeError, SpecError
+from .axes import axis_of
+from .base import Array, Blob, Context, Layer, Shape, Shapes
+from .sizes import times
+
+
+class Concat(Layer):
+    type = "Concat"
+    bottoms = (1, None)
+
+    def __init__(self, spec: Any, context: Context) -> None:
+        super().__init__(spec, context)
+        param = spec.concat_param
+        old = param.HasField("concat_dim")
+        self._axis = int(param.concat_dim if old else param.axis)
+        if old and param.HasField("axis"):
+            raise SpecError(
+                f"{self.label} gives both axis and concat_dim",
+                where=context.where,
+                remedy="Keep axis: concat_dim is its older name",
+            )
+
+    def shapes(self, *bottom: Shape) -> Shapes:
+        first = bottom[0]
+        axis = axis_of(self, self._axis, first)
+        for name, shape in zip(self.spec.bottom, bottom, strict=True):
+            if not self._fits(first, shape, axis):
+                raise ShapeError(
+                    f"{self.label} cannot join '{name}' ({times(shape)}) to "
+                    f"'{self.spec.bottom[0]}' ({times(first)}) along axis {axis}",
+                    where=self.context.where,
+                    expected="equal sizes on all other axes, or image axes larger by an even "
+                    "number, to be cut to their middle",
+                    remedy="Change the tile size, or Crop the larger one yourself",
+                )
+        total = sum(shape[axis] for shape in bottom)
+        return Shapes(((*first[:axis], total, *first[axis + 1 :]),))
+
+    @staticmethod
+    def _fits(first: Shape, shape: Shape, axis: int) -> bool:
+        return len(shape) == len(first) and all(
+            i == axis or n == m or (i >= 2 and n > m and (n - m) % 2 == 0)
+            for i, (n, m) in enumerate(zip(shape, first, strict=True))
+        )
+
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        for blob, part, middle in self._parts(bottom, top[0].data):
+            part[...] = blob.data[middle]
+
+    def backward(
+        self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]
+    ) -> None:
+        parts = self._parts(bottom, top[0].diff)
+        for (blob, part, middle), down in zip(parts, propagate_down, strict=True):
+            if down:
+                if part.shape != blob.shape:
+                    blob.diff[...] = 0
+                blob.diff[middle] = part
+
+    def _parts(
+        self, bottom: Sequence[Blob], joined: Array
+    ) -> Iterator[tuple[Blob, Array, tuple[slice, ...]]]:
+        """Each bottom, its part of the top, and what of the bottom that part holds."""
+        axis, start = self._axis % joined.ndim, 0
+        for blob in bottom:
+            end = start + blob.shape[axis]
+            part = joined[(slice(None),) * axis + (slice(start, end),)]
+            rims = [(n - m) // 2 for n, m in zip(blob.shape, part.shape, strict=True)]
+            middle = tuple(slice(r, r + m) for r, m in zip(rims, part.shape, strict=True))
+            yield blob, part, middle
+            start = end

@@ -1,0 +1,41 @@
+"""Convolution: every top element is a weighted sum of what a window sees of the bottom.
+
+    y[n, m, o] = b[m] + sum_{c, k} w[m, c, k] x[n, c, s o - p + d k]
+
+    x (.., C, *S), w (M, C / group, *kernel), b (M), y (.., M, *O)
+    O = (S + 2 p - (d (k - 1) + 1)) // s + 1
+
+Strictly a cross-correlation: the kernel is not flipped.  ShapeError where no window fits.
+
+Source: Caffe's src/caffe/layers/conv_layer.cpp.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import ClassVar
+
+from ..errors import ShapeError
+from ..kernels import convolution
+from ..kernels.im2col import Window
+from .base import Shape
+from .filtering import Filtering
+from .sizes import times
+
+
+class Convolution(Filtering):
+    type = "Convolution"
+    kernel: ClassVar[ModuleType] = convolution
+
+    def geometry(self, channels: int, size: Shape, window: Window) -> tuple[Shape, Shape]:
+        out = window.outputs(size)
+        if min(out) < 1:
+            padded = any(window.pad)
+            raise ShapeError(
+                f"{self.label} has a kernel larger than its {'padded ' if padded else ''}bottom "
+                f"'{self.spec.bottom[0]}'",
+                where=self.context.where,
+                expected=f"at least {times(window.extent)}",
+                found=times(n + 2 * p for n, p in zip(size, window.pad, strict=True)),
+            )
+        return (self.outputs, channels // self.group, *window.kernel), out

@@ -1,0 +1,77 @@
+"""Crop: the part of the first bottom that is as large as the second one.
+
+    y[.., i] = x[.., offset + i]            dx = dy inside, 0 outside
+
+    x (*A, *S), like (.., *O) -> y (*A, *O);  axes before `axis` (default 2) are not cropped
+
+offset: none (0: the corner, not the centre), one for all cropped axes, or one for each.  A V1 net's
+CROP, which aligned its bottoms by itself, has got its offsets when it was read.  Only the second
+bottom's size is used.  ShapeError where the part is not inside.
+
+Source: Caffe's src/caffe/layers/crop_layer.cpp.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..errors import ShapeError
+from .axes import axis_of
+from .base import Array, Blob, Layer, Shape, Shapes
+from .sizes import times
+
+
+class Crop(Layer):
+    type = "Crop"
+    bottoms = 2
+    no_gradient = frozenset({1})
+
+    def offsets(self, axes: int) -> tuple[int, ...]:
+        """The offset on each of `axes` axes."""
+        axis = axis_of(self, self.spec.crop_param.axis, (1,) * axes)
+        given = [int(o) for o in self.spec.crop_param.offset] or [0]
+        if len(given) not in (1, axes - axis):
+            raise ShapeError(
+                f"{self.label} has {len(given)} offsets, but crops {axes - axis} axes "
+                f"(from axis {axis} to the last)",
+                where=self.context.where,
+                expected=f"none, 1 or {axes - axis}",
+                found=", ".join(map(str, given)),
+            )
+        return (0,) * axis + tuple(given * (axes - axis) if len(given) == 1 else given)
+
+    def shapes(self, *bottom: Shape) -> Shapes:
+        data, like = bottom
+        offsets = self.offsets(len(data))
+        axis = axis_of(self, self.spec.crop_param.axis, data)
+        if len(like) != len(data):
+            raise ShapeError(
+                f"{self.label} takes two bottoms with the same number of axes",
+                where=self.context.where,
+                expected=f"'{self.spec.bottom[1]}' with {len(data)}",
+                found=f"shape {times(like)}",
+            )
+        for i in range(axis, len(data)):
+            if offsets[i] + like[i] > data[i]:
+                raise ShapeError(
+                    f"{self.label} would read past the end of '{self.spec.bottom[0]}' on axis {i}: "
+                    f"'{self.spec.bottom[1]}' wants {like[i]} from offset {offsets[i]} on",
+                    where=self.context.where,
+                    expected=f"a size of at least {offsets[i] + like[i]}",
+                    found=data[i],
+                )
+        return Shapes((data[:axis] + like[axis:],))
+
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        top[0].data[...] = self._inside(bottom[0].data, top[0].shape)
+
+    def backward(
+        self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]
+    ) -> None:
+        if propagate_down[0]:
+            bottom[0].diff[...] = 0
+            self._inside(bottom[0].diff, top[0].shape)[...] = top[0].diff
+
+    def _inside(self, x: Array, shape: Shape) -> Array:
+        corner = zip(self.offsets(x.ndim), shape, strict=True)
+        return x[tuple(slice(offset, offset + n) for offset, n in corner)]

@@ -1,0 +1,89 @@
+"""DummyData: blobs made by fillers.
+
+    top[i] ~ data_filler[i]                 no bottom, no gradient
+
+One filler or none (zeros) or one for each top; one shape or one for each top, either as `shape` or
+in the old four fields num, channels, height, width.  A random top is drawn anew by every forward
+pass, pass k from counter k of the layer's stream, so a resumed run goes on exactly.  A constant
+one is written anew too, which Caffe does only once: here the net may have used its memory since.
+
+Source: Caffe's src/caffe/layers/dummy_data_layer.cpp.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..errors import ShapeError, SpecError
+from .base import Blob, Context, Layer, Shape, Shapes
+from .filler import check, fill
+from .stream import stream
+
+_OLD = ("num", "channels", "height", "width")
+
+
+class DummyData(Layer):
+    type = "DummyData"
+    bottoms = 0
+    tops = (1, None)
+
+    def __init__(self, spec: Any, context: Context) -> None:
+        super().__init__(spec, context)
+        self._passes = 0
+        param = spec.dummy_data_param
+        old = {field: list(getattr(param, field)) for field in _OLD}
+        if len(param.shape) and any(old.values()):
+            raise SpecError(
+                f"{self.label} gives its sizes twice: as shape and as num, channels, height, width",
+                where=context.where,
+                remedy="Keep the shape",
+            )
+        self._shapes: list[Shape]
+        if any(old.values()):
+            columns = [self._one_each(field, sizes) for field, sizes in old.items()]
+            self._shapes = list(zip(*columns, strict=True))
+        else:
+            shapes = [tuple(int(d) for d in shape.dim) for shape in param.shape]
+            self._shapes = self._one_each("shape", shapes)
+        self._fillers = self._one_each("data_filler", list(param.data_filler) or [None])
+
+    def _one_each(self, field: str, values: list[Any]) -> list[Any]:
+        n = len(self.spec.top)
+        if len(values) not in (1, n):
+            raise SpecError(
+                f"{self.label} has the wrong number of '{field}' entries",
+                where=self.context.where,
+                expected=f"one for each of its {n} tops, or one for all" if n > 1 else "one",
+                found=len(values),
+            )
+        return values if len(values) == n else values * n
+
+    def shapes(self, *bottom: Shape) -> Shapes:
+        for shape, filler, top in zip(self._shapes, self._fillers, self.spec.top, strict=True):
+            where = f"{self.context.where}: {self.label}, top '{top}'".lstrip(": ")
+            if any(size < 1 for size in shape):
+                raise ShapeError("has a size below 1", where=where, found=f"shape {shape}")
+            if filler is not None:
+                check(shape, filler, where=where)
+        return Shapes(tuple(self._shapes))
+
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        rng = stream(self.context, self._passes)
+        for blob, filler in zip(top, self._fillers, strict=True):
+            if filler is None:
+                blob.data[...] = 0
+            else:
+                fill(blob.data, filler, rng)
+        self._passes += 1
+
+    def backward(
+        self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]
+    ) -> None:
+        """Nothing below wants a gradient."""
+
+    def state(self) -> Mapping[str, Any]:
+        return {"passes": self._passes}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        self._passes = int(state["passes"])

@@ -1,0 +1,77 @@
+"""HDF5Data: training rows from HDF5 files.
+
+    top[i] = the next batch_size rows of the dataset that is called like the top
+
+`source` is a text file that names HDF5 files; it and the paths in it are relative to the folder
+the net was given (the current one by default, as in Caffe).  Batches cross file borders, files come
+in order, and after the last row the first follows.  `shuffle` permutes files and rows, from the
+net's seed.  Integers and doubles are converted to the net's type.  No bottom, no gradient.
+
+Source: Caffe's src/caffe/layers/hdf5_data_layer.cpp; the reading is data/hdf5.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from ..data.hdf5 import HDF5Rows, Position
+from ..errors import SpecError
+from .base import Blob, Context, Layer, Shape, Shapes
+
+
+class HDF5Data(Layer):
+    type = "HDF5Data"
+    bottoms = 0
+    tops = (1, None)
+
+    def __init__(self, spec: Any, context: Context) -> None:
+        super().__init__(spec, context)
+        param = spec.hdf5_data_param
+        if spec.HasField("transform_param"):
+            raise SpecError(
+                f"{self.label} does not know transform_param",
+                where=context.where,
+                remedy="Scale and crop the data when they are packed",
+            )
+        if not param.source:
+            raise SpecError(
+                f"{self.label} has no source",
+                where=context.where,
+                remedy="Name a text file that lists HDF5 files: "
+                'hdf5_data_param { source: "train.txt" batch_size: 1 }',
+            )
+        if param.batch_size < 1:
+            raise SpecError(
+                f"{self.label} has no batch_size",
+                where=context.where,
+                expected="hdf5_data_param { batch_size: 1 } or more",
+                found=param.batch_size,
+            )
+        self._batch = int(param.batch_size)
+        self._rows = HDF5Rows(
+            param.source,
+            list(spec.top),
+            folder=context.folder,
+            dtype=context.dtype,
+            shuffle=param.shuffle,
+            key=(context.seed, context.index),
+        )
+
+    def shapes(self, *bottom: Shape) -> Shapes:
+        return Shapes(tuple((self._batch, *row) for row in self._rows.row_shapes))
+
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        self._rows.read([blob.data for blob in top])
+
+    def backward(
+        self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]
+    ) -> None:
+        """Nothing below wants a gradient."""
+
+    def state(self) -> Mapping[str, Any]:
+        return asdict(self._rows.position)
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        self._rows.position = Position(**{key: int(value) for key, value in state.items()})

@@ -1,0 +1,50 @@
+"""ReLU: what is negative is cut off, or multiplied by negative_slope.
+
+    y = max(x, 0) + slope min(x, 0)            dx = dy where x > 0, else slope dy
+
+Any shape; may work in place.  Where slope >= 0 the top has the sign of the bottom, so backward
+reads the top alone.  A negative slope loses the sign in place: GraphError.
+
+Source: Caffe's src/caffe/layers/relu_layer.cpp.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+from ..errors import GraphError
+from ..kernels import relu as kernel
+from ..kernels.strips import length
+from .base import Blob, Context, Layer, Shape, Shapes
+
+
+class ReLU(Layer):
+    type = "ReLU"
+    in_place = True
+
+    def __init__(self, spec: Any, context: Context) -> None:
+        super().__init__(spec, context)
+        self._slope = float(spec.relu_param.negative_slope)
+        self.backward_reads = ("top0",) if self._slope >= 0 else ("bottom0",)
+        if self._slope < 0 and spec.bottom[0] == spec.top[0]:
+            raise GraphError(
+                f"{self.label} cannot work in place with a negative_slope below 0",
+                where=context.where,
+                found=f"negative_slope {self._slope:g}",
+                remedy="Give the top a name of its own",
+            )
+
+    def shapes(self, *bottom: Shape) -> Shapes:
+        return Shapes((bottom[0],), scratch=length(prod(bottom[0])))
+
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        kernel.relu(bottom[0].data, top[0].data, self._slope, self.scratch)
+
+    def backward(
+        self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]
+    ) -> None:
+        if propagate_down[0]:
+            sign = (top if self._slope >= 0 else bottom)[0].data
+            kernel.gradient(sign, top[0].diff, bottom[0].diff, self._slope, self.scratch)

@@ -1,0 +1,33 @@
+"""Sigmoid: the logistic function of every element.
+
+    y = 1 / (1 + exp(-x))            dx = dy y (1 - y)
+
+Any shape; may work in place.  Source: Caffe's src/caffe/layers/sigmoid_layer.cpp.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from ..kernels import sigmoid as kernel
+from ..kernels.strips import length
+from .base import Blob, Layer, Shape, Shapes
+
+
+class Sigmoid(Layer):
+    type = "Sigmoid"
+    in_place = True
+    backward_reads = ("top0",)
+
+    def shapes(self, *bottom: Shape) -> Shapes:
+        return Shapes((bottom[0],), scratch=length(math.prod(bottom[0])))
+
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        kernel.sigmoid(bottom[0].data, top[0].data)
+
+    def backward(
+        self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]
+    ) -> None:
+        if propagate_down[0]:
+            kernel.sigmoid_gradient(top[0].data, top[0].diff, bottom[0].diff, self.scratch)

@@ -1,0 +1,42 @@
+"""Softmax: scores become probabilities, over one axis.
+
+    y[c] = exp(x[c]) / sum_k exp(x[k])            dx[c] = (dy[c] - sum_k dy[k] y[k]) y[c]
+
+x (.., C, ..) with the classes on `axis` (default 1); may work in place.
+
+Source: Caffe's src/caffe/layers/softmax_layer.cpp.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+from ..kernels import softmax as kernel
+from .axes import axis_of
+from .base import Array, Blob, Layer, Shape, Shapes
+
+
+class Softmax(Layer):
+    type = "Softmax"
+    in_place = True
+    backward_reads = ("top0",)
+
+    def shapes(self, *bottom: Shape) -> Shapes:
+        axis = axis_of(self, self.spec.softmax_param.axis, bottom[0])
+        return Shapes((bottom[0],), scratch=prod(bottom[0]) // max(1, bottom[0][axis]))
+
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        kernel.softmax(self._classes(bottom[0].data), self._classes(top[0].data), self.scratch)
+
+    def backward(
+        self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]
+    ) -> None:
+        if propagate_down[0]:
+            y, dy = self._classes(top[0].data), self._classes(top[0].diff)
+            kernel.gradient(y, dy, self._classes(bottom[0].diff), self.scratch)
+
+    def _classes(self, x: Array) -> Array:
+        """(outer, classes, inner)."""
+        axis = self.spec.softmax_param.axis % x.ndim
+        return x.reshape(prod(x.shape[:axis]), x.shape[axis], -1)

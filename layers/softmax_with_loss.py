@@ -1,0 +1,92 @@
+"""SoftmaxWithLoss: how improbable the true classes are, as the scores have it.
+
+    p = softmax(x)      loss = sum_i w_i (-log p_i[l_i]) / n      dx_i = dloss w_i (p_i - e_l) / n
+
+    x (N, C, ..) scores, classes on softmax_param.axis (1); l (N, ..) one label for each place
+    n: VALID (default) sum_i w_i; FULL the number of places; BATCH_SIZE N; NONE 1; at least 1 each
+
+w is 1, or 0 where the label is ignore_label, or given by a third bottom: the weight map of the
+U-Net paper, Freiburg's addition.  There n is the exact sum of weights, forward and backward
+(caffe_unet cuts it to an integer, in one direction only).  An older `normalize: false` means
+BATCH_SIZE; `normalization` wins over it.
+
+Errors: ShapeError for labels of another number, DataError for a label that is no class; GraphError
+for a second top: BVLC documents one but cannot build it, and Softmax gives the same blob.
+Source: Caffe's src/caffe/layers/softmax_loss_layer.cpp.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+from ..errors import GraphError
+from ..kernels import softmax as softmax_kernel
+from ..kernels import softmax_loss as kernel
+from .axes import axis_of
+from .base import Array, Blob, Buffer, Context, Layer, Shape, Shapes
+from .class_labels import check_classes, check_count
+
+
+class SoftmaxWithLoss(Layer):
+    type = "SoftmaxWithLoss"
+    bottoms = (2, 3)
+    is_loss = True
+    no_gradient = frozenset({1, 2})
+
+    def __init__(self, spec: Any, context: Context) -> None:
+        if len(spec.top) > 1:
+            raise GraphError(
+                f"layer '{spec.name}' (SoftmaxWithLoss) has a second top, '{spec.top[1]}', for the "
+                "probabilities, which no Caffe could build",
+                where=context.where,
+                remedy=f"Add a Softmax layer with bottom '{spec.bottom[0]}'",
+            )
+        super().__init__(spec, context)
+        loss = spec.loss_param
+        self._ignore = int(loss.ignore_label) if loss.HasField("ignore_label") else None
+        self._normalization = loss.NormalizationMode.Name(loss.normalization)
+        if loss.HasField("normalize") and not loss.HasField("normalization"):
+            self._normalization = "VALID" if loss.normalize else "BATCH_SIZE"
+        self.backward_reads = tuple(f"bottom{i}" for i in range(1, len(spec.bottom)))
+
+    def shapes(self, *bottom: Shape) -> Shapes:
+        scores, names = bottom[0], self.spec.bottom
+        axis = axis_of(self, self.spec.softmax_param.axis, scores)
+        for what, name, shape in zip(("label", "weight"), names[1:], bottom[1:], strict=False):
+            check_count(self, what, name, scores, shape, axis)
+        places = prod(scores[:axis] + scores[axis + 1 :])
+        return Shapes(((),), saved=(Buffer(scores),), scratch=places)
+
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        axis = self.spec.softmax_param.axis % bottom[0].data.ndim
+        check_classes(self, bottom[1].data, bottom[0].shape[axis], axis, self._ignore)
+        prob = self._classes(self.saved[0])
+        softmax_kernel.softmax(self._classes(bottom[0].data), prob, self.scratch)
+        total, weight = kernel.loss(prob, *self._truth(bottom))
+        top[0].data[...] = total / self._normalizer(prob, weight)
+
+    def backward(
+        self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]
+    ) -> None:
+        if propagate_down[0]:
+            prob, truth = self._classes(self.saved[0]), self._truth(bottom)
+            weight = kernel.weight_sum(prob, *truth)
+            scale = float(top[0].diff) / self._normalizer(prob, weight)
+            dx = self._classes(bottom[0].diff)
+            kernel.gradient(prob, *truth, scale, dx, self.scratch)
+
+    def _truth(self, bottom: Sequence[Blob]) -> tuple[Array, Array, int | None]:
+        """Labels, weights or None, and the label to be ignored or None."""
+        return bottom[1].data, bottom[2].data if len(bottom) > 2 else None, self._ignore
+
+    def _normalizer(self, prob: Array, weight: float) -> float:
+        outer, _, inner = prob.shape
+        n = {"VALID": weight, "FULL": outer * inner, "BATCH_SIZE": outer, "NONE": 1}
+        return max(1.0, float(n[self._normalization]))
+
+    def _classes(self, x: Array) -> Array:
+        """(outer, classes, inner)."""
+        axis = self.spec.softmax_param.axis % x.ndim
+        return x.reshape(prod(x.shape[:axis]), x.shape[axis], -1)

@@ -1,0 +1,44 @@
+"""Split: one blob for several readers.
+
+    y_i = x            dx = sum_i dy_i
+
+The tops show the bottom's own data, so forward does nothing.  Gradients are summed in the order of
+the tops; a top without a diff has a reader that gives no gradient.  dx may be the first such diff.
+The net inserts these layers (netspec/split.py).
+
+Source: Caffe's src/caffe/layers/split_layer.cpp.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from .base import Blob, Layer, Shape, Shapes
+
+
+class Split(Layer):
+    type = "Split"
+    tops = (1, None)
+    shares_data = True
+
+    def shapes(self, *bottom: Shape) -> Shapes:
+        return Shapes((bottom[0],) * len(self.spec.top))
+
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        """Nothing to do."""
+
+    def backward(
+        self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]
+    ) -> None:
+        if not propagate_down[0]:
+            return
+        dx = bottom[0].diff
+        first, *others = [t.diff for t in top if t.diff is not None] or [None]
+        if first is None:
+            dx[...] = 0
+        elif first is not dx:
+            np.copyto(dx, first)
+        for dy in others:
+            dx += dy

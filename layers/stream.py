@@ -1,0 +1,20 @@
+"""A layer's own random stream, counted by the passes made.
+
+Key: the net's seed and the layer's place.  Counter: the pass, in the highest of Philox's four
+words, so that passes never overlap and the state of a stream is one integer.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .base import Context
+
+_WORD = (1 << 64) - 1
+
+
+def stream(context: Context, passes: int) -> np.random.Generator:
+    """The generator for pass number `passes` of the layer that was built with `context`."""
+    key = np.array([context.seed & _WORD, context.index], dtype=np.uint64)
+    counter = np.array([0, 0, 0, passes], dtype=np.uint64)
+    return np.random.Generator(np.random.Philox(key=key, counter=counter))

@@ -1,0 +1,88 @@
+"""Shapes of every value of a graph, before any array exists.
+
+build_layers   graph -> one Layer per node (each reads its message once)
+infer          layers + input shapes -> what each layer needs, and the shape of each value
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ..errors import GraphError, ShapeError
+from ..layers import registry
+from ..layers.base import Context, Layer, Shape, Shapes
+from ..netspec.graph import Graph, Node, Value
+
+
+@dataclass(frozen=True)
+class Inferred:
+    """Shapes by node (what the layer asked for) and by value."""
+
+    needs: tuple[Shapes, ...]
+    values: Mapping[Value, Shape]
+
+
+def build_layers(graph: Graph, context: Context) -> tuple[Layer, ...]:
+    """One layer per node; `context` is completed with the node's place, phase and position."""
+    layers = []
+    for node in graph.nodes:
+        phase = "TRAIN" if node.layer.phase == 0 else "TEST"
+        if not node.layer.HasField("phase"):
+            phase = graph.phase
+        layer = registry.create(
+            node.layer, replace(context, phase=phase, index=node.index, where=node.where)
+        )
+        refuse_illegal_in_place(node, layer)
+        layers.append(layer)
+    return tuple(layers)
+
+
+def in_place(node: Node, i: int) -> bool:
+    """Whether top i is written over bottom i (Caffe: the same name at the same index)."""
+    return i < len(node.bottoms) and node.tops[i].blob == node.bottoms[i].blob
+
+
+def refuse_illegal_in_place(node: Node, layer: Layer) -> None:
+    for i, top in enumerate(node.tops):
+        if in_place(node, i) and not layer.in_place:
+            raise GraphError(
+                f"{layer.label} cannot work in place: its bottom and its top are both '{top.blob}'",
+                where=node.where,
+                remedy="Give the top a name of its own",
+            )
+
+
+def infer(
+    graph: Graph, layers: Sequence[Layer], inputs: Mapping[str, Shape] | None = None
+) -> Inferred:
+    """Shapes throughout the graph.
+
+    inputs: shapes that replace those of Input layers' blobs, by blob name.  Raises ShapeError.
+    """
+    inputs = dict(inputs or {})
+    shapes: dict[Value, Shape] = {}
+    needs = []
+    for node, layer in zip(graph.nodes, layers, strict=True):
+        if node.type == "Input" and all(top.blob in inputs for top in node.tops):
+            need = Shapes(tops=tuple(inputs.pop(top.blob) for top in node.tops))
+        else:
+            need = layer.shapes(*(shapes[value] for value in node.bottoms))
+        for top, shape in zip(node.tops, need.tops, strict=True):
+            if any(size < 1 for size in shape):
+                raise ShapeError(
+                    f"{layer.label} would make an empty blob '{top.blob}'",
+                    where=node.where,
+                    found=" x ".join(map(str, shape)),
+                    remedy="Its input is too small: take a larger tile or fewer layers",
+                )
+            shapes[top] = shape
+        needs.append(need)
+    if inputs:
+        known = ", ".join(value.blob for value in graph.inputs) or "none"
+        raise ShapeError(
+            f"a shape was given for {', '.join(map(repr, inputs))}, which no Input layer makes",
+            where=graph.path,
+            remedy=f"Inputs of this net: {known}",
+        )
+    return Inferred(tuple(needs), shapes)

@@ -1,0 +1,58 @@
+"""From graph to memory plan, without touching memory: what `Net` allocates and `tools/plan.py`
+prints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..layers.base import Layer, Shape
+from ..netspec.graph import Graph
+from . import arena, lifetimes, sizes
+from .inference import Inferred
+from .lifetimes import Plan
+from .schedule import Schedule, schedule
+
+
+@dataclass(frozen=True)
+class Planned:
+    """Shapes, backward flags, lifetimes and places of everything a net computes."""
+
+    inferred: Inferred
+    flags: Schedule
+    plan: Plan
+    placement: arena.Placement
+
+    @property
+    def arena_bytes(self) -> int:
+        """Bytes of the one block that holds activations, gradients, saved arrays and scratch."""
+        return self.placement.size
+
+    @property
+    def one_each_bytes(self) -> int:
+        """Bytes if every blob had arrays of its own, as Caffe allocates them (without scratch)."""
+        return self.plan.one_each
+
+    @property
+    def lower_bound(self) -> int:
+        """Bytes alive at the fullest step: no placement needs less."""
+        return arena.lower_bound(self.plan.buffers)
+
+
+def plan_net(
+    graph: Graph,
+    layers: Sequence[Layer],
+    inputs: Mapping[str, Shape] | None,
+    *,
+    dtype: np.dtype,
+    backward: bool,
+    keep: bool = False,
+) -> Planned:
+    """Plan everything; raises ShapeError and GraphError.  Pure, apart from data layers, which look
+    at their files to learn the shapes in them."""
+    inferred = sizes.infer_or_suggest(graph, layers, inputs)
+    flags = schedule(graph, layers, inferred.needs)
+    plan = lifetimes.plan(graph, layers, inferred, flags, dtype=dtype, backward=backward, keep=keep)
+    return Planned(inferred, flags, plan, arena.place(plan.buffers))

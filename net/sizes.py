@@ -1,0 +1,241 @@
+"""Which input sizes fit a net, and how its output lies in its input.
+
+An unpadded U-Net accepts only some sizes: at every pooling the windows must cover the map without a
+rest, and every crop must cut the same amount on both sides.  Caffe's rounding lets other sizes run
+with skips that are off centre; here they are refused, naming the nearest that fit.  All of it is
+found by shape inference, not from a formula about U-Nets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ..errors import ShapeError
+from ..layers.base import Layer, Shape
+from ..netspec.graph import Graph, Node, Value
+from .inference import Inferred, infer
+
+REACH = 128  # how far below and above a refused size legal ones are looked for, in pixels
+
+
+def infer_or_suggest(
+    graph: Graph, layers: Sequence[Layer], inputs: Mapping[str, Shape] | None = None
+) -> Inferred:
+    """`infer`, but a size that does not fit is refused with the nearest legal sizes."""
+    try:
+        inferred = infer(graph, layers, inputs)
+        shapes = inferred.values
+        problem = misfit(graph, layers, shapes)
+    except ShapeError as error:
+        shapes, inferred, problem = {}, None, error
+    if problem is None:
+        assert inferred is not None
+        return inferred
+    found = suggestion(graph, layers, inputs)
+    if found is None and inferred is not None:
+        return inferred  # no size makes this net's crops centred: it is meant so (FCN)
+    if found is not None:
+        problem.remedy = found
+    raise problem
+
+
+def trunk(graph: Graph) -> tuple[Value, list[Node]] | None:
+    """The image blob (the first one made from nothing with a spatial extent that some layer with
+    parameters reads) and the nodes that depend on it alone."""
+    for source in graph.nodes:
+        if source.bottoms or not source.tops:
+            continue
+        image, known, nodes = source.tops[0], {source.tops[0]}, []
+        for node in graph.nodes:
+            if node.bottoms and all(v in known for v in node.bottoms):
+                known.update(node.tops)
+                nodes.append(node)
+        if any(node.type in ("Convolution", "Deconvolution") for node in nodes):
+            return image, nodes
+    return None
+
+
+def try_size(
+    layers: Sequence[Layer], image: Value, nodes: Sequence[Node], shape: Shape
+) -> dict[Value, Shape] | None:
+    """Shapes along the trunk for another image shape; None where a layer refuses it."""
+    shapes = {image: shape}
+    for node in nodes:
+        try:
+            tops = layers[node.index].shapes(*(shapes[v] for v in node.bottoms)).tops
+        except ShapeError:
+            return None
+        if any(size < 1 for top in tops for size in top):
+            return None
+        shapes.update(zip(node.tops, tops, strict=True))
+    return shapes
+
+
+def rests(
+    nodes: Sequence[Node], layers: Sequence[Layer], shapes: Mapping[Value, Shape]
+) -> Node | None:
+    """The first pooling whose windows do not cover its bottom without a rest."""
+    for node in nodes:
+        if node.type == "Pooling" and not node.layer.pooling_param.global_pooling:
+            size = shapes[node.bottoms[0]][2:]
+            window = layers[node.index].window(len(size))  # type: ignore[attr-defined]
+            if any(
+                (s + 2 * p - k) % step
+                for s, k, step, p in zip(
+                    size, window.kernel, window.stride, window.pad, strict=True
+                )
+            ):
+                return node
+    return None
+
+
+def off_centre(
+    nodes: Sequence[Node], layers: Sequence[Layer], shapes: Mapping[Value, Shape]
+) -> Node | None:
+    """The first Crop that cuts more on one side of a spatial axis than on the other."""
+    for node in nodes:
+        if node.type == "Crop":
+            data, like = (shapes[v] for v in node.bottoms)
+            offsets = layers[node.index].offsets(len(data))  # type: ignore[attr-defined]
+            if any(a - b != 2 * o for a, b, o in zip(data[2:], like[2:], offsets[2:], strict=True)):
+                return node
+    return None
+
+
+def unpadded(nodes: Sequence[Node]) -> bool:
+    """Whether every convolution is valid; padded nets (FCN) mean to take any size."""
+    return not any(
+        any(node.layer.convolution_param.pad)
+        or node.layer.convolution_param.pad_h
+        or node.layer.convolution_param.pad_w
+        for node in nodes
+        if node.type == "Convolution"
+    )
+
+
+def misfit(
+    graph: Graph, layers: Sequence[Layer], shapes: Mapping[Value, Shape]
+) -> ShapeError | None:
+    """Why these shapes, though Caffe would run them, put an unpadded net's skips off centre."""
+    found = trunk(graph)
+    if found is None or not unpadded(found[1]):
+        return None
+    image, nodes = found
+    pool, crop = rests(nodes, layers, shapes), off_centre(nodes, layers, shapes)
+    if pool is None or crop is None:
+        return None
+    size = " x ".join(map(str, shapes[pool.bottoms[0]][2:]))
+    return ShapeError(
+        f"an image of {' x '.join(map(str, shapes[image][2:]))} pixels does not fit this net: "
+        f"layer '{pool.name}' (Pooling) gets {size}, which its windows do not divide, so that "
+        f"layer '{crop.name}' (Crop) would cut more on one side than on the other",
+        where=pool.where,
+    )
+
+
+def legal(
+    layers: Sequence[Layer], image: Value, nodes: Sequence[Node], shape: Shape
+) -> dict[Value, Shape] | None:
+    """Shapes along the trunk if nothing is left over or off centre, else None."""
+    shapes = try_size(layers, image, nodes, shape)
+    if shapes is None or rests(nodes, layers, shapes) or off_centre(nodes, layers, shapes):
+        return None
+    return shapes
+
+
+def suggestion(
+    graph: Graph, layers: Sequence[Layer], inputs: Mapping[str, Shape] | None
+) -> str | None:
+    """The nearest legal sizes below and above the image's, as a remedy; None without any."""
+    found = trunk(graph)
+    if found is None:
+        return None
+    image, nodes = found
+    source = next(node for node in graph.nodes if image in node.tops)
+    given = (inputs or {}).get(image.blob)
+    shape = given or layers[source.index].shapes().tops[source.tops.index(image)]
+    near: dict[int, list[int]] = {}
+    for size in sorted(set(shape[2:])):
+        below = nearest(layers, image, nodes, shape, range(size, max(size - REACH, 0), -1))
+        above = nearest(layers, image, nodes, shape, range(size, size + REACH))
+        near[size] = sorted({s for s in (below, above) if s is not None})
+    if not any(near.values()) or all(legal_sizes == [size] for size, legal_sizes in near.items()):
+        return None
+    parts = [
+        f"instead of {size}: {' or '.join(map(str, fit))}" for size, fit in near.items() if fit
+    ]
+    return "Nearest legal sizes " + "; ".join(parts)
+
+
+def nearest(
+    layers: Sequence[Layer], image: Value, nodes: Sequence[Node], shape: Shape, sizes: range
+) -> int | None:
+    """The first of `sizes` that is legal when every spatial axis has it."""
+    for size in sizes:
+        if legal(layers, image, nodes, shape[:2] + (size,) * len(shape[2:])):
+            return size
+    return None
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """How an output lies in its input, for one spatial axis of all: legal inputs are
+    smallest + k * step pixels, an input of n pixels gives n - before - after, and output pixel i
+    lies on input pixel i + before."""
+
+    smallest: int
+    step: int
+    before: int
+    after: int
+
+    def input_for(self, output: int) -> int:
+        """The smallest legal input that gives at least `output` pixels."""
+        wanted = output + self.before + self.after
+        return self.smallest + max(0, -(-(wanted - self.smallest) // self.step)) * self.step
+
+    def output_of(self, size: int) -> int:
+        return size - self.before - self.after
+
+    def nearest(self, size: int) -> tuple[int, int]:
+        """The nearest legal inputs not above and not below `size`."""
+        k = max(0, (size - self.smallest) // self.step)
+        low = self.smallest + k * self.step
+        return low, low if low == size else low + (self.step if low < size else 0)
+
+    def is_legal(self, size: int) -> bool:
+        return size >= self.smallest and (size - self.smallest) % self.step == 0
+
+
+def geometry(graph: Graph, layers: Sequence[Layer], output: str) -> Geometry:
+    """Measure the geometry from the image blob to the blob `output` by trying sizes.
+
+    Raises ShapeError where input and output do not differ by a constant (the net changes scale).
+    """
+    found = trunk(graph)
+    value = next((v for v in graph.outputs if v.blob == output), None)
+    if found is None or value is None:
+        raise ShapeError(f"there is no path from an image to '{output}'", where=graph.path)
+    image, nodes = found
+    source = next(node for node in graph.nodes if image in node.tops)
+    shape = layers[source.index].shapes().tops[source.tops.index(image)]
+    axes = len(shape[2:])
+    fits: list[tuple[int, int]] = []
+    size = 1
+    while len(fits) < 3 and size < 4096:
+        shapes = legal(layers, image, nodes, shape[:2] + (size,) * axes)
+        if shapes is not None:
+            fits.append((size, shapes[value][2]))
+        size += 1
+    if len(fits) < 3:
+        raise ShapeError("no legal image size below 4096 was found for this net", where=graph.path)
+    (n0, m0), (n1, m1), (n2, m2) = fits
+    if n1 - n0 != n2 - n1 or n0 - m0 != n1 - m1 or n1 - m1 != n2 - m2:
+        raise ShapeError(
+            f"the output '{output}' is not the input less a constant border",
+            where=graph.path,
+            found=", ".join(f"{n} -> {m}" for n, m in fits),
+            remedy="Only nets whose output has the scale of the image can be tiled",
+        )
+    border = n0 - m0
+    return Geometry(n0, n1 - n0, border // 2, border - border // 2)

@@ -1,0 +1,98 @@
+"""Files' bytes, and binary nets (.caffemodel): bytes -> an upgraded Source, or what they seem.
+
+Protobuf reads a lot of junk without complaint, because it skips what it does not know; so a net
+that holds no layer is refused.  Layer settings of the U-Net fork's binaries cannot be trusted (it
+reused BVLC's field numbers); names and blobs can.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+from typing import Any
+
+from ..errors import SpecError
+from . import schema
+from .source import Source
+from .upgrade import upgrade_net
+
+PathLike = str | os.PathLike[str]
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+_TEXT = frozenset(b"\t\n\v\f\r") | frozenset(range(0x20, 0x7F)) | frozenset(range(0x80, 0x100))
+_LOOK_AT = 4096
+
+
+def read_bytes(path: PathLike) -> bytes:
+    """A file's content, or SpecError that names the nearest files."""
+    try:
+        return Path(path).read_bytes()
+    except FileNotFoundError:
+        folder = Path(path).parent
+        names = [p.name for p in folder.iterdir()] if folder.is_dir() else []
+        near = difflib.get_close_matches(Path(path).name, names, n=3, cutoff=0.5)
+        remedy = f"Did you mean {' or '.join(near)}?" if near else ""
+        if not folder.is_dir():
+            remedy = f"There is no folder '{folder}' either"
+        raise SpecError("there is no such file", where=str(path), remedy=remedy) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise SpecError(f"cannot be read ({reason})", where=str(path)) from None
+
+
+def looks_binary(content: bytes) -> bool:
+    """Whether bytes hold what no text holds: control characters."""
+    return not _TEXT.issuperset(content[:_LOOK_AT])
+
+
+def read_net_binary(
+    content: bytes | PathLike, path: str = "<bytes>", *, crop_offsets: bool = True
+) -> Source:
+    """A net from a serialized NetParameter: its bytes (and a name for messages), or its path.
+
+    crop_offsets: False where only names and blobs are wanted; old CROP layers then keep none.
+    """
+    if not isinstance(content, bytes):
+        path = str(content)
+        content = read_bytes(content)
+    net = schema.NetParameter()
+    if not _parses(net, content) or not (len(net.layer) or len(net.layers)):
+        raise not_that("a net", content, path)
+    before = Source(path, net)
+    return Source(path, upgrade_net(net, before.where, crop_offsets=crop_offsets))
+
+
+def not_that(wanted: str, content: bytes, path: str) -> SpecError:
+    """The refusal of a file that is not what was wanted, saying what it seems to be."""
+    return SpecError(f"is not {wanted}", where=path, found=_what_it_is(content))
+
+
+def _parses(message: Any, content: bytes) -> bool:
+    from google.protobuf.message import DecodeError
+
+    try:
+        message.ParseFromString(content)
+    except DecodeError:
+        return False
+    return True
+
+
+def _what_it_is(content: bytes) -> str:
+    """What bytes that are not a net seem to be."""
+    if not content:
+        return "an empty file"
+    if content.startswith(_HDF5):
+        return "an HDF5 file (weights, solver state or data)"
+    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return "text in UTF-16 (save it as UTF-8)"
+    if not looks_binary(content):
+        return "text"
+    state, blob = schema.SolverState(), schema.BlobProto()
+    if _parses(state, content) and state.HasField("iter") and len(state.history):
+        return "a solver state"
+    if _parses(blob, content) and (len(blob.data) or len(blob.double_data)):
+        return "a single array, such as a mean image"
+    if _parses(schema.NetParameter(), content):
+        return "a net without any layer, or another kind of file"
+    return "something else, or a net that was cut off"

@@ -1,0 +1,75 @@
+"""A message and where its words stand in the user's file.
+
+Upgrading and filtering keep a layer's name and the order of layers, so a position is looked up by
+the layer's name (and, where a name is used twice, by which of its bearers is meant).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a field stands, and where the fields inside it stand, in order of appearance."""
+
+    line: int
+    column: int
+    fields: dict[str, list[Place]] = field(default_factory=dict)
+
+    def find(self, *path: str | int) -> Place | None:
+        """The place of a field inside; a number behind a name picks its n-th appearance."""
+        place = self
+        for i, name in enumerate(path):
+            if isinstance(name, int):
+                continue
+            nth = path[i + 1] if i + 1 < len(path) else 0
+            here = place.fields.get(name, [])
+            n = nth if isinstance(nth, int) else 0
+            if n >= len(here):
+                return None
+            place = here[n]
+        return place
+
+
+@dataclass(frozen=True)
+class Source:
+    """A NetParameter or SolverParameter as it was read, upgraded, with its positions.
+
+    path: the file, as messages name it; layers: name and place of every layer of the text, in
+    order; root: the place tree of the whole text (None for binary files and bare messages).
+    """
+
+    path: str
+    message: Any
+    root: Place | None = None
+    layers: tuple[tuple[str, Place], ...] = field(default=(), repr=False)
+
+    def where(self, layer: str | None = None, *fields: str | int) -> str:
+        """ "path:line:column" of a field of the first layer of that name, else of the layer, else
+        the path.  Without a layer the field is one of the message itself: where(None, "base_lr").
+        """
+        place = self.root if layer is None else dict(reversed(self.layers)).get(layer)
+        return self._at(place, *fields)
+
+    def where_nth(self, index: int, *fields: str | int) -> str:
+        """The same for `message.layer[index]`, which is exact where two layers share a name."""
+        name = self.message.layer[index].name
+        nth = sum(layer.name == name for layer in self.message.layer[:index])
+        bearers = [place for bearer, place in self.layers if bearer == name]
+        return self._at(bearers[nth] if nth < len(bearers) else None, *fields)
+
+    def _at(self, place: Place | None, *fields: str | int) -> str:
+        if place is None:
+            return self.path
+        found = place.find(*fields)
+        if found is None and place is self.root:
+            return self.path
+        found = found or place
+        return f"{self.path}:{found.line}:{found.column}"
+
+
+def as_source(source: Any, path: str = "<message>") -> Source:
+    """A Source of a Source (itself) or of a bare NetParameter message."""
+    return source if isinstance(source, Source) else Source(path, source)

@@ -1,0 +1,96 @@
+"""A solver from its prototxt: which nets it names, in which state, with which seed.
+
+Source: Caffe's Solver::InitTrainNet and Solver::InitTestNets (src/caffe/solver.cpp).
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import netspec
+from ..errors import SolverError
+from ..net import Net
+from ..netspec import Source
+from .observer import Hook, Observer
+from .registry import solver_class
+from .solver import Solver
+
+TRAIN_FIELDS = ("net", "net_param", "train_net", "train_net_param")
+
+
+def build(
+    source: Source,
+    *,
+    dtype: Any = np.float32,
+    folder: str = "",
+    hooks: Sequence[Hook] = (),
+    observer: Observer | None = None,
+    poison: bool = False,
+) -> Solver:
+    """The solver that `source` (from `netspec.read_solver`) describes, with its nets.
+
+    folder: what relative paths are relative to (default: the current directory).  Raises
+    SolverError, SpecError, GraphError, ShapeError or DataError.
+    """
+    param, where = source.message, source.path
+    cls = solver_class(param.type, where)
+    seed = param.random_seed if param.random_seed >= 0 else secrets.randbits(31)
+    settings: dict[str, Any] = {"dtype": dtype, "seed": seed, "folder": folder, "poison": poison}
+    training = train_source(param, where, folder)
+    graph = netspec.build_in_state(
+        training, state(netspec.schema.TRAIN, training, param.train_state)
+    )
+    net = Net(graph, **settings)
+    tests = []
+    for i, test in enumerate(test_sources(param, where, folder, training)):
+        own = [param.test_state[i]] if i < len(param.test_state) else []
+        graph = netspec.build_in_state(test, state(netspec.schema.TEST, test, *own))
+        tests.append(Net(graph, share=net, **settings))
+    return cls(param, net, tests, hooks=hooks, observer=observer, where=where)
+
+
+def state(phase: int, source: Source, *states: Any) -> Any:
+    """The solver's default phase, overridden by the net's own state, overridden by the solver's."""
+    default = netspec.schema.NetState(phase=phase)
+    return netspec.merged_states(default, source.message.state, *states)
+
+
+def train_source(param: Any, where: str, folder: str) -> Source:
+    """The training net; exactly one field must name it."""
+    given = [name for name in TRAIN_FIELDS if param.HasField(name)]
+    if len(given) != 1:
+        raise SolverError(
+            "must name one training net",
+            where=where,
+            expected="one of " + ", ".join(TRAIN_FIELDS),
+            found=" and ".join(given) or "none",
+            remedy='Add a line such as net: "models/unet.prototxt"' if not given else "",
+        )
+    return read(getattr(param, given[0]), where, folder)
+
+
+def test_sources(param: Any, where: str, folder: str, training: Source) -> list[Source]:
+    """The test nets: test_net_param, test_net, then `net` for the test_iter entries left over."""
+    found = [read(net, where, folder) for net in (*param.test_net_param, *param.test_net)]
+    if param.HasField("net") or param.HasField("net_param"):
+        found += [training] * (len(param.test_iter) - len(found))
+    if len(param.test_state) not in (0, len(found)):
+        raise SolverError(
+            "there must be a test_state for each test net, or none",
+            where=where,
+            expected=str(len(found)),
+            found=str(len(param.test_state)),
+        )
+    return found
+
+
+def read(net: Any, where: str, folder: str) -> Source:
+    """A net named by a path or written inline."""
+    if isinstance(net, str):
+        return netspec.read_net(str(Path(folder) / net))
+    return netspec.parse_net(netspec.to_text(net), where)

@@ -1,0 +1,69 @@
+"""What a solver tells the world, and the seam through which gradients can be shared.
+
+The solver prints nothing: it calls an Observer, and `tools/` decides whether that becomes a line in
+Caffe's format, a progress bar or a record in a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Display:
+    """One displayed iteration.  loss: of this iteration; smoothed: mean over average_loss; done,
+    seconds: iterations since the last display and the time they took; outputs: by blob."""
+
+    iter: int
+    loss: float
+    smoothed: float
+    rate: float
+    gradient_norm: float
+    done: int
+    seconds: float
+    outputs: Mapping[str, np.ndarray]
+    weights: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Tested:
+    """Mean outputs of test net `net` over test_iter passes."""
+
+    iter: int
+    net: int
+    loss: float
+    outputs: Mapping[str, np.ndarray]
+    weights: Mapping[str, float]
+
+
+class Observer:
+    """Does nothing; override what is of interest."""
+
+    def stepped(self, iteration: int, loss: float, rate: float, gradient_norm: float) -> None:
+        """After every update."""
+
+    def displayed(self, display: Display) -> None:
+        """Every `display` iterations."""
+
+    def tested(self, tested: Tested) -> None:
+        """After every test net."""
+
+    def snapshotted(self, path: Path) -> None:
+        """After a snapshot is safely on disk."""
+
+    def said(self, message: str) -> None:
+        """One line worth a user's notice."""
+
+
+class Hook:
+    """Called around the computation of a gradient (Caffe's Solver::Callback)."""
+
+    def on_start(self) -> None:
+        """Before the first forward pass of an iteration."""
+
+    def on_gradients_ready(self) -> None:
+        """After the last backward pass, before the update."""

@@ -1,0 +1,271 @@
+"""The step loop: forward, backward, update; tests, display and snapshots on the way.
+
+One iteration, in Caffe's order:
+
+    clear parameter diffs -> test if due -> iter_size x (forward, backward) -> hooks ->
+    clip -> per parameter: normalize, regularize, update value, subtract -> snapshot if due
+
+Source: Caffe's Solver::Step and Solver::Solve (src/caffe/solver.cpp), and SGDSolver::ApplyUpdate
+(src/caffe/solvers/sgd_solver.cpp).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .. import weights
+from ..errors import NonFiniteError, SolverError
+from ..net import Net
+from . import lr_policy, snapshot
+from .observer import Display, Hook, Observer, Tested
+
+CHUNK = 1 << 16  # elements updated at a time, so that all passes over them stay in the cache
+
+
+class Solver(ABC):
+    """Base of all solvers; concrete solvers are final.
+
+    param: the SolverParameter; net: the training net; test_nets: share its parameters; hooks:
+    called around the gradient computation (MPI's seam); observer: told what happens; where: the
+    solver's file, for messages; stop, snapshot_now: set from outside (signals), obeyed after the
+    iteration.
+
+    Raises SolverError where the settings cannot be followed, before iteration 0.
+    """
+
+    type: ClassVar[str]
+    histories: ClassVar[int]
+
+    def __init__(
+        self,
+        param: Any,
+        net: Net,
+        test_nets: Sequence[Net] = (),
+        *,
+        hooks: Sequence[Hook] = (),
+        observer: Observer | None = None,
+        where: str = "",
+    ) -> None:
+        lr_policy.check(param, where)
+        check(param, test_nets, where)
+        self.param, self.net, self.test_nets = param, net, tuple(test_nets)
+        self.hooks, self.observer, self.where = hooks, observer or Observer(), where
+        self.momentum = net.dtype.type(param.momentum)
+        self.iter = self.current_step = 0
+        self.history = [np.zeros_like(net.flat_data) for _ in range(self.histories)]
+        self.stop = self.snapshot_now = False
+        self.losses: deque[float] = deque(maxlen=max(1, param.average_loss))
+        self._scratch = np.empty(min(CHUNK, max(1, net.flat_data.size)), net.dtype)
+
+    @abstractmethod
+    def update(self, g: np.ndarray, history: Sequence[np.ndarray], rate: float) -> None:
+        """Turn the gradient `g` into what is subtracted from the parameter, in place."""
+
+    # ------------------------------------------------------------------ the loop
+
+    def solve(self) -> None:
+        """Step to max_iter, write the last snapshot, test once more."""
+        self.step(self.param.max_iter - self.iter)
+        if self.param.snapshot_after_train and not self._snapshot_due():
+            self.snapshot()
+        if not self.stop and self.param.test_interval and not self.iter % self.param.test_interval:
+            self.test_all()
+
+    def step(self, iterations: int) -> None:
+        """Make this many iterations, or fewer if `stop` is set meanwhile."""
+        end, begun, since = self.iter + iterations, time.monotonic(), self.iter
+        p = self.param
+        while self.iter < end and not self.stop:
+            self.net.clear_param_diffs()
+            if (
+                p.test_interval
+                and self.iter % p.test_interval == 0
+                and (self.iter > 0 or p.test_initialization)
+            ):
+                self.test_all()
+            for hook in self.hooks:
+                hook.on_start()
+            loss = self.accumulate()
+            self.losses.append(loss)
+            for hook in self.hooks:
+                hook.on_gradients_ready()
+            norm = self.gradient_norm()
+            if p.display and self.iter % p.display == 0:
+                now = time.monotonic()
+                done, begun, elapsed = self.iter - since, now, now - begun
+                since = self.iter
+                self.observer.displayed(self._display(loss, norm, done, elapsed))
+            rate = self.apply_update(norm)
+            self.iter += 1
+            self.observer.stepped(self.iter, loss, rate, norm)
+            if self._snapshot_due() or self.snapshot_now:
+                self.snapshot_now = False
+                self.snapshot()
+
+    def accumulate(self) -> float:
+        """iter_size forward and backward passes; the gradients add up; return the mean loss."""
+        size = max(1, self.param.iter_size)
+        total = 0.0
+        for _ in range(size):
+            before = self.net.state()
+            loss = self.net.forward()
+            if not math.isfinite(loss):
+                self._refuse_nonfinite("the loss", loss, before)
+            self.net.backward()
+            total += loss
+        return total / size
+
+    def gradient_norm(self) -> float:
+        """sqrt(sum of g^2) over all parameters, as accumulated; refused if not finite."""
+        g = self.net.flat_diff
+        norm = math.sqrt(max(float(np.dot(g, g)), 0.0)) if g.size else 0.0
+        if not math.isfinite(norm):
+            bad = next(
+                (p for p in self.net.learnable if not np.isfinite(self._view(g, p)).all()), None
+            )
+            name = f"the gradient of layer '{bad.layer}'" if bad else "the gradient norm"
+            self._refuse_nonfinite(name, norm, None)
+        return norm
+
+    def apply_update(self, norm: float) -> float:
+        """Clip, normalize, regularize, update; return the learning rate that was used."""
+        p, net = self.param, self.net
+        rate, self.current_step = lr_policy.learning_rate(p, self.iter, self.current_step)
+        scale = 1.0
+        if p.clip_gradients >= 0 and norm > p.clip_gradients:
+            scale = p.clip_gradients / norm
+        scale /= max(1, p.iter_size)
+        for q in net.learnable:
+            if not net.flags.param_propagate_down[q.node][q.index]:
+                continue
+            decay = p.weight_decay * q.decay_mult
+            for start in range(q.offset, q.offset + q.count, CHUNK):
+                part = slice(start, min(start + CHUNK, q.offset + q.count))
+                w, g = net.flat_data[part], net.flat_diff[part]
+                if scale != 1.0:
+                    g *= net.dtype.type(scale)
+                if decay:
+                    self._regularize(w, g, net.dtype.type(decay))
+                self.update(g, [h[part] for h in self.history], net.dtype.type(rate * q.lr_mult))
+                w -= g
+        return rate
+
+    def _regularize(self, w: np.ndarray, g: np.ndarray, decay: Any) -> None:
+        """L2: g += decay * w.  L1: g += decay * sign(w)."""
+        extra = self._scratch[: w.size]
+        if self.param.regularization_type == "L1":
+            np.sign(w, out=extra)
+            extra *= decay
+        else:
+            np.multiply(w, decay, out=extra)
+        g += extra
+
+    # ------------------------------------------------------------------ tests, display, snapshots
+
+    def test_all(self) -> None:
+        """Run every test net test_iter times and report the mean of each output."""
+        for k, net in enumerate(self.test_nets):
+            sums: dict[str, np.ndarray] = {}
+            loss = 0.0
+            for _ in range(self.param.test_iter[k]):
+                loss += net.forward()
+                for name in net.outputs:
+                    data = np.asarray(net.blobs[name].data, np.float64).ravel()
+                    sums[name] = sums[name] + data if name in sums else data.copy()
+            n = self.param.test_iter[k]
+            weights = net.output_weights()
+            self.observer.tested(
+                Tested(self.iter, k, loss / n, {b: s / n for b, s in sums.items()}, weights)
+            )
+
+    def _display(self, loss: float, norm: float, done: int, elapsed: float) -> Display:
+        outputs = {
+            name: np.array(self.net.blobs[name].data, np.float64).ravel()
+            for name in self.net.outputs
+        }
+        rate, _ = lr_policy.learning_rate(self.param, self.iter, self.current_step)
+        smoothed = sum(self.losses) / len(self.losses)
+        weights = self.net.output_weights()
+        return Display(self.iter, loss, smoothed, rate, norm, done, elapsed, outputs, weights)
+
+    def _snapshot_due(self) -> bool:
+        return bool(self.param.snapshot) and self.iter % self.param.snapshot == 0
+
+    def snapshot(self) -> Path:
+        """Write parameters and solver state; return the state's path."""
+        path = snapshot.write(self)
+        self.observer.snapshotted(path)
+        return path
+
+    def restore(self, path: str | Path) -> None:
+        """Continue from a `.solverstate.h5`; raises SolverError or WeightsError."""
+        snapshot.read(self, Path(path))
+
+    def load_weights(self, path: str | Path) -> weights.Report:
+        """Copy the parameters of a file into the training net; layers it lacks keep theirs."""
+        return self.net.load(weights.read(path), complete=False)
+
+    # ------------------------------------------------------------------ refusals
+
+    def _refuse_nonfinite(self, what: str, value: float, before: Any) -> None:
+        """Name the iteration and the first bad layer; nothing was updated with what is bad."""
+        layer = ""
+        if before is not None:
+            self.net.load_state(before)
+            try:
+                self.net.forward(check=True)
+            except NonFiniteError as error:
+                layer = f"; {error.what}"
+        rate, _ = lr_policy.learning_rate(self.param, self.iter, self.current_step)
+        last = snapshot.newest(self.param.snapshot_prefix, before=self.iter)
+        kept = f"the last good snapshot is {last}" if last else "no snapshot had been written yet"
+        raise NonFiniteError(
+            f"{what} became {value} at iteration {self.iter} (learning rate {rate:g}){layer}",
+            where=self.where,
+            remedy=f"Training stopped before the update; {kept}. Lower base_lr, set clip_gradients,"
+            " or look at the data",
+        )
+
+    def _view(self, flat: np.ndarray, p: Any) -> np.ndarray:
+        return flat[p.offset : p.offset + p.count]
+
+
+def check(param: Any, test_nets: Sequence[Net], where: str) -> None:
+    """Refuse settings that could not be followed, before iteration 0."""
+    if param.iter_size < 1:
+        raise SolverError("iter_size must be at least 1", where=where, found=str(param.iter_size))
+    if param.max_iter < 1:
+        raise SolverError(
+            "max_iter must be at least 1",
+            where=where,
+            found=str(param.max_iter),
+            remedy="Add a line such as max_iter: 10000",
+        )
+    if param.regularization_type not in ("L1", "L2"):
+        raise SolverError(
+            "regularization_type is not known",
+            where=where,
+            expected="L1 or L2",
+            found=repr(param.regularization_type),
+        )
+    if test_nets and len(param.test_iter) != len(test_nets):
+        raise SolverError(
+            "there must be one test_iter for each test net",
+            where=where,
+            expected=str(len(test_nets)),
+            found=str(len(param.test_iter)),
+        )
+    if test_nets and not param.test_interval:
+        raise SolverError(
+            "has test_iter but no test_interval",
+            where=where,
+            remedy="Add a line such as test_interval: 500",
+        )

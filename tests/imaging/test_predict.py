@@ -1,0 +1,101 @@
+"""A tiled prediction is the whole prediction, whatever the image and the tile."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+from demitasse import netspec
+from demitasse.errors import MemoryBudgetError, ShapeError
+from demitasse.imaging.predict import Predictor, softmax
+from demitasse.net import Net
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+# a U-Net of two levels, one convolution each
+NET = """
+layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 1 dim: 38 dim: 38 } } }
+layer { name: "c0" type: "Convolution" bottom: "data" top: "d0"
+        convolution_param { num_output: 3 kernel_size: 3 weight_filler { type: "msra" } } }
+layer { name: "r0" type: "ReLU" bottom: "d0" top: "d0" }
+layer { name: "p0" type: "Pooling" bottom: "d0" top: "d1" pooling_param { pool: MAX kernel_size: 2 stride: 2 } }
+layer { name: "c1" type: "Convolution" bottom: "d1" top: "e1"
+        convolution_param { num_output: 4 kernel_size: 3 weight_filler { type: "msra" } } }
+layer { name: "r1" type: "ReLU" bottom: "e1" top: "e1" }
+layer { name: "p1" type: "Pooling" bottom: "e1" top: "d2" pooling_param { pool: MAX kernel_size: 2 stride: 2 } }
+layer { name: "c2" type: "Convolution" bottom: "d2" top: "e2"
+        convolution_param { num_output: 4 kernel_size: 3 weight_filler { type: "msra" } } }
+layer { name: "up1" type: "Deconvolution" bottom: "e2" top: "u1"
+        convolution_param { num_output: 4 kernel_size: 2 stride: 2 weight_filler { type: "msra" } } }
+layer { name: "crop1" type: "Crop" bottom: "e1" bottom: "u1" top: "s1" crop_param { axis: 2 offset: 2 } }
+layer { name: "cat1" type: "Concat" bottom: "u1" bottom: "s1" top: "v1" }
+layer { name: "up0" type: "Deconvolution" bottom: "v1" top: "u0"
+        convolution_param { num_output: 3 kernel_size: 2 stride: 2 weight_filler { type: "msra" } } }
+layer { name: "crop0" type: "Crop" bottom: "d0" bottom: "u0" top: "s0" crop_param { axis: 2 offset: 6 } }
+layer { name: "cat0" type: "Concat" bottom: "u0" bottom: "s0" top: "v0" }
+layer { name: "score" type: "Convolution" bottom: "v0" top: "score"
+        convolution_param { num_output: 2 kernel_size: 3 weight_filler { type: "msra" } } }
+"""  # noqa: E501
+
+
+@cache
+def predictor(dtype):
+    return Predictor(Net(netspec.build(netspec.parse_net(NET), "TEST"), dtype=dtype, seed=3))
+
+
+def compare(dtype, shape, tile_k, seed):
+    p = predictor(dtype)
+    image = np.random.default_rng(seed).standard_normal((1, *shape)).astype(dtype)
+    one = [p.geometry.input_for(s) for s in shape]
+    whole = p.predict(image, p.tiling(shape, one))
+    inputs = [p.geometry.input_for(p.geometry.step * k) for k in tile_k]
+    tiled = p.predict(image, p.tiling(shape, inputs))
+    return np.abs(tiled - whole).max() / max(np.abs(whole).max(), 1e-30)
+
+
+sizes = st.tuples(st.integers(1, 70), st.integers(1, 70))
+tile_steps = st.tuples(st.integers(1, 6), st.integers(1, 6))
+
+
+@settings(max_examples=60, deadline=None)
+@given(sizes, tile_steps, st.integers(0, 99))
+def test_tiles_equal_the_whole_in_double(shape, steps, seed):
+    assert compare(np.float64, shape, steps, seed) <= 1e-12
+
+
+@settings(max_examples=25, deadline=None)
+@given(sizes, tile_steps, st.integers(0, 99))
+def test_tiles_equal_the_whole_in_single(shape, steps, seed):
+    assert compare(np.float32, shape, steps, seed) <= 1e-5
+
+
+def test_tiles_off_the_pooling_grid_would_not():
+    """The rule is needed: shifted by less than the step, the same pixels get other scores."""
+    p = predictor(np.float64)
+    image = np.random.default_rng(1).standard_normal((1, 40, 40))
+    whole = p.predict(image, p.tiling((40, 40), [p.geometry.input_for(40)] * 2))
+    shifted = np.roll(image, 2, axis=1)
+    moved = p.predict(shifted, p.tiling((40, 40), [p.geometry.input_for(40)] * 2))
+    assert np.abs(moved[:, 20:30, 16:24] - whole[:, 18:28, 16:24]).max() > 1e-3
+
+
+def test_the_tiling_obeys_count_and_budget():
+    p = predictor(np.float32)
+    assert p.choose((200, 300), count=6).counts in [(2, 3), (1, 6), (3, 2)]
+    one = p.choose((200, 300))
+    assert one.counts == (1, 1)
+    small = p.choose((200, 300), budget=one.memory // 3)
+    assert small.memory <= one.memory // 3 and small.pixels > one.pixels
+    with pytest.raises(MemoryBudgetError, match="larger --memory"):
+        p.choose((200, 300), budget=10)
+
+
+def test_another_number_of_channels_is_refused():
+    p = predictor(np.float32)
+    with pytest.raises(ShapeError, match="number of channels"):
+        p.predict(np.zeros((3, 20, 20), np.float32), p.choose((20, 20)))
+
+
+def test_softmax_sums_to_one_and_keeps_large_scores():
+    p = softmax(np.array([[[1000.0, -1000.0]], [[999.0, 1000.0]]]))
+    np.testing.assert_allclose(p.sum(axis=0), 1)
+    np.testing.assert_allclose(p[0], [[1 / (1 + np.exp(-1)), 0]], atol=1e-12)

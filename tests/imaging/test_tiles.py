@@ -1,0 +1,50 @@
+"""Tiles: every pixel once, on the pooling grid, from one mirrored image."""
+
+import numpy as np
+import pytest
+from demitasse.errors import ShapeError
+from demitasse.imaging import tiles
+from demitasse.net.sizes import Geometry
+from hypothesis import given
+from hypothesis import strategies as st
+
+UNET = Geometry(smallest=188, step=16, before=92, after=92)
+
+
+@given(st.integers(1, 900), st.integers(1, 900), st.integers(1, 30), st.integers(1, 30))
+def test_every_pixel_is_written_once_and_origins_lie_on_the_grid(height, width, a, b):
+    cover = tiles.cover((height, width), (188 + 16 * a, 188 + 16 * b), UNET)
+    written = np.zeros((height, width), int)
+    for tile in cover:
+        written[tile.write] += 1
+        for read, write, crop in zip(tile.read, tile.write, tile.crop, strict=True):
+            assert write.start % 16 == 0
+            assert read.start == write.start - 92
+            assert crop.stop - crop.start == write.stop - write.start
+            assert crop.stop <= read.stop - read.start - 184
+    assert (written == 1).all()
+
+
+@given(st.integers(1, 40), st.integers(-200, 200), st.integers(0, 200))
+def test_mirroring_is_numpys_reflection_without_end(size, start, length):
+    image = np.arange(size)
+    before, after = max(0, -start), max(0, start + length - size)
+    padded = np.pad(image, (before, after), mode="reflect") if size > 1 else None
+    got = image[tiles.mirror(start, start + length, size)]
+    want = padded[start + before :][:length] if size > 1 else np.zeros(length, int)
+    np.testing.assert_array_equal(got, want)
+
+
+def test_an_illegal_tile_names_its_neighbours():
+    with pytest.raises(ShapeError, match=r"556 \(answers for 372\) or 572 \(answers for 388\)"):
+        tiles.cover((512, 512), (570, 572), UNET)
+
+
+def test_one_tile_may_answer_for_less_than_the_step():
+    (tile,) = tiles.cover((3, 4), (188, 188), UNET)
+    assert tile.write == (slice(0, 3), slice(0, 4))
+
+
+def test_several_tiles_must_reach_the_next_grid_point():
+    with pytest.raises(ShapeError, match="less than the step"):
+        tiles.cover((32, 32), (188, 188), UNET)

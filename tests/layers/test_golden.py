@@ -1,0 +1,67 @@
+"""Every layer against the recorded outputs of real Caffe (tests/golden/README.md)."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from demitasse import netspec
+from demitasse.net import Net
+
+CASES = sorted((Path(__file__).parent.parent / "golden" / "layers").glob("*.h5"))
+
+
+def close(got, dataset, what):
+    ref = dataset[...]
+    tolerance = 1e-4 if "batchnorm" in dataset.file.filename else 1e-5
+    assert got.shape == ref.shape, what
+    scale = np.abs(ref).max(initial=0)
+    assert np.abs(got - ref).max(initial=0) <= (tolerance * scale or 1e-7), what
+
+
+def pairs(group):
+    """(layer, index, dataset) of a group of parameters."""
+    for layer, arrays in (group or {}).items():
+        for index in arrays:
+            yield layer, int(index), arrays[index]
+
+
+def inputs(net):
+    """The first version of each blob: what the caller sets, before any layer works in place."""
+    return {value.blob: blob for value, blob in reversed(net.values.items())}
+
+
+@pytest.mark.parametrize("keep", [True, False])
+@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
+def test_outputs_and_gradients(path, keep):
+    with h5py.File(path) as case:
+        source = netspec.parse_net(case.attrs["prototxt"], path.name)
+        graph = netspec.build(source, case.attrs["phase"])
+        net = Net(graph, keep=keep, poison=not keep, backward="top_diff" in case)
+        for layer, index, array in pairs(case.get("params")):
+            if case.attrs.get("params_from_filler"):
+                close(net.params[layer][index].data, array, f"filler of {layer} {index}")
+            net.params[layer][index].data[...] = array
+        for bottoms in (*case.get("earlier", {}).values(), case["bottom"]):
+            for blob, array in bottoms.items():
+                inputs(net)[blob].data[...] = array
+            net.forward()
+        for blob, array in case["top"].items():
+            close(net.blobs[blob].data, array, f"data of {blob}")
+        for layer, index, array in pairs(case.get("params_after")):
+            close(net.params[layer][index].data, array, f"{layer} {index} afterwards")
+        if "top_diff" not in case:
+            return
+        for blob, array in case["top_diff"].items():
+            if net.output_weights().get(blob, 0) == 0:
+                net.blobs[blob].diff[...] = array
+        net.backward()
+        for layer, index, array in pairs(case.get("params_diff")):
+            close(net.params[layer][index].diff, array, f"gradient of {layer} {index}")
+        if keep:
+            for blob, array in case["bottom_diff"].items():
+                close(net.blobs[blob].diff, array, f"gradient of {blob}")
+
+
+def test_there_are_cases():
+    assert len(CASES) > 90

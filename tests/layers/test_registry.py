@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from demitasse.errors import SpecError
+from demitasse.layers.base import Context, Layer
+from demitasse.layers.registry import CAFFE_ONLY, FORK_ONLY, MODULES, create, layer_class
+
+from .driver import layer
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_every_entry_names_a_class_of_that_type(name):
+    cls = layer_class(name)
+    assert issubclass(cls, Layer) and cls.type == name == cls.__name__
+    assert cls.__doc__ is not None or sys.modules[cls.__module__].__doc__
+
+
+def test_all_of_caffe_is_known_by_name():
+    assert len(set(MODULES) | CAFFE_ONLY) == 61 and not set(MODULES) & (CAFFE_ONLY | FORK_ONLY)
+
+
+def test_create():
+    made = create(layer("type: 'TanH'"), Context(where="a.prototxt:1:2"))
+    assert made.label == "layer 'test' (TanH)" and made.context.where == "a.prototxt:1:2"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("ReLu", "is of an unknown type 'ReLu'. Did you mean ReLU or "),
+        ("Convolutoin", "Did you mean Convolution or Deconvolution?"),
+        ("", "layer 'c' has no type. Known types: Accuracy, "),
+        ("LSTM", "'LSTM', which Caffe has but demitasse does not have yet. Known types"),
+        ("IoU", "'IoU', which only Freiburg's caffe_unet has"),
+    ],
+)
+def test_unknown_types(name, words):
+    with pytest.raises(SpecError) as caught:
+        layer_class(name, name="c", where="a.prototxt:7:1")
+    assert str(caught.value).startswith("a.prototxt:7:1: layer 'c' ")
+    assert words in str(caught.value)
+
+
+def test_layers_are_imported_when_asked_for():
+    code = (
+        "import sys, demitasse.layers.registry as r\n"
+        "before = [m for m in sys.modules if m.endswith(('.hdf5_data', '.pooling', 'h5py'))]\n"
+        "r.layer_class('Power')\n"
+        "print(before, 'demitasse.layers.power' in sys.modules, 'h5py' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[] True False\n"

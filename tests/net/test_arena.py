@@ -1,0 +1,43 @@
+"""No two buffers that live at the same time may overlap, whatever their sizes and lifetimes."""
+
+from demitasse.net.arena import ALIGNMENT, Lifetime, lower_bound, place
+from hypothesis import given
+from hypothesis import strategies as st
+
+lifetimes = st.lists(
+    st.builds(
+        lambda size, start, length: Lifetime("b", size, start, start + length),
+        st.integers(1, 5000),
+        st.integers(-1, 30),
+        st.integers(0, 20),
+    ),
+    max_size=40,
+)
+
+
+@given(lifetimes)
+def test_buffers_alive_at_the_same_step_never_overlap(buffers):
+    placement = place(buffers)
+    for i, a in enumerate(buffers):
+        assert placement.offsets[i] % ALIGNMENT == 0
+        assert placement.offsets[i] + a.size <= placement.size
+        for j in range(i):
+            b = buffers[j]
+            if a.start <= b.end and b.start <= a.end:
+                ia, ib = placement.offsets[i], placement.offsets[j]
+                assert ia + a.size <= ib or ib + b.size <= ia
+
+
+@given(lifetimes)
+def test_no_placement_is_smaller_than_the_lower_bound(buffers):
+    assert place(buffers).size >= lower_bound(buffers)
+
+
+def test_buffers_that_never_meet_share_their_place():
+    buffers = [Lifetime("a", 640, 0, 1), Lifetime("b", 640, 2, 3), Lifetime("c", 640, 4, 5)]
+    assert place(buffers).size == 640 == lower_bound(buffers)
+
+
+def test_a_buffer_fits_between_two_others():
+    buffers = [Lifetime("a", 640, 0, 9), Lifetime("b", 1280, 0, 1), Lifetime("c", 640, 2, 3)]
+    assert place(buffers).size == 1920

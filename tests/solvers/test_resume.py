@@ -1,0 +1,126 @@
+"""A resumed run repeats an uninterrupted one bit by bit: momentum, data position, shuffling,
+dropout and random data included."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from demitasse import netspec, solvers
+from demitasse.errors import DemitasseError, SolverError
+
+NET = """
+layer { name: "rows" type: "HDF5Data" top: "x" top: "y"
+        hdf5_data_param { source: "list.txt" batch_size: 3 shuffle: true } }
+layer { name: "noise" type: "DummyData" top: "n"
+        dummy_data_param { shape { dim: 3 dim: 5 } data_filler { type: "gaussian" std: 0.1 } } }
+layer { name: "add" type: "Eltwise" bottom: "x" bottom: "n" top: "xn" }
+layer { name: "ip1" type: "InnerProduct" bottom: "xn" top: "h"
+        inner_product_param { num_output: 8 weight_filler { type: "msra" } } }
+layer { name: "relu" type: "ReLU" bottom: "h" top: "h" }
+layer { name: "drop" type: "Dropout" bottom: "h" top: "h" dropout_param { dropout_ratio: 0.5 } }
+layer { name: "ip2" type: "InnerProduct" bottom: "h" top: "s"
+        inner_product_param { num_output: 3 weight_filler { type: "msra" } } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "s" bottom: "y" top: "loss" }
+"""
+SOLVER = """
+net: "net.prototxt" base_lr: 0.05 momentum: 0.9 weight_decay: 0.001 random_seed: 4
+lr_policy: "multistep" gamma: 0.5 stepvalue: 3 stepvalue: 9 max_iter: 20
+test_iter: 2 test_interval: 4 snapshot_prefix: "run" average_loss: 5
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    for k in range(2):
+        with h5py.File(f"{k}.h5", "w") as file:
+            file["x"] = rng.standard_normal((7 + k, 5)).astype("f4")
+            file["y"] = rng.integers(0, 3, 7 + k)
+    Path("list.txt").write_text("0.h5 1.h5\n")
+    Path("net.prototxt").write_text(NET)
+    Path("solver.prototxt").write_text(SOLVER)
+    return tmp_path
+
+
+def build(text=None, **settings):
+    if text is not None:
+        Path("solver.prototxt").write_text(text)
+    return solvers.build(netspec.read_solver("solver.prototxt"), **settings)
+
+
+def outcome(solver):
+    return solver.net.flat_data.tobytes(), [h.tobytes() for h in solver.history], solver.losses
+
+
+@pytest.mark.parametrize("at", [1, 6, 13])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_resume_is_bit_exact(folder, at, dtype):
+    straight = build(dtype=dtype)
+    straight.step(17)
+    first = build(dtype=dtype)
+    first.step(at)
+    state = first.snapshot()
+    second = build(dtype=dtype)
+    second.restore(state)
+    assert second.iter == at
+    second.step(17 - at)
+    assert outcome(second) == outcome(straight)
+
+
+def test_two_runs_are_equal_and_another_seed_is_not(folder):
+    runs = []
+    for seed in (4, 4, 5):
+        solver = build(SOLVER.replace("random_seed: 4", f"random_seed: {seed}"))
+        solver.step(5)
+        runs.append(outcome(solver))
+    assert runs[0] == runs[1] != runs[2]
+
+
+def test_poisoned_buffers_change_nothing(folder):
+    runs = []
+    for poison in (False, True):
+        solver = build(poison=poison)
+        solver.step(6)
+        runs.append(outcome(solver))
+    assert runs[0] == runs[1]
+
+
+def test_a_moved_snapshot_is_found_beside_its_state(folder, tmp_path):
+    solver = build()
+    solver.step(2)
+    state = solver.snapshot()
+    moved = folder / "elsewhere"
+    moved.mkdir()
+    for path in folder.glob("run_iter_2.*"):
+        path.rename(moved / path.name)
+    second = build()
+    second.restore(moved / state.name)
+    assert second.net.flat_data.tobytes() == solver.net.flat_data.tobytes()
+
+
+def test_parameters_are_not_a_solver_state(folder):
+    solver = build()
+    solver.step(1)
+    solver.snapshot()
+    with pytest.raises(SolverError, match=r"run_iter_1\.solverstate\.h5"):
+        build().restore("run_iter_1.caffemodel.h5")
+
+
+def test_another_net_is_refused(folder):
+    solver = build()
+    solver.step(1)
+    state = solver.snapshot()
+    Path("net.prototxt").write_text(NET.replace("num_output: 8", "num_output: 9"))
+    with pytest.raises(DemitasseError, match="ip1"):
+        build().restore(state)
+
+
+def test_missing_parameters_are_named(folder):
+    solver = build()
+    solver.step(1)
+    state = solver.snapshot()
+    Path("run_iter_1.caffemodel.h5").unlink()
+    with pytest.raises(SolverError, match="not there"):
+        build().restore(state)

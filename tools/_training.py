@@ -1,0 +1,127 @@
+"""What a training shows: Caffe's lines, and on a terminal a progress bar with the time left."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+import numpy as np
+
+from ..solvers.observer import Display, Observer, Tested
+
+if TYPE_CHECKING:
+    from ..solvers import Solver
+
+
+class TrainingLog(Observer):
+    """Writes to `out`; the bar appears only where `out` is a terminal."""
+
+    def __init__(self, out: TextIO) -> None:
+        self.out = out
+        self.bar: Any = None
+        self.task: Any = None
+        self.began = time.monotonic()
+
+    def header(self, solver: Solver) -> None:
+        """What will run, and in how much memory."""
+        net, param, planned = solver.net, solver.param, solver.net.planned
+        count = sum(p.count for p in net.learnable)
+        learning = mib(count * net.dtype.itemsize * (2 + solver.histories))
+        name = net.name or "(no name)"
+        self.said(f"net {name}: {count:,} parameters, {len(net.layers)} layers")
+        self.said(
+            f"memory: {learning} for parameters, gradients and history;"
+            f" {mib(planned.arena_bytes)} for activations"
+            f" (one array per blob, as in Caffe: {mib(planned.one_each_bytes)})"
+        )
+        self.said(f"device: CPU, {blas()}, {net.dtype.name}; random seed {net.seed}")
+        goal = f"to iteration {param.max_iter}, results at {param.snapshot_prefix}*"
+        self.said(f"solver: {solver.type} {goal}")
+
+    @contextmanager
+    def running(self, solver: Solver) -> Iterator[None]:
+        """Show progress meanwhile."""
+        if not self.out.isatty():
+            yield
+            return
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
+        with Progress(
+            TextColumn("training"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("loss {task.fields[loss]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            console=Console(file=self.out),
+        ) as self.bar:
+            self.task = self.bar.add_task(
+                "", total=solver.param.max_iter, completed=solver.iter, loss="-"
+            )
+            yield
+        self.bar = None
+
+    def said(self, message: str) -> None:
+        if self.bar is not None:
+            self.bar.console.print(message, markup=False, highlight=False, soft_wrap=True)
+        else:
+            print(message, file=self.out, flush=True)
+
+    def stepped(self, iteration: int, loss: float, rate: float, gradient_norm: float) -> None:
+        if self.bar is not None:
+            self.bar.update(self.task, completed=iteration, loss=f"{loss:.4f}")
+
+    def displayed(self, display: Display) -> None:
+        d = display
+        speed = d.done / d.seconds if d.seconds > 0 else 0.0
+        self.said(
+            f"Iteration {d.iter} ({speed:.3g} iter/s, {d.seconds:.3g}s/{d.done} iters),"
+            f" loss = {d.smoothed:.6g}"
+        )
+        self._outputs("Train", d.outputs, d.weights)
+        self.said(f"Iteration {d.iter}, lr = {d.rate:g}, gradient norm = {d.gradient_norm:.4g}")
+
+    def tested(self, tested: Tested) -> None:
+        self.said(f"Iteration {tested.iter}, Testing net (#{tested.net})")
+        self._outputs("Test", tested.outputs, tested.weights)
+
+    def snapshotted(self, path: Path) -> None:
+        self.said(f"Snapshotting solver state to HDF5 file {path}")
+
+    def _outputs(
+        self, which: str, outputs: Mapping[str, np.ndarray], weights: Mapping[str, float]
+    ) -> None:
+        """`    Test net output #0: loss = 0.5 (* 1 = 0.5 loss)`, one line per element."""
+        number = 0
+        for name, values in outputs.items():
+            for value in values[:100]:
+                weight = weights[name]
+                loss = f" (* {weight:g} = {weight * value:.6g} loss)" if weight else ""
+                self.said(f"    {which} net output #{number}: {name} = {value:.6g}{loss}")
+                number += 1
+
+
+def mib(size: float) -> str:
+    return f"{size / 2**20:,.0f} MiB"
+
+
+def blas() -> str:
+    """The BLAS that NumPy calls, and its threads."""
+    from threadpoolctl import threadpool_info
+
+    found = [i for i in threadpool_info() if i["user_api"] == "blas"]
+    if not found:
+        return "NumPy's BLAS"
+    return f"{found[0]['internal_api']} {found[0]['version']} on {found[0]['num_threads']} threads"

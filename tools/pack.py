@@ -1,0 +1,316 @@
+"""Cut images and labels into training tiles: `python tools/pack.py --images a.tif --labels b.tif`."""
+
+from __future__ import annotations
+
+if not __package__:  # run as a script
+    import _root  # type: ignore[import-not-found]
+
+    _root.run("pack")
+
+import argparse
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import DataError
+from . import _options
+from ._progress import follow
+
+if TYPE_CHECKING:
+    from ..data.labels import LabelRule
+    from ..data.pack import Recipe, Summary
+    from ..imaging.image import Image
+
+EPILOG = """\
+Images and labels are TIFF (stacks too) or PNG files, folders or patterns, paired in their order.
+Labels may be
+  binary      0 membrane or background, any other value interior
+  instances   0 background, every other value one object (touching objects are parted by a gap)
+  classes     the value is the class, 0, 1, 2, ...
+which is told from the values, and said; --labels-are overrides.
+
+examples:
+  python tools/pack.py --images volume.tif --labels labels.tif --slices 0-19 --output em/train.h5
+        all of slices 0 to 19, in overlapping tiles of 572 pixels for the U-Net of 2015
+  python tools/pack.py --images volume.tif --labels labels.tif --slices 0-19 --output em/train.h5 \\
+      --tiles 400 --augment flips,elastic,grey --seed 1
+        400 tiles at random places, mirrored, turned, bent and re-lit as in the paper
+  python tools/pack.py --images 'hela/t*.tif' --labels 'hela/seg*.tif' --labels-are instances \\
+      --ignore 65535 --output hela/train.h5
+
+The result is train.h5 (several, when large) with /data, /label and /weight, and train.txt for
+  layer { type: "HDF5Data" top: "data" top: "label" top: "weight"
+          hdf5_data_param { source: "em/train.txt" batch_size: 1 } }
+Paths in it are relative to the folder you are in now, as Caffe wants them.
+"""
+DETECT_IN = 8  # label slices looked at to tell what labels are
+
+
+def parser() -> _options.Parser:
+    p = _options.Parser(
+        prog="pack.py",
+        description="Make training data from microscope images and their labels.",
+        epilog=EPILOG,
+    )
+    p.add_argument("--images", nargs="+", required=True, metavar="PATH", help="what the net sees")
+    p.add_argument("--labels", nargs="+", required=True, metavar="PATH", help="what it shall say")
+    p.add_argument("-o", "--output", required=True, type=Path, metavar="FILE.h5")
+    p.add_argument("--overwrite", action="store_true", help="replace an output that exists")
+    p.add_argument("--slices", type=_options.pages, metavar="LIST", help="such as 0-19 or 0,3,5-7")
+    p.add_argument("--axes", help="how to read the images' axes, for example ZYX or CYX")
+    p.add_argument("--label-axes", metavar="AXES", help="the same for the labels")
+
+    g = p.add_argument_group("labels")
+    g.add_argument(
+        "--labels-are", default="auto", choices=("auto", "binary", "instances", "classes")
+    )
+    g.add_argument("--ignore", type=int, metavar="VALUE", help="label of pixels not to learn from")
+    g.add_argument(
+        "--classes", type=_integers, default=(), metavar="V,V,...", help="label of class 0, 1, ..."
+    )
+    g.add_argument("--class-names", type=_words, default=(), metavar="NAME,NAME,...")
+
+    g = p.add_argument_group("tiles")
+    g.add_argument("--input-size", type=_options.size, default=(572, 572), metavar="HxW")
+    g.add_argument("--output-size", type=_options.size, default=(388, 388), metavar="HxW")
+    g.add_argument("--tiles", type=int, metavar="N", help="random ones instead of covering images")
+    g.add_argument("--augment", type=_words, default=(), metavar="KINDS", help="flips,elastic,grey")
+    g.add_argument("--seed", type=int, default=0, help="of everything random (default 0)")
+    g.add_argument("--files-of", type=int, metavar="M", help="tiles in a file (default ~256 MB)")
+
+    g = p.add_argument_group("grey values and weights")
+    g.add_argument(
+        "--normalization",
+        default="zscore",
+        metavar="NAME",
+        help="none, depth, minmax, zscore (default), max, percentile; used again at deployment",
+    )
+    g.add_argument("--percentiles", type=_numbers, metavar="LOW,HIGH", help="default 1,99")
+    g.add_argument("--nonfinite", default="refuse", choices=("refuse", "zero"), help="NaN pixels")
+    g.add_argument("--w0", type=float, default=10.0, help="height of the border weights (10)")
+    g.add_argument("--sigma", type=float, default=5.0, help="their width in pixels (5)")
+    g.add_argument(
+        "--border-term",
+        default="everywhere",
+        choices=("everywhere", "background"),
+        help="where border weights apply; the paper: everywhere, Freiburg's plugin: background",
+    )
+    return p
+
+
+def main(argv: Sequence[str]) -> int:
+    from ..data import pack
+    from ..imaging import tiff
+
+    args = parser().parse_args(argv)
+    pack.check_output(args.output, overwrite=args.overwrite)
+    images = Pages([tiff.read(p, axes=args.axes) for p in tiff.find(args.images)], _whole)
+    labels = Pages([tiff.read(p, axes=args.label_axes) for p in tiff.find(args.labels)], _single)
+    check_pairs(images, labels)
+    chosen = choose(args.slices, len(images))
+    describe("images", images)
+    describe("labels", labels)
+    images, labels = images.only(chosen), labels.only(chosen)
+    rule = understand(labels, args)
+    pixel, unit = pixel_size(images)
+    summary = pack.pack(
+        images,
+        labels,
+        args.output,
+        recipe(rule, args),
+        names=images.names,
+        origin={
+            "images": sources(images),
+            "sources": sources(labels),
+            "slices": list(chosen) if args.slices else "all",
+        },
+        pixel_size=pixel,
+        unit=unit,
+        overwrite=args.overwrite,
+        track=follow,
+    )
+    print("\n".join(report(summary)))
+    return 0
+
+
+class Pages(Sequence[np.ndarray]):
+    """The pages of several files in a row, read when they are asked for."""
+
+    def __init__(
+        self,
+        files: Sequence[Image],
+        convert: Callable[[Image, int], np.ndarray],
+        pages: Sequence[tuple[Image, int]] | None = None,
+    ) -> None:
+        self.files, self._convert = files, convert
+        self.pages = [(f, k) for f in files for k in range(len(f))] if pages is None else pages
+
+    def __len__(self) -> int:
+        return len(self.pages)
+
+    def __getitem__(self, i: int) -> np.ndarray:  # type: ignore[override]  # no slices needed
+        return self._convert(*self.pages[i])
+
+    def only(self, chosen: Sequence[int]) -> Pages:
+        return Pages(self.files, self._convert, [self.pages[i] for i in chosen])
+
+    @property
+    def names(self) -> list[str]:
+        return [f"{f.path}, page {k}" if len(f) > 1 else str(f.path) for f, k in self.pages]
+
+
+def _whole(image: Image, i: int) -> np.ndarray:
+    return image.page(i)
+
+
+def _single(image: Image, i: int) -> np.ndarray:
+    from ..imaging.image import one_channel
+
+    return one_channel(image.page(i), f"{image.path}, page {i}", image.axes)
+
+
+def check_pairs(images: Pages, labels: Pages) -> None:
+    """Refuse images and labels that do not fit together, from their headers alone."""
+    if len(images) != len(labels):
+        raise DataError(
+            "images and labels do not come in pairs",
+            expected=f"as many label slices as image slices, {_listing(images)}",
+            found=_listing(labels),
+            remedy="If channels were read as slices or slices as channels, say what the axes are: "
+            "--axes and --label-axes, for example ZYX",
+        )
+    for (image, i), (label, j) in zip(images.pages, labels.pages, strict=True):
+        if image.shape[2:] != label.shape[2:]:
+            raise DataError(
+                "image and label image have different sizes (height, width)",
+                where=f"{label.path}, page {j}",
+                expected=f"{image.shape[2:]} as in {image.path}, page {i}",
+                found=label.shape[2:],
+            )
+
+
+def _listing(pages: Pages) -> str:
+    first = pages.files[0]
+    more = f" and {len(pages.files) - 1} more files" if len(pages.files) > 1 else ""
+    return f"{len(pages)} in {first.path}{more} ({first.layout.words()})"
+
+
+def choose(slices: tuple[int, ...] | None, count: int) -> tuple[int, ...]:
+    if slices is None:
+        return tuple(range(count))
+    if not slices or max(slices) >= count:
+        raise DataError(
+            "--slices asks for a slice that is not there",
+            expected=f"0 to {count - 1}",
+            found=max(slices, default="none"),
+        )
+    return slices
+
+
+def describe(what: str, pages: Pages) -> None:
+    """Say how files were read, so that a wrong reading is seen before hours of training."""
+    for file in pages.files[:3]:
+        print(f"{what}: {file.path}: {file.summary()}")
+    if len(pages.files) > 3:
+        print(f"{what}: ... {len(pages.files)} files, {len(pages)} slices in all")
+
+
+def understand(labels: Pages, args: argparse.Namespace) -> LabelRule:
+    """What the labels are: as told, or as their values look."""
+    from ..data.labels import LabelRule, detect
+
+    kind = "classes" if args.classes and args.labels_are == "auto" else args.labels_are
+    if kind == "auto":
+        some = np.unique(np.linspace(0, len(labels) - 1, DETECT_IN).astype(int))
+        kind, why = detect((labels[int(i)] for i in some), args.ignore)
+        print(f"labels are {kind} ({why}); --labels-are says otherwise")
+    else:
+        print(f"labels are {kind}, as told")
+    return LabelRule(kind, args.ignore, args.classes)
+
+
+def recipe(rule: LabelRule, args: argparse.Namespace) -> Recipe:
+    from ..data.crops import Pair
+    from ..data.normalize import Normalization
+    from ..data.pack import Recipe
+
+    parameters = dict(zip(("low", "high"), args.percentiles or (), strict=False))
+    return Recipe(
+        Pair(_two(args.input_size), _two(args.output_size)),
+        rule,
+        Normalization(args.normalization, parameters),
+        nonfinite=args.nonfinite,
+        class_names=args.class_names,
+        tiles=args.tiles,
+        augment=args.augment,
+        seed=args.seed,
+        per_file=args.files_of,
+        w0=args.w0,
+        sigma=args.sigma,
+        border_inside=args.border_term == "everywhere",
+    )
+
+
+def _two(size: tuple[int, ...]) -> tuple[int, int]:
+    if len(size) != 2:
+        raise DataError("tiles have two sizes", expected="such as 572 or 444x892", found=size)
+    return size[0], size[1]
+
+
+def pixel_size(images: Pages) -> tuple[tuple[float, float] | None, str]:
+    """The images' common pixel size, if there is one."""
+    sizes = {(file.pixel_size, file.unit) for file, _ in images.pages}
+    if len(sizes) > 1:
+        print("warning: the images have different pixel sizes; none is recorded")
+        return None, ""
+    return sizes.pop()
+
+
+def sources(pages: Pages) -> list[dict[str, Any]]:
+    """Names and checksums of the files in use."""
+    used = {id(file): file for file, _ in pages.pages}.values()
+    return [{"name": file.path.name, "sha256": _sha256(file.path)} for file in used]
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def report(s: Summary) -> list[str]:
+    """What was written, for the eye."""
+    lines = ["", f"{s.tiles} tiles from {s.slices} slices, mean weight {s.mean_weight:.3g}"]
+    width = max(len(c.name) for c in s.classes)
+    lines.append(f"  {'class'.ljust(width + 2)}  {'share of pixels':>15}  {'weight w_c':>10}")
+    for number, c in enumerate(s.classes):
+        name = f"{number} {c.name}".ljust(width + 2)
+        lines.append(f"  {name}  {100 * c.share:>13.2f} %  {c.balance:>10.3f}")
+    if s.ignored:
+        lines.append(f"  ignored (label 255): {100 * s.ignored:.2f} % of all pixels")
+    lines += [f"warning: {text}" for text in s.warnings]
+    megabytes = s.bytes / 1e6
+    names = str(s.files[0]) if len(s.files) == 1 else f"{s.files[0]} ... {s.files[-1].name}"
+    lines += ["", f"{names}: {megabytes:.0f} MB", f"{s.list_file}: the list for HDF5Data's source"]
+    return lines
+
+
+def _integers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a list of whole numbers") from None
+
+
+def _numbers(text: str) -> tuple[float, float]:
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not two numbers such as 1,99") from None
+    return low, high
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())

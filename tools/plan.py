@@ -1,0 +1,136 @@
+"""Print what a net needs before it runs: `python tools/plan.py models/unet.prototxt`."""
+
+from __future__ import annotations
+
+if not __package__:  # run as a script
+    import _root  # type: ignore[import-not-found]
+
+    _root.run("plan")
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import netspec
+from ..errors import ShapeError
+from ..layers.base import Context
+from ..net import params
+from ..net.inference import build_layers
+from ..net.planning import Planned, plan_net
+from . import _options
+from ._training import mib
+
+EPILOG = """\
+examples:
+  python tools/plan.py models/unet.prototxt
+        memory to segment a 572 x 572 tile, and to train on it
+  python tools/plan.py models/unet.prototxt --input 1084 --layers
+        another tile size, with a line for each layer
+No array is allocated and no data file is opened.
+"""
+
+
+def parser() -> _options.Parser:
+    p = _options.Parser(
+        prog="plan.py",
+        description="Print sizes, parameters and memory of a net without allocating anything.",
+        epilog=EPILOG,
+    )
+    p.add_argument("net", metavar="NET", help="the net's prototxt, for training or deployment")
+    p.add_argument(
+        "--input",
+        type=_options.size,
+        default=(572, 572),
+        metavar="HxW",
+        help="size of the image tile in pixels (default 572)",
+    )
+    p.add_argument("--channels", type=int, default=1, help="channels of the image (default 1)")
+    p.add_argument("--layers", action="store_true", help="a line for each layer")
+    p.add_argument("--float64", action="store_true", help="plan for double precision")
+    return p
+
+
+def main(argv: Sequence[str]) -> int:
+    args = parser().parse_args(argv)
+    dtype = np.dtype(np.float64 if args.float64 else np.float32)
+    source = netspec.read_net(args.net)
+    shape = (1, args.channels, *args.input)
+    deploy, planned = plan_deploy(source, shape, dtype)
+    table = params.table(deploy, build(deploy, dtype), planned.inferred.needs)
+    count = params.flat_size(table)
+    if args.layers:
+        print_layers(deploy, planned)
+    print(f"{deploy.name or args.net}: {count:,} parameters, {mib(count * dtype.itemsize)}")
+    for value in (*deploy.inputs, *deploy.outputs):
+        print(f"  {value.blob}: {' x '.join(map(str, planned.inferred.values[value]))}")
+    print_memory("TEST", planned)
+    training = training_graph(source, deploy, planned)
+    if training is not None:
+        trained = plan_net(training, build(training, dtype), None, dtype=dtype, backward=True)
+        print_memory("TRAIN", trained)
+        total = trained.arena_bytes + 3 * count * dtype.itemsize
+        print(f"  with parameters, gradients and momentum: {mib(total)}")
+    return 0
+
+
+def build(graph: netspec.Graph, dtype: np.dtype) -> Any:
+    return build_layers(graph, Context(dtype=dtype))
+
+
+def plan_deploy(source: netspec.Source, shape: tuple[int, ...], dtype: np.dtype) -> Any:
+    """The deployment graph for an image of this shape, and its plan."""
+    message = netspec.deploy(source, shape=shape, softmax=False)
+    graph = netspec.build(message, "TEST")
+    return graph, plan_net(graph, build(graph, dtype), None, dtype=dtype, backward=False)
+
+
+def training_graph(
+    source: netspec.Source, deploy: netspec.Graph, planned: Planned
+) -> netspec.Graph | None:
+    """The TRAIN graph with its data layer replaced by Input layers of matching shapes; None where
+    the net does not train."""
+    graph = netspec.build(source, "TRAIN")
+    data = [n for n in graph.nodes if not n.bottoms and n.tops]
+    if not any("Loss" in n.type for n in graph.nodes):
+        return None
+    image = planned.inferred.values[deploy.inputs[0]]
+    scores = [planned.inferred.values[v] for v in deploy.outputs]
+    message = netspec.schema.NetParameter()
+    message.CopyFrom(source.message)
+    wanted = {n.name for n in data}
+    kept = [layer for layer in message.layer if layer.name not in wanted]
+    del message.layer[:]
+    for node in data:
+        for top in node.tops:
+            layer = message.layer.add(name=top.blob, type="Input", top=[top.blob])
+            same = top.blob == deploy.inputs[0].blob
+            dims = image if same else (image[0], 1, *scores[0][2:])
+            layer.input_param.shape.add(dim=dims)
+    message.layer.extend(kept)
+    try:
+        return netspec.build(message, "TRAIN")
+    except ShapeError:
+        return None
+
+
+def print_layers(graph: netspec.Graph, planned: Planned) -> None:
+    """One line per layer: its tops and their bytes."""
+    print(f"{'layer':<24} {'type':<16} {'top':<28} {'shape':<22}")
+    for node in graph.nodes:
+        if node.type == "Split":
+            continue
+        for top in node.tops:
+            shape = " x ".join(map(str, planned.inferred.values[top]))
+            print(f"{node.name:<24} {node.type:<16} {top.blob:<28} {shape:<22}")
+
+
+def print_memory(phase: str, planned: Planned) -> None:
+    share = planned.arena_bytes / planned.one_each_bytes
+    print(
+        f"  {phase}: {mib(planned.arena_bytes)} for activations and scratch"
+        f" (lower bound {mib(planned.lower_bound)}; one array per blob"
+        f" {mib(planned.one_each_bytes)}, {share:.1%})"
+    )
+    largest = sorted(planned.plan.buffers, key=lambda b: -b.size)[:5]
+    print("    largest: " + ", ".join(f"{b.name} {mib(b.size)}" for b in largest))

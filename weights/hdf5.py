@@ -1,0 +1,126 @@
+"""Caffe's HDF5 parameter files (.caffemodel.h5).
+
+    /data/<layer>         a group for every layer, also those without parameters
+    /data/<layer>/<i>     its i-th blob; left out where another layer owns it (shared parameters)
+
+A blob is stored as it lies in memory, float32 (float64 if the net is), contiguous.  To each the
+attribute "sha256" is added, the digest of its bytes, which Caffe does not look at; files without it
+are read as well, but nothing tells then whether a bit has changed.
+
+Source: Caffe's src/caffe/net.cpp (ToHDF5, CopyTrainedLayersFromHDF5) and util/hdf5.cpp.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from .. import h5
+from ..errors import WeightsError
+from ..files import replacing
+from .base import Layers
+
+CHECKSUM = "sha256"
+_MOST = 100  # blobs of one layer; an LSTM has 5
+
+
+def digest(array: np.ndarray) -> str:
+    """SHA-256 of an array's bytes: little-endian, row by row."""
+    little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+    return hashlib.sha256(little.reshape(-1).view(np.uint8).data).hexdigest()
+
+
+def read_layers(file: h5py.File) -> tuple[Layers, bool]:
+    """All layers, and whether every blob had a checksum (a wrong one is an error)."""
+    layers: Layers = {}
+    verified = True
+    for name in h5.members(file, "data", error=WeightsError):
+        indices = h5.members(file, f"data/{name}", error=WeightsError)
+        known = {str(i): i for i in range(_MOST)}
+        if strange := [index for index in indices if index not in known]:
+            raise WeightsError(
+                f"layer '{name}' has an entry called '{strange[0]}'",
+                where=file.filename,
+                expected="blobs called 0, 1, 2 ...",
+            )
+        blobs: list[np.ndarray | None] = [None] * (1 + max((known[i] for i in indices), default=-1))
+        for index in indices:
+            blobs[known[index]], checked = _read_blob(file, name, index)
+            verified &= checked
+        layers[name] = blobs
+    return layers, verified and any(layers.values())
+
+
+def _read_blob(file: h5py.File, name: str, index: str) -> tuple[np.ndarray, bool]:
+    path = f"data/{name}/{index}"
+    array = h5.read_dataset(file, path, error=WeightsError)
+    stored = file[path].attrs.get(CHECKSUM)
+    if stored is not None and stored != digest(array):
+        raise WeightsError(
+            f"checksum mismatch in {name}/{index}",
+            where=file.filename,
+            remedy="The file has changed since it was written; fetch it again",
+        )
+    native = np.float64 if array.dtype == np.float64 else np.float32  # Caffe takes integers too
+    return array.astype(native, copy=False), stored is not None
+
+
+def write_layers(file: h5py.File, layers: Mapping[str, Sequence[np.ndarray | None]]) -> None:
+    """Write /data.  None: a blob that another layer owns."""
+    data = file.create_group("data")
+    for name, blobs in layers.items():
+        group = data.create_group(name)
+        for i, array in enumerate(blobs):
+            if array is not None:
+                little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+                dataset = group.create_dataset(str(i), data=little.reshape(array.shape))
+                dataset.attrs[CHECKSUM] = digest(array)
+
+
+def check_layers(
+    path: str | os.PathLike[str], layers: Mapping[str, Sequence[np.ndarray | None]]
+) -> None:
+    """Raise WeightsError where an HDF5 file could not hold these layers."""
+    for name, blobs in layers.items():
+        if "/" in name or name in ("", "."):
+            raise WeightsError(
+                f"the layer name '{name}' cannot be used in HDF5 (nor could Caffe)",
+                where=os.fspath(path),
+                remedy="Rename the layer, or save as .caffemodel",
+            )
+        for i, array in enumerate(blobs):
+            if array is not None and array.dtype not in (np.float32, np.float64):
+                raise WeightsError(
+                    f"{name}/{i} is no floating point blob",
+                    where=os.fspath(path),
+                    expected="float32 or float64",
+                    found=array.dtype,
+                )
+
+
+@contextmanager
+def creating(path: Path, *, libver: str | None = None) -> Iterator[h5py.File]:
+    """A new HDF5 file; what HDF5 raises when it cannot write becomes an OSError."""
+    try:
+        with h5py.File(path, "w", libver=libver) as file:
+            yield file
+    except RuntimeError as error:  # HDF5's own words for a failed flush on closing
+        raise OSError(str(error)) from error
+
+
+def write_hdf5(
+    path: str | os.PathLike[str],
+    layers: Mapping[str, Sequence[np.ndarray | None]],
+    *,
+    overwrite: bool = True,
+) -> None:
+    """Write a .caffemodel.h5 that Caffe can read too, whole or not at all."""
+    check_layers(path, layers)
+    with replacing(path, overwrite=overwrite) as temporary, creating(temporary) as file:
+        write_layers(file, layers)

@@ -1,0 +1,121 @@
+"""Parameter files of every kind, told apart by their content and never by their name."""
+
+from __future__ import annotations
+
+import os
+
+import h5py
+
+from .. import h5
+from ..errors import WeightsError
+from . import wire
+from .base import Weights
+from .caffemodel import read_caffemodel
+from .hdf5 import read_layers
+from .model import is_model, read_model
+
+# what is neither HDF5 nor a net but often meant to be one: first bytes, what it is
+FOREIGN = (
+    (b"version https://git-lfs", "a Git LFS pointer to a file that was not fetched"),
+    (b"PK\x03\x04", "a zip archive (PyTorch, Keras and NumPy save so)"),
+    (b"\x80\x02", "a Python pickle (old PyTorch saves so)"),
+    (b"\x1f\x8b", "a gzip archive; unpack it first"),
+    (b"\x93NUMPY", "a NumPy array"),
+    (b"II*\x00", "a TIFF image"),
+    (b"MM\x00*", "a TIFF image"),
+    (b"\x89PNG", "a PNG image"),
+    (b"<", "an HTML or XML page, so perhaps a failed download"),
+)
+
+
+def read(path: str | os.PathLike[str]) -> Weights:
+    """The parameters in a file.
+
+    A binary net of any generation, Caffe's HDF5 or our own model; WeightsError for anything else
+    says what it seems to be.
+    """
+    where = os.fspath(path)
+    h5.file_size(path, error=WeightsError)
+    with open(path, "rb") as file:
+        head = file.read(4096)
+    if h5py.is_hdf5(where) or head.startswith(h5.SIGNATURE):
+        return _read_hdf5(where)
+    for start, kind in FOREIGN:
+        if head.startswith(start):
+            raise WeightsError("is not a parameter file", where=where, found=kind)
+    if _is_text(head):
+        raise _text(where, head)
+    if head[0] == 8 and _is_solverstate(where):  # a net begins with a name or a layer
+        raise _solverstate(where)
+    return read_caffemodel(path)
+
+
+def _read_hdf5(where: str) -> Weights:
+    with h5.open_h5(where, error=WeightsError) as file:
+        names = h5.members(file, error=WeightsError)
+        if {"iter", "history"} <= set(names):
+            raise _solverstate(where)
+        if "model_prototxt" in names:
+            raise WeightsError(
+                "is a model definition of Freiburg's plugin, which holds no parameters",
+                where=where,
+                remedy="Name the .caffemodel.h5 that belongs to it",
+            )
+        if not h5.is_group(file, "data"):
+            raise WeightsError(
+                "is HDF5 but no parameter file: it has no group '/data'",
+                where=where,
+                found=", ".join(names[:8]) or "nothing in it",
+                remedy="Training data belong into an HDF5Data layer" if "data" in names else "",
+            )
+        model = read_model(file) if is_model(file) else None
+        layers, verified = read_layers(file)
+    if not layers:
+        raise WeightsError("holds no layers", where=where)
+    return Weights(layers, "model" if model else "hdf5", where, verified=verified, model=model)
+
+
+def _is_text(head: bytes) -> bool:
+    try:
+        text = head.decode()
+    except UnicodeDecodeError as error:
+        if error.start < len(head) - 3:  # else the last character is only cut in two
+            return False
+        text = head[: error.start].decode()
+    return all(c.isprintable() or c in "\t\n\r\f" for c in text)
+
+
+def _text(where: str, head: bytes) -> WeightsError:
+    if b"base_lr" in head or b"lr_policy" in head:
+        what, remedy = "is a solver's prototxt", "Give it to --solver"
+    elif b"layer" in head and b"{" in head:
+        what, remedy = "is a net's prototxt", "Give it to --model"
+    else:
+        what, remedy = "is text", ""
+    return WeightsError(
+        f"{what}, not a parameter file",
+        where=where,
+        expected="a .caffemodel or .h5 with parameters",
+        remedy=remedy,
+    )
+
+
+def _is_solverstate(where: str) -> bool:
+    """SolverState: iter 1 (varint), learned_net 2, history 3, current_step 4."""
+    with open(where, "rb") as file:
+        data = file.read()
+    try:
+        found = {(field.number, field.type) for field in wire.fields(data)}
+    except wire.WireError:
+        return False
+    wanted = {(1, wire.VARINT), (2, wire.BYTES), (3, wire.BYTES), (4, wire.VARINT)}
+    return (1, wire.VARINT) in found and found <= wanted
+
+
+def _solverstate(where: str) -> WeightsError:
+    return WeightsError(
+        "is a solver state (momentum and iteration), not a parameter file",
+        where=where,
+        remedy="To go on training give it to --snapshot; its parameters are in the .caffemodel "
+        "that was written beside it",
+    )
