@@ -1,8 +1,10 @@
-"""HDF5 files opened with suspicion: what is read lies in the file itself, is numbers, is there.
+"""HDF5 files, read with suspicion and written whole.
 
     with open_h5(path) as file:
         names = members(file, "data")
         array = read_dataset(file, "data/conv1/0")
+    with create_h5(path) as file:
+        file["data/conv1/0"] = array
 
 An HDF5 file may point into other files (external links, external storage, virtual datasets), may
 loop (soft links) and may declare sizes that it does not hold.  All of these are refused by name.
@@ -11,17 +13,20 @@ Errors are of the class the caller passes: weights raise WeightsError, data rais
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import h5py
 import numpy as np
 import numpy.typing as npt
 
 from .errors import DataError, DemitasseError
+from .files import replacing
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
@@ -38,6 +43,43 @@ _WORDS = {
     "U": "strings",
     "V": "compound items",
 }
+
+
+class _Disk(io.FileIO):
+    """A file that keeps what the system refuses to itself until the writer asks.
+
+    HDF5 cannot undo a failed write: h5py then crashes the process on exit (seen with HDF5 2.0).
+    """
+
+    failure: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        rest = memoryview(data).cast("B")
+        while len(rest) and self.failure is None:
+            try:
+                rest = rest[super().write(rest) or 0 :]
+            except OSError as problem:
+                self.failure = problem
+        return len(data)
+
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            return super().truncate(size)
+        except OSError as problem:
+            self.failure = self.failure or problem
+            return self.tell() if size is None else size
+
+
+@contextmanager
+def create_h5(
+    path: str | os.PathLike[str], *, overwrite: bool = True, libver: str | None = None
+) -> Iterator[h5py.File]:
+    """A new file, which appears whole when the block ends, or not at all (OutputError)."""
+    with replacing(path, overwrite=overwrite) as temporary, _Disk(temporary, "w+") as disk:
+        with h5py.File(disk, "w", libver=libver) as file:
+            yield file
+        if disk.failure is not None:
+            raise disk.failure
 
 
 @contextmanager
@@ -135,11 +177,6 @@ def _listing(names: list[str], place: str) -> str:
         return f"nothing {place}"
     more = f" and {len(names) - 12} more" if len(names) > 12 else ""
     return f"{', '.join(names[:12])}{more} {place}"
-
-
-def has(group: h5py.Group, name: str) -> bool:
-    """Whether there is an entry, of whatever kind, directly in this group."""
-    return name in group.keys()  # noqa: SIM118 (`in group` would follow links)
 
 
 def is_group(group: h5py.Group, name: str) -> bool:

@@ -14,6 +14,8 @@ values).  The paper's numbers are those of `elastic`; the ranges of `grey` are o
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from .crops import window
@@ -80,6 +82,7 @@ def bicubic(vectors: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return rows @ vectors @ columns.T
 
 
+@lru_cache(maxsize=32)  # the sizes of a data set's tiles are few
 def _spline_matrix(nodes: int, size: int) -> np.ndarray:
     """(size, nodes): row i holds the weights of the nodes at pixel i."""
     from scipy.interpolate import CubicSpline

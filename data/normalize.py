@@ -168,8 +168,8 @@ def check_finite(
             f"{count} of {image.size} pixels are not finite numbers; the first is "
             f"{image[first]} at {place}",
             where=where,
-            remedy="Repair the image (Fiji: Process > Noise > Remove NaNs), or have 0 in their place "
-            "(--nonfinite zero)",
+            remedy="Repair the image (Fiji: Process > Noise > Remove NaNs), or have 0 in their "
+            "place (--nonfinite zero)",
         )
     return bad
 

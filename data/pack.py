@@ -130,7 +130,7 @@ def pack(
     with replacing(list_file, overwrite=overwrite) as temporary:
         temporary.write_text("".join(f"{path}\n" for path in paths), encoding="utf-8")
 
-    total = max(sum(tally.counts), 1)
+    total = max(int(tally.counts.sum()), 1)
     return Summary(
         tiles=len(places),
         slices=len(labels),
@@ -138,7 +138,7 @@ def pack(
         list_file=list_file,
         bytes=sum(path.stat().st_size for path in paths),
         classes=tuple(
-            ClassShare(name, int(n) / total, float(w))
+            ClassShare(name, float(n / total), float(w))
             for name, n, w in zip(census.names, tally.counts, balance, strict=True)
         ),
         ignored=tally.ignored / max(tally.pixels, 1),
@@ -245,10 +245,10 @@ def _origin(origin: Mapping[str, Any], recipe: Recipe) -> str:
         "weights": {"w0": recipe.w0, "sigma": recipe.sigma, "inside": recipe.border_inside},
     }
     text = json.dumps(record, sort_keys=True)
-    sources = json.dumps(record.get("sources", []), sort_keys=True)
     if len(text.encode()) > _ATTRIBUTE_BYTES:
-        digest = hashlib.sha256(sources.encode()).hexdigest()
-        record["sources"] = f"{len(record.get('sources', []))} files; sha256 of their list {digest}"
+        listed = json.dumps(record.get("sources"), sort_keys=True)
+        digest = hashlib.sha256(listed.encode()).hexdigest()
+        record["sources"] = f"too many files to name; sha256 of their list {digest}"
         text = json.dumps(record, sort_keys=True)
     return text
 

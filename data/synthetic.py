@@ -87,26 +87,26 @@ class BuiltIn:
     test: int
     seed: int = 0
 
-    def make(self, *, overwrite: bool = False, track: Track | None = None) -> dict[str, Summary]:
-        """Write train.h5, train.txt, test.h5, test.txt; the folder is made where it is missing."""
-        return make(
-            self.folder,
-            self.pair.input,
-            self.pair.output,
-            train=self.train,
-            test=self.test,
-            seed=self.seed,
-            overwrite=overwrite,
-            track=track,
-        )
+    def make(self, *, track: Track | None = None) -> dict[str, Summary]:
+        """Write train.h5, train.txt, test.h5, test.txt, except those that are there already.
+
+        The list file is written last: where it is missing, its data are not complete.
+        """
+        numbers = {"train": self.train, "test": self.test}
+        there = {p for p in numbers if (self.folder / f"{p}.txt").exists()}
+        return {
+            part: _make_part(part, self.folder, self.pair, n, self.seed, True, track)
+            for part, n in numbers.items()
+            if part not in there
+        }
 
 
 def built_in(source: str | Path) -> BuiltIn | None:
     """The data set that a source like "examples/membranes-572-388/train.txt" names, else None.
 
     A folder membranes-INPUT-OUTPUT, sizes like 572 or 444x892 (height x width), and in it train or
-    test, .txt or .h5.  About as many tiles as make 24 of 388 x 388 pixels, at most 240, and a
-    quarter of that for testing.
+    test, .txt or .h5.  About as many tiles as make 24 of 388 x 388 pixels, at most 160, and a
+    quarter of that, at most 24, for testing.
     """
     path = Path(source)
     name = _PATTERN.fullmatch(path.parent.name)
@@ -115,8 +115,8 @@ def built_in(source: str | Path) -> BuiltIn | None:
     h, w, oh, ow = name.groups()
     pair = Pair((int(h), int(w or h)), (int(oh), int(ow or oh)))
     train = round(24 * 388 * 388 / (pair.output[0] * pair.output[1]))
-    train = min(max(train, 8), 240)
-    return BuiltIn(path.parent, pair, train, max(train // 4, 2))
+    train = min(max(train, 8), 160)
+    return BuiltIn(path.parent, pair, train, min(max(train // 4, 2), 24))
 
 
 def make(
@@ -138,24 +138,34 @@ def make(
     pair = Pair(_both(input_size), _both(output_size))
     if min(train, test) < 1:
         raise DataError("a data set needs images", found=f"train {train}, test {test}")
-    folder = Path(folder)
+    return {
+        part: _make_part(part, Path(folder), pair, number, seed, overwrite, track)
+        for part, number in (("train", train), ("test", test))
+    }
+
+
+def _make_part(
+    part: str,
+    folder: Path,
+    pair: Pair,
+    number: int,
+    seed: int,
+    overwrite: bool,
+    track: Track | None,
+) -> Summary:
     folder.mkdir(parents=True, exist_ok=True)
-    recipe = Recipe(pair, LabelRule("instances"), class_names=CLASS_NAMES)
-    result = {}
-    for part, number in (("train", train), ("test", test)):
-        drawn = _Drawn([_seed(part, seed, i) for i in range(number)], pair.input)
-        result[part] = pack(
-            _Column(drawn, "pixels"),
-            _Column(drawn, "instances"),
-            folder / f"{part}.h5",
-            recipe,
-            places=[(i, pair.border) for i in range(number)],
-            names=[f"drawing {s}" for s in drawn.seeds],
-            origin={"sources": f"drawn by demitasse, seeds {drawn.seeds[0]}, +2, ..."},
-            overwrite=overwrite,
-            track=track,
-        )
-    return result
+    drawn = _Drawn([_seed(part, seed, i) for i in range(number)], pair.input)
+    return pack(
+        _Column(drawn, "pixels"),
+        _Column(drawn, "instances"),
+        folder / f"{part}.h5",
+        Recipe(pair, LabelRule("instances"), class_names=CLASS_NAMES),
+        places=[(i, pair.border) for i in range(number)],
+        names=[f"drawing {s}" for s in drawn.seeds],
+        origin={"sources": f"drawn by demitasse, seeds {drawn.seeds[0]}, +2, ..."},
+        overwrite=overwrite,
+        track=track,
+    )
 
 
 def _seed(part: str, seed: int, number: int) -> int:

@@ -84,7 +84,7 @@ def data_gradient(
     if window.pointwise:
         w = w.reshape(group, w.shape[0] // group, -1)
         np.matmul(w.swapaxes(1, 2), _flat(dy, group), out=_flat(dx, group))
-    elif _gathers(w.shape, size, window, group):
+    elif _gathers(w.shape, size, window, group, budget):
         flipped = scratch[: w.size].reshape(-1, w.shape[0] // group, *window.kernel)
         _flip(w, group, flipped)
         forward(dy, flipped, None, dx, _flipped(window), group, scratch[w.size :], budget - w.size)
@@ -123,7 +123,7 @@ def scratch_size(x: Sizes, w: Sizes, y: Sizes, window: Window, group: int, budge
     if window.pointwise:
         return blocks.scratch
     needed = [_strips(x, w, size, window, budget).scratch, blocks.scratch]
-    if _gathers(w, size, window, group):
+    if _gathers(w, size, window, group, budget):
         flipped = (w[1] * group, w[0] // group, *window.kernel)
         rest = budget - prod(w)
         needed.append(prod(w) + _strips(y, flipped, x[2:], _flipped(window), rest).scratch)
@@ -161,9 +161,9 @@ def _deep(w: Sizes, size: Sizes) -> bool:
     return prod(w) > w[0] * prod(size)
 
 
-def _gathers(w: Sizes, size: Sizes, window: Window, group: int) -> bool:
+def _gathers(w: Sizes, size: Sizes, window: Window, group: int, budget: int) -> bool:
     few = w[0] <= 2 * group * w[1]  # columns are made of dy's channels, not of dx's
-    return set(window.stride) == {1} and few and not _deep(w, size)
+    return set(window.stride) == {1} and few and not _deep(w, size) and prod(w) <= budget // 2
 
 
 def _flipped(window: Window) -> Window:

@@ -66,6 +66,13 @@ class Pooling(Layer):
         shape = bottom[0]
         axis = axis_of(self, self.param.axis, shape)
         size = shape[axis + 1 :]
+        if not size:
+            raise ShapeError(
+                f"{self.label} has nothing to pool: axis {axis} is the last one of its bottom "
+                f"'{self.spec.bottom[0]}'",
+                where=self.context.where,
+                found=f"shape {times(shape)}",
+            )
         window = self._window(size)
         if any(p >= k for p, k in zip(window.pad, window.kernel, strict=True)):
             raise ShapeError(
@@ -75,7 +82,7 @@ class Pooling(Layer):
                 found=times(window.pad),
             )
         out = pooling.outputs(size, window, self.param.round_mode == self.param.CEIL)
-        if not size or min(out) < 1:
+        if min(out) < 1:
             raise ShapeError(
                 f"{self.label} has windows larger than its bottom '{self.spec.bottom[0]}'",
                 where=self.context.where,

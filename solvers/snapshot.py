@@ -19,8 +19,7 @@ import numpy as np
 
 from .. import weights
 from ..errors import SolverError, WeightsError
-from ..files import replacing
-from ..h5 import members, open_h5, read_dataset
+from ..h5 import create_h5, members, open_h5, read_dataset
 
 if TYPE_CHECKING:
     from .solver import Solver
@@ -47,11 +46,9 @@ def newest(prefix: str, before: int | None = None) -> Path | None:
 
 def write(solver: Solver) -> Path:
     """Write both files, the state last: a state on disk always has its parameters."""
-    import h5py
-
     model, state = names(solver.param.snapshot_prefix, solver.iter)
     weights.write_hdf5(model, solver.net.parameters())
-    with replacing(state) as temporary, h5py.File(temporary, "w") as file:
+    with create_h5(state) as file:
         file["iter"] = np.array([solver.iter], np.int32)
         file["current_step"] = np.array([solver.current_step], np.int32)
         name = str(model).encode() + b"\0"

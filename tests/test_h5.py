@@ -5,12 +5,12 @@ from __future__ import annotations
 import h5py
 import numpy as np
 import pytest
-from demitasse.errors import DataError, WeightsError
+from demitasse.errors import DataError, OutputError, WeightsError
 from demitasse.h5 import (
     BOMB_BYTES,
+    create_h5,
     dataset,
     file_size,
-    has,
     is_group,
     members,
     open_h5,
@@ -40,7 +40,7 @@ def test_reads_what_was_written(path):
     with open_h5(path) as file:
         assert members(file) == ["g", "none", "one", "packed"] and members(file, "g") == ["a"]
         assert is_group(file, "g") and not is_group(file, "one")
-        assert has(file, "one") and not has(file, "two") and not is_group(file, "two")
+        assert not is_group(file, "two")
         np.testing.assert_array_equal(read_dataset(file, "g/a"), values)
         assert read_dataset(file["g"], "a", dtype=np.float32).dtype == np.float32
         assert read_dataset(file, "one", dtype="f4") == np.float32(2.5)
@@ -155,3 +155,19 @@ def test_damaged_chunk(path):
     content[info.byte_offset + 100 : info.byte_offset + 200] = bytes(100)
     path.write_bytes(content)
     refuse(path, "a", "is damaged or cannot be decoded")
+
+
+def test_a_new_file_appears_whole_or_not_at_all(path, tmp_path):
+    with create_h5(path) as file:
+        file["a"] = np.arange(5)
+        assert not path.exists()
+    with open_h5(path) as file:
+        assert read_dataset(file, "a").sum() == 10
+    before = path.read_bytes()
+    with pytest.raises(ZeroDivisionError), create_h5(path) as file:
+        file["a"] = 1 / 0
+    with pytest.raises(OutputError, match="exists already"), create_h5(path, overwrite=False):
+        raise AssertionError("refused only after the work")
+    with pytest.raises(OutputError, match="does not exist"), create_h5(tmp_path / "no" / "a.h5"):
+        raise AssertionError("refused only after the work")
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]

@@ -177,7 +177,7 @@ def table(report: Report, slices: Sequence[int]) -> list[str]:
         "Rand error",
         "V_rand",
         "V_info",
-        "IoU membrane",
+        "IoU border",
         "IoU interior",
     )
     rows = [

@@ -1,4 +1,4 @@
-"""Cut images and labels into training tiles: `python tools/pack.py --images a.tif --labels b.tif`."""
+"""Cut training tiles: `python tools/pack.py --images a.tif --labels b.tif -o train.h5`."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ from . import _options
 from ._progress import follow
 
 if TYPE_CHECKING:
+    from ..data.cut import Recipe
     from ..data.labels import LabelRule
-    from ..data.pack import Recipe, Summary
+    from ..data.pack import Summary
     from ..imaging.image import Image
 
 EPILOG = """\
@@ -123,8 +124,7 @@ def main(argv: Sequence[str]) -> int:
         recipe(rule, args),
         names=images.names,
         origin={
-            "images": sources(images),
-            "sources": sources(labels),
+            "sources": {"images": sources(images), "labels": sources(labels)},
             "slices": list(chosen) if args.slices else "all",
         },
         pixel_size=pixel,
@@ -234,8 +234,8 @@ def understand(labels: Pages, args: argparse.Namespace) -> LabelRule:
 
 def recipe(rule: LabelRule, args: argparse.Namespace) -> Recipe:
     from ..data.crops import Pair
+    from ..data.cut import Recipe
     from ..data.normalize import Normalization
-    from ..data.pack import Recipe
 
     parameters = dict(zip(("low", "high"), args.percentiles or (), strict=False))
     return Recipe(

@@ -14,16 +14,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 import h5py
 import numpy as np
 
 from .. import h5
 from ..errors import WeightsError
-from ..files import replacing
 from .base import Layers
 
 CHECKSUM = "sha256"
@@ -95,23 +92,13 @@ def check_layers(
                 remedy="Rename the layer, or save as .caffemodel",
             )
         for i, array in enumerate(blobs):
-            if array is not None and array.dtype not in (np.float32, np.float64):
+            if array is not None and array.dtype.str[1:] not in ("f4", "f8"):
                 raise WeightsError(
                     f"{name}/{i} is no floating point blob",
                     where=os.fspath(path),
                     expected="float32 or float64",
                     found=array.dtype,
                 )
-
-
-@contextmanager
-def creating(path: Path, *, libver: str | None = None) -> Iterator[h5py.File]:
-    """A new HDF5 file; what HDF5 raises when it cannot write becomes an OSError."""
-    try:
-        with h5py.File(path, "w", libver=libver) as file:
-            yield file
-    except RuntimeError as error:  # HDF5's own words for a failed flush on closing
-        raise OSError(str(error)) from error
 
 
 def write_hdf5(
@@ -122,5 +109,5 @@ def write_hdf5(
 ) -> None:
     """Write a .caffemodel.h5 that Caffe can read too, whole or not at all."""
     check_layers(path, layers)
-    with replacing(path, overwrite=overwrite) as temporary, creating(temporary) as file:
+    with h5.create_h5(path, overwrite=overwrite) as file:
         write_layers(file, layers)

@@ -19,10 +19,10 @@ from typing import Any
 import h5py
 import numpy as np
 
+from .. import h5
 from ..errors import WeightsError
-from ..files import replacing
 from .base import Model
-from .hdf5 import check_layers, creating, write_layers
+from .hdf5 import check_layers, write_layers
 
 FORMAT, VERSION = "demitasse model", 1
 _TEXT = ("deploy", "padding")
@@ -63,10 +63,8 @@ def write_model(
         raise WeightsError(
             f"the description cannot be written as JSON ({error})", where=os.fspath(path)
         ) from error
-    with (
-        replacing(path, overwrite=overwrite) as temporary,
-        creating(temporary, libver="v108") as file,  # older: no attribute above 64 KiB
-    ):
+    # HDF5 1.8's format: older ones hold no attribute above 64 KiB
+    with h5.create_h5(path, overwrite=overwrite, libver="v108") as file:
         file.attrs["format"], file.attrs["version"] = FORMAT, VERSION
         for name, value in attributes.items():
             file.attrs[name] = value

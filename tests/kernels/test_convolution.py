@@ -16,15 +16,18 @@ def slow(x, w, window, group):
     images, channels = x.shape[:2]
     size = window.outputs(x.shape[2:])
     border = [(0, 0), (0, 0), *((p, p) for p in window.pad)]
-    x = np.pad(x, border).reshape(images, group, channels // group, *(
-        n + 2 * p for n, p in zip(x.shape[2:], window.pad)
-    ))
+    x = np.pad(x, border).reshape(
+        images,
+        group,
+        channels // group,
+        *(n + 2 * p for n, p in zip(x.shape[2:], window.pad, strict=True)),
+    )
     v = w.reshape(group, -1, *w.shape[1:])
     y = np.zeros((images, group, v.shape[1], *size))
     for k in np.ndindex(*window.kernel):
         at = tuple(
             slice(d * a, d * a + s * (n - 1) + 1, s)
-            for a, n, s, d in zip(k, size, window.stride, window.dilation)
+            for a, n, s, d in zip(k, size, window.stride, window.dilation, strict=True)
         )
         y += np.einsum("gmc,ngc...->ngm...", v[(..., *k)], x[(..., *at)])
     return y.reshape(images, -1, *size)

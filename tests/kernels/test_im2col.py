@@ -23,9 +23,11 @@ def slow(x, window, size):
         for o in np.ndindex(*size):
             i = [
                 a * s - p + d * b
-                for a, b, s, p, d in zip(o, k, window.stride, window.pad, window.dilation)
+                for a, b, s, p, d in zip(
+                    o, k, window.stride, window.pad, window.dilation, strict=True
+                )
             ]
-            if all(0 <= a < n for a, n in zip(i, x.shape[1:])):
+            if all(0 <= a < n for a, n in zip(i, x.shape[1:], strict=True)):
                 col[(slice(None), *k, *o)] = x[(slice(None), *i)]
     return col
 

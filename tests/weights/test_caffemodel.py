@@ -1,4 +1,4 @@
-"""Binary parameter files: three generations, every way of writing numbers, every way of breaking."""
+"""Binary parameter files: three generations, all ways to write numbers, all ways to break."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def test_written_files_are_read_back_and_by_protobuf(tmp_path):
 def test_too_large_a_file_is_refused_before_writing(tmp_path, monkeypatch):
     monkeypatch.setattr(caffemodel, "LIMIT", 200)
     layer = schema.LayerParameter(name="conv").SerializeToString()
-    with pytest.raises(WeightsError, match="expected at most 200 bytes.*Save it as HDF5"):
+    with pytest.raises(WeightsError, match=r"expected at most 200 bytes.*Save it as HDF5"):
         write_caffemodel(tmp_path / "a", "net", [(layer, [W])])
     assert list(tmp_path.iterdir()) == []
 

@@ -152,23 +152,23 @@ def test_names_that_hdf5_cannot_hold(tmp_path, name):
 
 
 def test_what_is_no_blob(tmp_path):
-    with pytest.raises(WeightsError, match="conv/0 is no floating point blob.*found int64"):
+    with pytest.raises(WeightsError, match=r"conv/0 is no floating point blob.*found int64"):
         write_hdf5(tmp_path / "a.h5", {"conv": [np.zeros(3, "i8")]})
 
 
-def test_an_old_file_survives_whatever_happens(tmp_path):
+def test_an_old_file_survives_whatever_happens(tmp_path, monkeypatch):
     path = tmp_path / "a.h5"
     write_hdf5(path, LAYERS)
     before = path.read_bytes()
     with pytest.raises(OutputError, match="exists already"):
         write_hdf5(path, LAYERS, overwrite=False)
 
-    class Broken(np.ndarray):
-        def reshape(self, *args, **kwargs):
-            raise KeyboardInterrupt
+    def interrupted(array):
+        raise KeyboardInterrupt
 
+    monkeypatch.setattr("demitasse.weights.hdf5.digest", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        write_hdf5(path, {"a": [np.zeros(3, "f4"), np.zeros(3, "f4").view(Broken)]})
+        write_hdf5(path, LAYERS)
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 
 

@@ -93,3 +93,10 @@ def test_garbage_raises_wire_errors_only(data):
             assert 0 <= field.start <= field.stop <= len(data)
     except wire.WireError as error:
         assert 0 <= error.position <= len(data)
+
+
+def test_a_run_ends_where_the_field_changes():
+    data = unpacked(50, [1, 2]) + unpacked(66, [3])  # keys 95 03 and 95 04
+    found = list(wire.fields(data))
+    assert [f.number for f in found] == [50, 66]
+    assert wire.numbers(data, found[0], "<f4").tolist() == [1, 2]
