@@ -120,8 +120,8 @@ def write(
     if count is None:
         pages = np.asarray(pages)
         count = len(pages)
-        if pages.size and pages.dtype not in _IMAGEJ:
-            pages = pages.astype(_imagej_type(pages))
+        if pages.size:
+            pages = pages.astype(_imagej_type(pages), copy=False)
     if count < 1:
         raise ValueError("there is no page to write")
     rest = iter(pages)
@@ -174,8 +174,9 @@ def _planes(
 
 def _imagej_type(array: np.ndarray) -> np.dtype:
     """The type of ImageJ's that holds an array: uint8, uint16 or float32."""
-    if array.dtype in _IMAGEJ:
-        return array.dtype.newbyteorder("=")
+    native = array.dtype.newbyteorder("=")
+    if native in _IMAGEJ:
+        return native
     if array.dtype == bool:
         return np.dtype(np.uint8)
     if array.dtype.kind in "iu" and array.min() >= 0 and array.max() <= 65535:

@@ -177,19 +177,22 @@ class Net:
 
         check: raise NonFiniteError at the first layer whose top is not finite.
         """
-        loss = 0.0
         stop = len(self.layers) if end is None else end + 1
-        for i in range(start, stop):
-            layer = self.layers[i]
-            layer.scratch = self._scratch[i][0]
-            layer.forward(self._bottoms[i], self._tops[i])
-            for weight, top in zip(self.flags.loss_weights[i], self._tops[i], strict=True):
-                if weight:
-                    loss += weight * float(top.data.sum())
-            if check:
-                self._refuse_nonfinite(i)
-            if self._poison:
-                self._spoil(i)
+        with np.errstate(all="ignore"):  # what overflows is found where it matters: in the loss
+            return sum(self._forward(i, check) for i in range(start, stop))
+
+    def _forward(self, i: int, check: bool) -> float:
+        """Run layer i; return its part of the loss."""
+        layer, loss = self.layers[i], 0.0
+        layer.scratch = self._scratch[i][0]
+        layer.forward(self._bottoms[i], self._tops[i])
+        for weight, top in zip(self.flags.loss_weights[i], self._tops[i], strict=True):
+            if weight:
+                loss += weight * float(top.data.sum())
+        if check:
+            self._refuse_nonfinite(i)
+        if self._poison:
+            self._spoil(i)
         return loss
 
     def backward(self, start: int | None = None, end: int = 0) -> None:
@@ -198,18 +201,21 @@ class Net:
         for value in self.plan.zero:
             if value not in self.graph.outputs:
                 self.values[value].diff.fill(0)
-        n = len(self.layers)
-        for i in reversed(range(end, n if start is None else start + 1)):
-            if not self.flags.backward[i]:
-                continue
-            layer = self.layers[i]
-            for weight, top in zip(self.flags.loss_weights[i], self._tops[i], strict=True):
-                if weight:
-                    top.diff.fill(weight)
-            layer.scratch = self._scratch[i][1]
-            layer.backward(self._tops[i], self.flags.propagate_down[i], self._bottoms[i])
-            if self._poison:
-                self._spoil(2 * n - 1 - i)
+        top = len(self.layers) if start is None else start + 1
+        with np.errstate(all="ignore"):
+            for i in reversed(range(end, top)):
+                if self.flags.backward[i]:
+                    self._backward(i)
+
+    def _backward(self, i: int) -> None:
+        """Run layer i backward; a loss's gradient starts as its weight."""
+        for weight, top in zip(self.flags.loss_weights[i], self._tops[i], strict=True):
+            if weight:
+                top.diff.fill(weight)
+        self.layers[i].scratch = self._scratch[i][1]
+        self.layers[i].backward(self._tops[i], self.flags.propagate_down[i], self._bottoms[i])
+        if self._poison:
+            self._spoil(2 * len(self.layers) - 1 - i)
 
     def clear_param_diffs(self) -> None:
         """Set the gradient of every parameter to zero."""

@@ -16,7 +16,10 @@ from ..data.normalize import Normalization
 from ..errors import GraphError, WeightsError
 from ..h5 import open_h5
 from ..imaging.predict import Predictor
+from ..layers.base import Context
 from ..net import Net
+from ..net.inference import build_layers
+from ..net.sizes import geometry, trunk
 from ..solvers import Solver
 
 
@@ -64,8 +67,6 @@ def describe(solver: Solver, source: netspec.Source) -> Trained:
 
 def image_shape(net: Net) -> tuple[int, ...]:
     """The shape of the image blob of a training net."""
-    from ..net.sizes import trunk
-
     found = trunk(net.graph)
     if found is None:
         raise GraphError(
@@ -127,9 +128,7 @@ def load_deployed(path: str, model: str | None, normalization: str | None) -> De
             where=path,
             remedy="The training diverged before it was written; take an earlier snapshot",
         )
-    graph = netspec.build(message, "TEST")
-    channels = described.input_channels if described else 1
-    net = Net(graph, fill=False, inputs=smallest(graph, channels))
+    net = smallest(message, found)
     net.load(found, complete=True)
     if normalization is not None:
         rule = Normalization(normalization)
@@ -138,15 +137,35 @@ def load_deployed(path: str, model: str | None, normalization: str | None) -> De
     else:
         rule = Normalization("none")
     names = described.class_names if described else ()
-    return Deployed(Predictor(net), rule, tuple(names), graph.name)
+    return Deployed(Predictor(net), rule, tuple(names), net.name)
 
 
-def smallest(graph: netspec.Graph, channels: int) -> dict[str, tuple[int, ...]]:
-    """The smallest legal shape of each input, so that building the net allocates little."""
-    from ..layers.base import Context
-    from ..net.inference import build_layers
-    from ..net.sizes import geometry
+def smallest(message: Any, found: weights.Weights) -> Net:
+    """The deploy net at its smallest legal size, so that building it allocates little.
 
+    An Input layer without a shape gets the channels that the filters reading it were trained on.
+    """
+    for layer in message.layer:
+        if layer.type == "Input" and not len(layer.input_param.shape):
+            dims = (1, channels(message, layer.top[0], found), 1, 1)
+            layer.input_param.shape.add(dim=dims)
+    graph = netspec.build(message, "TEST")
     layers = build_layers(graph, Context())
     size = geometry(graph, layers, graph.outputs[0].blob).smallest
-    return {value.blob: (1, channels, size, size) for value in graph.inputs}
+    inputs = {
+        value.blob: (1, layers[i].shapes().tops[0][1], size, size)
+        for i, node in enumerate(graph.nodes)
+        if node.type == "Input"
+        for value in node.tops
+    }
+    return Net(graph, fill=False, inputs=inputs)
+
+
+def channels(message: Any, blob: str, found: weights.Weights) -> int:
+    """How many channels the filters that read `blob` have in the file; 1 if none of them does."""
+    for layer in message.layer:
+        if blob in layer.bottom and layer.type == "Convolution":
+            filters = found.layers.get(layer.name, [None])[:1]
+            if filters and filters[0] is not None and filters[0].ndim > 2:
+                return int(filters[0].shape[1]) * layer.convolution_param.group
+    return 1

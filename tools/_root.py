@@ -36,6 +36,6 @@ def run(name: str) -> None:
     spec.loader.exec_module(package)
     sys.path.remove(str(ROOT / "tools"))
     tool = importlib.import_module(f"demitasse.tools.{name}")
-    from demitasse.tools._main import guarded
+    from demitasse.tools._main import guarded  # type: ignore[import-not-found]
 
     sys.exit(guarded(tool.main, sys.argv[1:]))

@@ -20,7 +20,7 @@ from scipy import ndimage
 def cells(seed, shape=(40, 50)):
     """Binary interior of a few cells."""
     noise = ndimage.gaussian_filter(np.random.default_rng(seed).random(shape), 2.5)
-    return noise > np.quantile(noise, 0.35)
+    return noise > np.quantile(noise, 0.6)
 
 
 def scores(report):

@@ -1,0 +1,72 @@
+"""Reading axes letters, and the words that say how."""
+
+import numpy as np
+import pytest
+from demitasse.errors import ImageError
+from demitasse.imaging.axes import layout
+
+
+def read(array, at):
+    """What Image.page does with a whole array."""
+    pages = []
+    for i in range(at.pages):
+        planes = [array[index] for index in at.planes(i)]
+        pages.append([p.T if at.transposed else p for p in planes])
+    return np.array(pages)
+
+
+@pytest.mark.parametrize(
+    ("axes", "pages", "channels"),
+    [
+        ("YX", "", ""),
+        ("ZYX", "Z", ""),
+        ("CYX", "", "C"),
+        ("YXS", "", "S"),
+        ("QYX", "Q", ""),
+        ("TZCYX", "TZ", "C"),
+        ("TCZYX", "TZ", "C"),
+        ("ZCYXS", "Z", "CS"),
+        ("XYZ", "Z", ""),
+        ("TXCY", "T", "C"),
+    ],
+)
+def test_any_order_becomes_pages_channels_height_width(axes, pages, channels):
+    rng = np.random.default_rng(0)
+    shape = tuple(rng.permutation([2, 3, 4, 5, 6, 7])[: len(axes)].tolist())
+    array = rng.random(shape)
+    at = layout(shape, axes)
+    order = [axes.index(a) for a in pages + channels + "YX"]
+    size = lambda letters: int(np.prod([shape[axes.index(a)] for a in letters]))  # noqa: E731
+    expected = array.transpose(order).reshape(size(pages), size(channels), size("Y"), size("X"))
+    np.testing.assert_array_equal(read(array, at), expected)
+    assert (at.pages, at.channels) == (size(pages), size(channels))
+
+
+def test_the_users_word_goes_before_the_files():
+    at = layout((5, 8, 9), "CYX", override="zyx")
+    assert (at.pages, at.channels) == (5, 1)
+
+
+def test_samples_may_be_left_out():
+    at = layout((8, 9, 4), "YXS", samples=3)
+    assert at.channels == 3
+    assert layout((8, 9, 4), "YXS", override="YXC", samples=3).channels == 4
+
+
+def test_the_words_say_what_was_read_as_what():
+    text = layout((3, 24, 2, 512, 400), "TZCYX").words()
+    assert text == (
+        "72 pages, 2 channels, 512 x 400 pixels (axes TZCYX; T = pages, Z = pages, C = channels)"
+    )
+    assert layout((4, 5), "YX").words() == "1 page, 1 channel, 4 x 5 pixels (axes YX)"
+
+
+@pytest.mark.parametrize("override", ["YX", "ZZX", "ZYXC", "?YX", "YXY", ""])
+def test_axes_that_do_not_fit_are_refused(override):
+    with pytest.raises(ImageError, match=r"s\.tif: the axes '.*3 letters.*itself says QYX"):
+        layout((5, 8, 9), "QYX", override=override, where="s.tif")
+
+
+def test_what_is_no_image_is_refused():
+    with pytest.raises(ImageError, match="no stack of images"):
+        layout((5,), "X")
