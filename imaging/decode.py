@@ -37,10 +37,8 @@ def read_tiff(
 
     said: list[str] = []
     with _listening(said), tifffile.TiffFile(path) as file:
-        pages = file.pages
-        broken = next((text for text in said if _BROKEN.search(text)), "")
-        if broken or not len(pages):
-            raise cut_off(path, broken.split("> ")[-1] or "a header without an image")
+        if not len(file.pages):
+            raise cut_off(path, "a header without an image")
         series = list(file.series)
         broken = next((text for text in said if _BROKEN.search(text)), "")
         if broken:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..data.crops import mirror
 from ..errors import ShapeError
 from ..net.sizes import Geometry
 
@@ -71,23 +72,15 @@ def check_legal(n: int, geometry: Geometry) -> None:
         )
 
 
-def mirror(start: int, stop: int, size: int) -> np.ndarray:
-    """Indices start..stop-1 reflected into 0..size-1, the edge not repeated, as often as needed
-    (np.pad's "reflect")."""
-    if size == 1:
-        return np.zeros(stop - start, np.intp)
-    period = 2 * (size - 1)
-    i = np.arange(start, stop) % period
-    return np.minimum(i, period - i)
-
-
 def read(image: np.ndarray, tile: Tile) -> np.ndarray:
     """The input of a tile from an image (channels, *spatial), mirrored beyond its edges."""
     spatial = image.shape[1:]
     inside = all(s.start >= 0 and s.stop <= n for s, n in zip(tile.read, spatial, strict=True))
     if inside:
         return image[(slice(None), *tile.read)]
-    indices = [mirror(s.start, s.stop, n) for s, n in zip(tile.read, spatial, strict=True)]
+    indices = [
+        mirror(np.arange(s.start, s.stop), n) for s, n in zip(tile.read, spatial, strict=True)
+    ]
     return image[np.ix_(np.arange(image.shape[0]), *indices)]
 
 

@@ -12,12 +12,12 @@ Source: Caffe's Net (src/caffe/net.cpp).
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
 
-from ..errors import NonFiniteError
+from ..errors import NonFiniteError, ShapeError
 from ..layers.base import Array, Blob, Context, Shape
 from ..layers.filler import fill
 from ..netspec.graph import Graph, Value
@@ -67,14 +67,16 @@ class Net:
         )
         planned = self._plan(inputs)
         self.param_table = params.table(graph, self.layers, planned.inferred.needs)
-        self._allocate_params(share)
-        if fill and share is None:
-            self._fill()
+        self._allocate_params()
+        if fill:
+            self._fill(share.params if share is not None else ())
+        if share is not None:
+            self.share_with(share)
         self._bind(planned)
 
     # ------------------------------------------------------------------ set-up
 
-    def _allocate_params(self, share: Net | None) -> None:
+    def _allocate_params(self) -> None:
         """The flat arrays, one view for each parameter, and Caffe's list of learnable ones."""
         size = params.flat_size(self.param_table)
         self.flat_data = np.zeros(size, self.dtype)
@@ -91,27 +93,41 @@ class Net:
             self.layers[p.node].blobs.append(blob)
             self.params.setdefault(p.layer, self.layers[p.node].blobs)
         self.learnable = tuple(p for i, p in enumerate(self.param_table) if p.owner == i)
-        if share is not None:
-            self.share_with(share)
 
     def share_with(self, other: Net) -> None:
-        """Use the parameter data of `other`'s layers of the same name (Caffe's test nets)."""
+        """Use the parameter data of `other`'s layers of the same name (Caffe's test nets).
+
+        Raises ShapeError where such a layer has parameters of another shape or number.
+        """
         for name, blobs in self.params.items():
-            for mine, theirs in zip(blobs, other.params.get(name, []), strict=False):
-                if mine.shape == theirs.shape:
-                    mine.data = theirs.data
+            theirs = other.params.get(name)
+            if theirs is None:
+                continue
+            mine, found = [b.shape for b in blobs], [b.shape for b in theirs]
+            if mine != found:
+                raise ShapeError(
+                    f"layer '{name}' cannot share its parameters with the training net",
+                    where=self.graph.path,
+                    expected=", ".join(map(str, found)),
+                    found=", ".join(map(str, mine)),
+                    remedy="Give the layer another name, or the same sizes in both phases",
+                )
+            for blob, shared in zip(blobs, theirs, strict=True):
+                blob.data = shared.data
         if all(p.layer in other.params for p in self.param_table):
             self.flat_data = np.zeros(0, self.dtype)
 
-    def _fill(self) -> None:
-        """Initial values: weights then bias, layer by layer, from one stream."""
+    def _fill(self, shared: Collection[str]) -> None:
+        """Initial values: weights then bias, layer by layer, from one stream; those of layers named
+        in `shared` come from elsewhere."""
         rng = np.random.Generator(np.random.Philox(key=[self.seed, FILLER_STREAM]))
         for i, p in enumerate(self.param_table):
-            if p.owner != i:
+            if p.owner != i or p.layer in shared:
                 continue
             fillers = self.layers[p.node].fillers()
             if p.index < len(fillers):
-                fill(self.layers[p.node].blobs[p.index].data, fillers[p.index], rng)
+                where = self.graph.nodes[p.node].where
+                fill(self.layers[p.node].blobs[p.index].data, fillers[p.index], rng, where=where)
 
     def reshape(self, inputs: Mapping[str, Shape]) -> None:
         """Take other input shapes: a new plan and arena; parameters stay."""

@@ -98,10 +98,6 @@ class Deployed:
     class_names: tuple[str, ...]
     name: str
 
-    def normalize(self, image: np.ndarray, where: str) -> np.ndarray:
-        """(channels, H, W) as the net was trained to see it; raises ImageError on NaN."""
-        return self.normalization(image, where=where)
-
 
 def load_deployed(path: str, model: str | None, normalization: str | None) -> Deployed:
     """Read a parameter file and build its net.

@@ -23,10 +23,12 @@ def run(name: str) -> None:
         python = venv / "bin" / "python"
         if python.exists() and Path(sys.prefix) != venv:
             os.execv(python, [str(python), *sys.argv])
-        sys.exit(
+        print(
             f"demitasse is not set up here ({', '.join(missing)} missing):"
-            f" run `make -C {ROOT} setup`, then try again"
+            f" run `make -C {ROOT} setup`, then try again",
+            file=sys.stderr,
         )
+        sys.exit(2)
     spec = importlib.util.spec_from_file_location(
         "demitasse", ROOT / "__init__.py", submodule_search_locations=[str(ROOT)]
     )

@@ -63,6 +63,12 @@ def parser() -> _options.Parser:
     )
     p.add_argument("--pages", type=_options.pages, help="which pages of a stack: 0-19 or 0,3,5-7")
     p.add_argument("--normalization", help="instead of the model's: none, minmax, zscore, ...")
+    p.add_argument(
+        "--nonfinite",
+        choices=("refuse", "zero"),
+        default="refuse",
+        help="what to do with NaN and infinite pixels (default refuse)",
+    )
     p.add_argument("--axes", help="how to read the image's axes, for example ZYX or TCYX")
     p.add_argument("--overlay", action="store_true", help="also write a PNG of the contours")
     _options.add_gpu(p)
@@ -121,7 +127,9 @@ def segment(deployed: Any, path: Path, targets: dict[str, Path], args: Any) -> N
     pages = chosen_pages(args.pages, len(image), path)
     with track(len(pages) * tiles_each, "tiles") as advance:
         for number in pages:
-            pixels = deployed.normalize(image.page(number), f"{path}, page {number}")
+            pixels = deployed.normalization(
+                image.page(number), nonfinite=args.nonfinite, where=f"{path}, page {number}"
+            )
             score = deployed.predictor.predict(pixels, tiling, lambda done, n: advance())
             if "score" in results:
                 results["score"].append(score.astype(np.float32))
@@ -137,7 +145,13 @@ def segment(deployed: Any, path: Path, targets: dict[str, Path], args: Any) -> N
     for kind, target in targets.items():
         if kind == "overlay":
             picture.write_overlay(
-                target, image.page(pages[0]), results[kind][0], overwrite=args.overwrite
+                target,
+                image.page(pages[0]),
+                results[kind][0],
+                class_names=deployed.class_names,
+                pixel_size=image.pixel_size,
+                unit=image.unit,
+                overwrite=args.overwrite,
             )
         else:
             tiff.write(
@@ -145,6 +159,7 @@ def segment(deployed: Any, path: Path, targets: dict[str, Path], args: Any) -> N
                 np.stack(results[kind]),
                 pixel_size=image.pixel_size,
                 unit=image.unit,
+                display=(0, deployed.predictor.classes - 1) if kind == "labels" else None,
                 overwrite=args.overwrite,
             )
         print(f"{target}: {kind}")

@@ -46,6 +46,13 @@ def test_truth_prediction_and_agreement_have_their_colours(square):
     assert len(coloured(same[:height], picture.TRUTH)) == 0
 
 
+def test_the_edge_of_the_image_is_no_contour():
+    assert not picture.contour(np.ones((9, 9), bool)).any()
+    half = np.zeros((9, 9), bool)
+    half[:, :5] = True
+    np.testing.assert_array_equal(picture.contour(half).any(axis=0).nonzero()[0], [3, 4])
+
+
 def test_each_class_has_its_colour(square):
     image, labels = square
     labels[2:6, 2:6] = 2

@@ -25,14 +25,14 @@ def test_every_pixel_is_written_once_and_origins_lie_on_the_grid(height, width, 
     assert (written == 1).all()
 
 
-@given(st.integers(1, 40), st.integers(-200, 200), st.integers(0, 200))
-def test_mirroring_is_numpys_reflection_without_end(size, start, length):
-    image = np.arange(size)
+@given(st.integers(1, 40), st.integers(-200, 200), st.integers(1, 200))
+def test_a_tile_beyond_the_edge_sees_the_image_mirrored_without_end(size, start, length):
+    image = np.arange(size)[np.newaxis]
+    tile = tiles.Tile((slice(start, start + length),), (slice(0, 1),), (slice(0, 1),))
     before, after = max(0, -start), max(0, start + length - size)
-    padded = np.pad(image, (before, after), mode="reflect") if size > 1 else None
-    got = image[tiles.mirror(start, start + length, size)]
-    want = padded[start + before :][:length] if size > 1 else np.zeros(length, int)
-    np.testing.assert_array_equal(got, want)
+    mode = "reflect" if size > 1 else "edge"
+    want = np.pad(image[0], (before, after), mode=mode)[start + before :][:length]
+    np.testing.assert_array_equal(tiles.read(image, tile)[0], want)
 
 
 def test_an_illegal_tile_names_its_neighbours():

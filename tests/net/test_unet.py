@@ -17,7 +17,8 @@ FLOAT = np.dtype(np.float32)
 
 
 def planned(size=572, net="unet.prototxt", backward=False):
-    message = netspec.deploy(netspec.read_net(str(MODELS / net)), shape=(1, 1, size, size), softmax=False)
+    source = netspec.read_net(str(MODELS / net))
+    message = netspec.deploy(source, shape=(1, 1, size, size), softmax=False)
     graph = netspec.build(message, "TEST")
     layers = build_layers(graph, Context())
     return graph, layers, plan_net(graph, layers, None, dtype=FLOAT, backward=backward)

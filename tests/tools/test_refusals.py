@@ -2,67 +2,21 @@
 
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 import tifffile
 from demitasse.tools import deploy, plan, solve
 from demitasse.tools._main import guarded
 
-NET = """name: "tiny"
-layer { name: "rows" type: "HDF5Data" top: "data" top: "label" top: "weight"
-  hdf5_data_param { source: "train.txt" batch_size: 1 } }
-layer { name: "d0" type: "Convolution" bottom: "data" top: "d0"
-  convolution_param { num_output: 4 kernel_size: 3 weight_filler { type: "msra" } } }
-layer { name: "r0" type: "ReLU" bottom: "d0" top: "d0" }
-layer { name: "pool" type: "Pooling" bottom: "d0" top: "d1"
-  pooling_param { pool: MAX kernel_size: 2 stride: 2 } }
-layer { name: "d1" type: "Convolution" bottom: "d1" top: "e1"
-  convolution_param { num_output: 4 kernel_size: 3 weight_filler { type: "msra" } } }
-layer { name: "up" type: "Deconvolution" bottom: "e1" top: "u0"
-  convolution_param { num_output: 4 kernel_size: 2 stride: 2 weight_filler { type: "msra" } } }
-layer { name: "crop" type: "Crop" bottom: "d0" bottom: "u0" top: "s0" crop_param { axis: 2 offset: 2 } }
-layer { name: "cat" type: "Concat" bottom: "u0" bottom: "s0" top: "v0" }
-layer { name: "score" type: "Convolution" bottom: "v0" top: "score"
-  convolution_param { num_output: 2 kernel_size: 1 weight_filler { type: "msra" } } }
-layer { name: "loss" type: "SoftmaxWithLoss" bottom: "score" bottom: "label" bottom: "weight" top: "loss" }
-"""  # noqa: E501
-SOLVER = """net: "net.prototxt"
-base_lr: 0.01 lr_policy: "fixed" momentum: 0.9 max_iter: 4 random_seed: 1 snapshot: 2
-snapshot_prefix: "tiny"
-"""
 SIZE, OUT = 22, 16
 
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    Path("net.prototxt").write_text(NET)
-    Path("solver.prototxt").write_text(SOLVER)
-    Path("train.txt").write_text("train.h5\n")
-    write_data()
-    tifffile.imwrite("img.tif", np.arange(40 * 50, dtype=np.uint8).reshape(40, 50))
-    return tmp_path
-
-
-def write_data(**arrays):
-    rng = np.random.default_rng(0)
-    with h5py.File("train.h5", "w") as file:
-        file["data"] = arrays.get("data", rng.standard_normal((3, 1, SIZE, SIZE)).astype("f4"))
-        file["label"] = arrays.get("label", rng.integers(0, 2, (3, 1, OUT, OUT)).astype("u1"))
-        file["weight"] = arrays.get("weight", np.ones((3, 1, OUT, OUT), "f4"))
+pytestmark = pytest.mark.usefixtures("tiny")
 
 
 def edit(path, old, new):
     text = Path(path).read_text()
     assert old in text
     Path(path).write_text(text.replace(old, new))
-
-
-@pytest.fixture
-def trained():
-    assert guarded(solve.main, ["solver.prototxt"]) == 0
-    return Path("tiny.h5")
 
 
 @pytest.fixture
@@ -108,9 +62,9 @@ def test_two_producers_of_a_blob(refused):
     assert "d0" in refused(solve.main, "solver.prototxt")
 
 
-def test_a_tile_that_does_not_fit(refused, trained):
+def test_a_tile_that_does_not_fit(refused, trained, write):
     rng = np.random.default_rng(0)
-    write_data(data=rng.standard_normal((3, 1, SIZE + 1, SIZE + 1)).astype("f4"))
+    write(data=rng.standard_normal((3, 1, SIZE + 1, SIZE + 1)).astype("f4"))
     said = refused(solve.main, "solver.prototxt")
     assert f"instead of {SIZE + 1}: {SIZE} or {SIZE + 2}" in said
     said = refused(deploy.main, "--weights", "tiny.h5", "img.tif", "--tile-size", SIZE + 1)
@@ -142,29 +96,29 @@ def test_a_missing_list_or_data_file(refused):
     assert "train.txt" in refused(solve.main, "solver.prototxt")
 
 
-def test_datasets_of_unequal_length(refused):
-    write_data(weight=np.ones((2, 1, OUT, OUT), "f4"))
+def test_datasets_of_unequal_length(refused, write):
+    write(weight=np.ones((2, 1, OUT, OUT), "f4"))
     assert "weight" in refused(solve.main, "solver.prototxt")
 
 
-def test_a_label_out_of_range_says_where_it_lies(refused):
+def test_a_label_out_of_range_says_where_it_lies(refused, write):
     label = np.zeros((3, 1, OUT, OUT), "u1")
     label[1, 0, 5, 7] = 3
-    write_data(label=label)
+    write(label=label)
     said = refused(solve.main, "solver.prototxt")
     assert "3" in said and "5, 7" in said and "ignore_label" in said
 
 
-def test_labels_of_another_size(refused):
-    write_data(label=np.zeros((3, 1, SIZE, SIZE), "u1"))
+def test_labels_of_another_size(refused, write):
+    write(label=np.zeros((3, 1, SIZE, SIZE), "u1"))
     said = refused(solve.main, "solver.prototxt")
     assert f"{SIZE}x{SIZE}" in said and f"{OUT}x{OUT}" in said
 
 
-def test_pixels_that_are_not_finite(refused, trained):
+def test_pixels_that_are_not_finite(refused, trained, write):
     data = np.zeros((3, 1, SIZE, SIZE), "f4")
     data[2, 0, 3, 4] = np.nan
-    write_data(data=data)
+    write(data=data)
     assert "train.h5" in refused(solve.main, "solver.prototxt")
     image = np.zeros((40, 50), "f4")
     image[6, 7] = np.inf

@@ -1,0 +1,172 @@
+"""What a net promises beside its numbers: no allocations, shared parameters, clear refusals."""
+
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+from demitasse import netspec
+from demitasse.errors import DemitasseError, GraphError, ShapeError
+from demitasse.net import Net
+from demitasse.tools.plan import plan_deploy, training_graph
+
+MODELS = Path(__file__).resolve().parent.parent.parent / "models"
+
+
+def build(text, phase="TRAIN", **settings):
+    return Net(netspec.build(netspec.parse_net(text), phase), **settings)
+
+
+def data(name="x", dims="dim: 2 dim: 3"):
+    shape = f"input_param {{ shape {{ {dims} }} }}"
+    return f'layer {{ name: "{name}" type: "Input" top: "{name}" {shape} }}'
+
+
+def ip(name, bottom, top, extra="", n=3):
+    return (
+        f'layer {{ name: "{name}" type: "InnerProduct" bottom: "{bottom}" top: "{top}" {extra}'
+        f' inner_product_param {{ num_output: {n} weight_filler {{ type: "msra" }} }} }}'
+    )
+
+
+LOSS = 'layer { name: "l" type: "EuclideanLoss" bottom: "s" bottom: "t" top: "l" }'
+
+
+def test_a_training_step_allocates_nothing_large():
+    source = netspec.read_net(str(MODELS / "unet-small.prototxt"))
+    graph, planned = plan_deploy(source, (1, 1, 284, 284), np.dtype(np.float32))
+    net = Net(training_graph(source, graph, planned))
+    net.blobs["data"].data[...] = 1
+
+    def step():
+        net.blobs["label"].data[...] = 0
+        net.blobs["weight"].data[...] = 1
+        net.clear_param_diffs()
+        net.forward()
+        net.backward()
+
+    step()
+    tracemalloc.start()
+    try:
+        step()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1 << 20
+
+
+def test_in_place_is_a_permission():
+    """Sigmoid's backward reads its top, so a ReLU may not overwrite it; Caffe lets it."""
+    text = data() + data("t", "dim: 2 dim: 3") + ip("ip", "x", "a")
+    text += 'layer { name: "sig" type: "Sigmoid" bottom: "a" top: "b" }'
+    power = "power_param { scale: -1 shift: 0.5 }"
+    named = text + f'layer {{ name: "p" type: "Power" bottom: "b" top: "s" {power} }}' + LOSS
+    placed = text + f'layer {{ name: "p" type: "Power" bottom: "b" top: "b" {power} }}'
+    placed += LOSS.replace('"s"', '"b"')
+    diffs = []
+    for net in (build(named), build(placed), build(placed, keep=True), build(placed, poison=True)):
+        rng = np.random.default_rng(0)
+        net.blobs["x"].data[...] = rng.standard_normal((2, 3))
+        net.blobs["t"].data[...] = rng.standard_normal((2, 3))
+        net.forward()
+        net.backward()
+        diffs.append(net.flat_diff.copy())
+    assert np.abs(diffs[0]).max() > 0
+    for other in diffs[1:]:
+        np.testing.assert_array_equal(other, diffs[0])
+
+
+def test_shared_parameters_lie_in_one_place_and_add_their_gradients():
+    shared = 'param { name: "w" } param { name: "b" }'
+    text = data() + data("t") + ip("one", "x", "h", shared) + ip("two", "h", "s", shared) + LOSS
+    net = build(text)
+    assert net.flat_data.size == 12 and len(net.learnable) == 2
+    assert np.shares_memory(net.params["one"][0].data, net.params["two"][0].data)
+    separate = build(text.replace(shared, ""))
+    separate.flat_data[:12] = separate.flat_data[12:] = net.flat_data
+    for n in (net, separate):
+        n.blobs["x"].data[...] = np.arange(6).reshape(2, 3)
+        n.blobs["t"].data[...] = 1
+        n.forward()
+        n.backward()
+    both = separate.flat_diff.reshape(2, 12).sum(axis=0)
+    np.testing.assert_allclose(net.flat_diff, both, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "first, second, words",
+    [
+        ('param { name: "w" lr_mult: 1 }', 'param { name: "w" lr_mult: 2 }', "two values"),
+        ('param { name: "w" }', 'param { name: "w" } param { } param { }', "more 'param'"),
+    ],
+)
+def test_contradicting_parameters_are_refused(first, second, words):
+    text = data() + data("t") + ip("one", "x", "h", first) + ip("two", "h", "s", second) + LOSS
+    with pytest.raises(GraphError, match=words):
+        build(text)
+
+
+def test_sharing_needs_one_shape():
+    name = 'param { name: "w" }'
+    text = data() + data("t", "dim: 2 dim: 4")
+    text += ip("one", "x", "h", name) + ip("two", "h", "s", name, n=4) + LOSS
+    with pytest.raises(ShapeError, match="layer 'one'"):
+        build(text)
+
+
+def test_a_layer_that_does_not_learn_is_not_run_backward():
+    frozen = "param { lr_mult: 0 } param { lr_mult: 0 }"
+    text = data() + data("t") + ip("one", "x", "h", frozen) + ip("two", "h", "s") + LOSS
+    net = build(text)
+    assert [la.name for la, b in zip(net.layers, net.flags.backward, strict=True) if b] == [
+        "two",
+        "l",
+    ]
+    net.blobs["x"].data[...] = 1
+    net.blobs["t"].data[...] = 0
+    net.forward()
+    net.backward()
+    assert not net.params["one"][0].diff.any() and net.params["two"][0].diff.any()
+
+
+def test_test_nets_use_the_training_nets_parameters_and_fill_their_own():
+    train = build(data() + ip("one", "x", "h"))
+    test = build(data() + ip("one", "x", "h") + ip("extra", "h", "s"), "TEST", share=train)
+    assert np.shares_memory(test.params["one"][0].data, train.params["one"][0].data)
+    assert test.params["extra"][0].data.any()
+    with pytest.raises(ShapeError, match="'one'"):
+        build(data() + ip("one", "x", "h", n=5), "TEST", share=train)
+
+
+def test_reshaping_keeps_the_parameters():
+    net = build(data() + ip("one", "x", "h"), "TEST")
+    before = net.flat_data.copy()
+    net.reshape({"x": (7, 3)})
+    assert net.blobs["h"].shape == (7, 3)
+    np.testing.assert_array_equal(net.flat_data, before)
+    with pytest.raises(ShapeError, match="no Input layer makes"):
+        net.reshape({"y": (7, 3)})
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        (
+            data(dims="dim: 1 dim: 1 dim: 4 dim: 4")
+            + 'layer { name: "p" type: "Pooling" bottom: "x" top: "x"'
+            " pooling_param { kernel_size: 2 } }",
+            "cannot work in place",
+        ),
+        (data() + ip("one", "x", "h", "loss_weight: 1 loss_weight: 2"), "a loss_weight for each"),
+        (data() + ip("one", "x", "h", "propagate_down: 1 propagate_down: 0"), "propagate_down"),
+        (
+            data(dims="dim: 1 dim: 1 dim: 4 dim: 4")
+            + 'layer { name: "c" type: "Convolution" bottom: "x" top: "y"'
+            " convolution_param { num_output: 1 kernel_size: 5 } }",
+            "larger than its bottom",
+        ),
+    ],
+)
+def test_what_cannot_work_is_refused(text, words):
+    with pytest.raises(DemitasseError, match=words):
+        build(text)

@@ -1,0 +1,220 @@
+"""The pack command: from image files to training files, and what it says on the way."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import PIL.Image
+import pytest
+from demitasse.data import synthetic
+from demitasse.errors import DataError, DemitasseError, ImageError, OutputError
+from demitasse.imaging import tiff
+from demitasse.tools import pack
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = ["--input-size", "60", "--output-size", "40"]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder with a stack of four drawn slices, to work in."""
+    monkeypatch.chdir(tmp_path)
+    pixels, instances = synthetic.volume(0, 4, (90, 80))
+    tiff.write("images.tif", pixels, pixel_size=(0.004, 0.004), unit="um")
+    tiff.write("labels.tif", ((instances > 0) * 255).astype(np.uint8))
+    tiff.write("instances.tif", instances.astype(np.uint16))
+    return tmp_path
+
+
+def run(*options, images=("images.tif",), labels=("labels.tif",), output="train.h5"):
+    argv = ["--images", *images, "--labels", *labels, "--output", output, *SMALL, *options]
+    return pack.main(argv)
+
+
+def test_a_stack_becomes_tiles_and_a_table(folder, capsys):
+    assert run("--slices", "0-1,3") == 0
+    out = capsys.readouterr().out
+    assert "images: images.tif: 4 pages, 1 channel, 90 x 80 pixels (axes ZYX; Z = pages)" in out
+    assert "labels are binary (the only value besides 0 is 255)" in out
+    assert "18 tiles from 3 slices" in out
+    assert "1 foreground" in out
+    assert "train.txt: the list for HDF5Data's source" in out
+    with h5py.File("train.h5") as file:
+        assert file["data"].shape == (18, 1, 60, 60)
+        assert list(file.attrs["pixel_size"]) == [0.004, 0.004]
+        origin = json.loads(file.attrs["origin"])
+        instances = tiff.read("instances.tif").page(3)[0]
+        np.testing.assert_array_equal(file["label"][12, 0], instances[:40, :40] > 0)
+    assert origin["slices"] == [0, 1, 3]
+    assert origin["sources"]["images"][0]["name"] == "images.tif"
+    assert len(origin["sources"]["labels"][0]["sha256"]) == 64
+    assert Path("train.txt").read_text() == "train.h5\n"
+
+
+def test_every_option_at_once(folder, capsys):
+    run(
+        *("--labels-are", "instances", "--ignore", "3", "--class-names", "membrane,cell"),
+        *("--tiles", "7", "--augment", "flips,elastic,grey", "--seed", "4", "--files-of", "3"),
+        *("--normalization", "percentile", "--percentiles", "2,98", "--nonfinite", "zero"),
+        *("--w0", "5", "--sigma", "3", "--border-term", "background"),
+        labels=("instances.tif",),
+    )
+    out = capsys.readouterr().out
+    assert "labels are instances, as told" in out
+    assert "ignored (label 255)" in out
+    assert "train-000.h5 ... train-002.h5" in out
+    with h5py.File("train-002.h5") as file:
+        assert file["data"].shape[0] == 1
+        assert json.loads(file.attrs["normalization"])["parameters"] == {"low": 2, "high": 98}
+        assert list(file.attrs["class_names"]) == ["membrane", "cell"]
+        weights = json.loads(file.attrs["origin"])["weights"]
+    assert weights == {"w0": 5, "sigma": 3, "inside": False}
+
+
+def test_instances_are_told_apart_from_classes(folder, capsys):
+    run(labels=("instances.tif",))
+    assert "labels are instances" in capsys.readouterr().out
+
+
+def test_folders_of_pngs_are_paired_in_natural_order(folder, capsys):
+    for kind in ("images", "labels"):
+        (folder / kind).mkdir()
+        stack = tiff.read(f"{kind}.tif").pixels[:, 0]
+        for name, page in zip((1, 2, 10, 20), stack, strict=True):
+            PIL.Image.fromarray(page).save(folder / kind / f"{name}.png")
+    run(images=("images",), labels=("labels/*.png",), output="png.h5")
+    run(output="tif.h5")
+    with h5py.File("png.h5") as a, h5py.File("tif.h5") as b:
+        for name in ("data", "label", "weight"):
+            np.testing.assert_array_equal(a[name][()], b[name][()])
+    assert "4 files, 4 slices in all" in capsys.readouterr().out
+
+
+def test_rgb_labels_of_grey_values_are_taken_and_colours_are_not(folder):
+    label = tiff.read("labels.tif").page(0)[0]
+    image = tiff.read("images.tif").page(0)[0]
+    PIL.Image.fromarray(image).save("i.png")
+    PIL.Image.fromarray(np.stack([label] * 3, -1)).save("l.png")
+    run(images=("i.png",), labels=("l.png",))
+    PIL.Image.fromarray(np.stack([label, label, 0 * label], -1)).save("l.png")
+    with pytest.raises(ImageError, match=r"l\.png, page 0: has several channels"):
+        run("--overwrite", images=("i.png",), labels=("l.png",))
+
+
+def test_rgb_images_have_three_channels(folder):
+    PIL.Image.fromarray(np.stack([tiff.read("images.tif").page(0)[0]] * 3, -1)).save("i.png")
+    PIL.Image.fromarray(tiff.read("labels.tif").page(0)[0]).save("l.png")
+    run(images=("i.png",), labels=("l.png",))
+    with h5py.File("train.h5") as file:
+        assert file["data"].shape[1] == file.attrs["input_channels"] == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        (["--slices", "2-4"], DataError, "slice that is not there; expected 0 to 3, found 4"),
+        (["--augment", "flips"], DataError, r"random tiles.*--tiles"),
+        (["--input-size", "61"], DataError, "do not belong together"),
+        (["--classes", "0,255", "--labels-are", "binary"], DataError, "are not classes"),
+        (["--classes", "0,254"], DataError, r"holds the value 255.*one of 0, 254"),
+        (["--normalization", "minmix"], DataError, r"no normalization 'minmix'.*minmax"),
+        (["--percentiles", "1,99"], DataError, "has no parameter 'low'"),
+        (["--axes", "YX"], ImageError, "axes 'YX' do not fit"),
+        (["--axes", "CYX"], DataError, r"pairs; expected.*1 in images\.tif.*found 4.*--label-axes"),
+        (["-o", "missing/train.h5"], OutputError, "does not exist"),
+        (["-o", "train.tif"], DataError, r"name ending in \.h5"),
+    ],
+)
+def test_refusals(folder, options, error, words):
+    with pytest.raises(error, match=words):
+        run(*options)
+    assert not list(folder.glob("*.h5"))
+    assert not list(folder.glob(".*"))
+
+
+def test_classes_may_be_any_values(folder, capsys):
+    run("--classes", "255,0", "--class-names", "interior,membrane")
+    assert "labels are classes, as told" in capsys.readouterr().out
+    with h5py.File("train.h5") as file:
+        np.testing.assert_array_equal(
+            file["label"][0, 0], tiff.read("labels.tif").page(0)[0, :40, :40] == 0
+        )
+
+
+def test_sizes_are_compared_before_anything_is_read(folder):
+    tiff.write("other.tif", np.zeros((4, 90, 81), np.uint8))
+    with pytest.raises(DataError, match=r"other\.tif, page 0: .*\(90, 80\).*found \(90, 81\)"):
+        run(labels=("other.tif",))
+
+
+def test_nan_is_refused_with_file_page_and_place(folder):
+    images = tiff.read("images.tif").pixels[:, 0].astype(np.float32)
+    images[2, 5, 6] = np.nan
+    tiff.write("nan.tif", images)
+    with pytest.raises(ImageError, match=r"nan\.tif, page 2: 1 of 7200 pixels.*y 5, x 6"):
+        run(images=("nan.tif",))
+    assert run("--nonfinite", "zero", images=("nan.tif",)) == 0
+
+
+def test_an_empty_mask_is_pointed_out(folder, capsys):
+    labels = tiff.read("labels.tif").pixels[:, 0]
+    labels[1] = 0
+    tiff.write("gap.tif", labels)
+    run(labels=("gap.tif",))
+    out = capsys.readouterr().out
+    assert "warning: images.tif, page 1: every pixel is background; is the mask empty?" in out
+
+
+def test_different_pixel_sizes_are_not_mixed(folder, capsys):
+    tiff.write("more.tif", np.zeros((1, 90, 80), np.uint8), pixel_size=(1, 1))
+    tiff.write("lab.tif", np.eye(90, 80, dtype=np.uint8)[None])
+    run(
+        "--labels-are",
+        "binary",
+        images=("images.tif", "more.tif"),
+        labels=("labels.tif", "lab.tif"),
+    )
+    assert "different pixel sizes" in capsys.readouterr().out
+    with h5py.File("train.h5") as file:
+        assert "pixel_size" not in file.attrs
+
+
+def test_outputs_are_not_overwritten_unasked(folder):
+    run()
+    before = Path("train.h5").read_bytes()
+    with pytest.raises(OutputError, match=r"exists already.*--overwrite"):
+        run("--seed", "1")
+    assert Path("train.h5").read_bytes() == before
+    assert run("--overwrite", "--slices", "0") == 0
+    assert Path("train.h5").read_bytes() != before
+
+
+@pytest.mark.parametrize("option", ["--classes", "--percentiles", "--slices", "--input-size"])
+def test_options_that_are_no_numbers(folder, option, capsys):
+    with pytest.raises(SystemExit) as stop:
+        run(option, "x")
+    assert stop.value.code == 2
+    assert f"argument {option}" in capsys.readouterr().err
+
+
+def test_the_help_teaches(capsys):
+    with pytest.raises(SystemExit):
+        pack.main(["--help"])
+    out = capsys.readouterr().out
+    for words in ("examples:", "--tiles 400 --augment flips,elastic,grey", "hdf5_data_param"):
+        assert words in out
+
+
+def test_it_runs_as_a_script_from_anywhere_and_refuses_in_one_paragraph(folder):
+    command = [sys.executable, str(ROOT / "tools" / "pack.py"), "--images", "images.tif"]
+    command += ["--labels", "labels.tif", "--output", "train.h5", *SMALL]
+    done = subprocess.run([*command, "--slices", "9"], capture_output=True, text=True)
+    assert done.returncode == DemitasseError.exit_code
+    assert done.stderr.startswith("error: --slices asks for a slice that is not there")
+    assert "Traceback" not in done.stderr
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert Path("train.h5").exists()

@@ -1,0 +1,144 @@
+"""The trainer as a user runs it: from a script, interrupted, continued, fine-tuned."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from demitasse import weights
+from demitasse.tools import deploy, plan, solve
+from demitasse.tools._main import guarded
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def run(*argv, **settings):
+    return subprocess.run(
+        [sys.executable, *map(str, argv)], capture_output=True, text=True, **settings
+    )
+
+
+def training():
+    command = [sys.executable, ROOT / "tools" / "solve.py", "solver.prototxt"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE)
+
+
+def parameters(path):
+    return {k: [a.tobytes() for a in v] for k, v in weights.read(path).layers.items()}
+
+
+def test_as_a_script_with_caffes_flags(tiny):
+    done = run(ROOT / "tools" / "solve.py", "-solver=solver.prototxt", "--gpu", "none")
+    assert done.returncode == 0, done.stderr
+    assert "Iteration" in done.stdout or "net tiny" in done.stdout
+    assert {"tiny.h5", "tiny_iter_2.solverstate.h5"} <= {p.name for p in tiny.iterdir()}
+    done = run(ROOT / "tools" / "deploy.py", "--weights", "tiny.h5", "img.tif")
+    assert done.returncode == 0 and Path("img.labels.tif").exists()
+
+
+def test_without_its_libraries_one_line_says_what_to_do(tmp_path):
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("_root.py", "solve.py"):
+        (tools / name).write_text((ROOT / "tools" / name).read_text())
+    done = run("-S", tools / "solve.py", "solver.prototxt")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1 and f"make -C {tmp_path} setup" in done.stderr
+
+
+def test_the_model_describes_itself(trained):
+    found = weights.read(trained)
+    assert found.kind == "model" and found.verified
+    assert 'type: "HDF5Data"' not in found.model.deploy and "Loss" not in found.model.deploy
+    assert found.model.origin["iterations"] == 4 and found.model.origin["seed"] == 1
+    assert set(found.layers) >= {"d0", "d1", "up", "score"}
+
+
+def test_the_last_snapshot_holds_the_models_parameters(trained):
+    model, snapshot = parameters(trained), parameters("tiny_iter_4.caffemodel.h5")
+    assert {k: snapshot[k] for k in model} == model
+
+
+def test_continuing_gives_the_same_bits(trained):
+    straight = parameters(trained)
+    trained.unlink()
+    Path("tiny_iter_4.caffemodel.h5").unlink()
+    assert guarded(solve.main, ["solver.prototxt", "-snapshot", "tiny_iter_2.solverstate.h5"]) == 0
+    assert parameters(trained) == straight
+
+
+def test_fine_tuning_starts_from_the_weights(trained, capsys):
+    before = parameters(trained)
+    argv = ["solver.prototxt", "-weights", "tiny.h5", "--prefix", "fine", "--max-iter", "1"]
+    assert guarded(solve.main, argv) == 0
+    after = weights.read("fine.h5").layers
+    assert "loaded" in capsys.readouterr().out
+    for name, blobs in weights.read(trained).layers.items():
+        for a, b in zip(blobs, after[name], strict=True):
+            assert np.abs(a - b).max() < 0.1
+    assert parameters("fine.h5") != before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_training_keeps_what_it_learned(tiny, number):
+    edited = Path("solver.prototxt").read_text().replace("max_iter: 4", "max_iter: 1000000")
+    Path("solver.prototxt").write_text(edited.replace("snapshot: 2", "display: 1"))
+    with training() as process:
+        for line in process.stdout:
+            if b"Iteration 3 " in line:
+                break
+        process.send_signal(number)
+        rest = process.stdout.read().decode()
+        assert process.wait(timeout=60) == 0
+    (state,) = Path().glob("tiny_iter_*.solverstate.h5")
+    assert "stopping after this iteration" in rest and state.name in rest
+    with h5py.File(state) as file:
+        assert file["iter"][0] >= 4
+    assert weights.read("tiny.h5").kind == "model"
+
+
+def test_a_hangup_writes_a_snapshot_and_goes_on(tiny):
+    edited = Path("solver.prototxt").read_text().replace("max_iter: 4", "max_iter: 1000000")
+    Path("solver.prototxt").write_text(edited.replace("snapshot: 2", "display: 1"))
+    with training() as process:
+        for line in process.stdout:
+            if line.startswith(b"Iteration 3 "):
+                process.send_signal(signal.SIGHUP)
+            if b"Snapshotting" in line:
+                break
+        assert b"Iteration" in process.stdout.readline() + process.stdout.readline()
+        process.kill()
+    assert len(list(Path().glob("tiny_iter_*.solverstate.h5"))) == 1
+
+
+def test_the_built_in_data_are_made_on_first_use(tiny, capsys):
+    net = Path("net.prototxt").read_text().replace("train.txt", "membranes-22-16/train.txt")
+    Path("net.prototxt").write_text(net)
+    assert guarded(solve.main, ["solver.prototxt", "--max-iter", "1"]) == 0
+    assert "membranes-22-16: making the built-in" in capsys.readouterr().out
+    assert guarded(solve.main, ["solver.prototxt", "--max-iter", "1"]) == 0
+    assert "making" not in capsys.readouterr().out
+    described = weights.read("tiny.h5").model
+    assert described.normalization["name"] == "zscore" and len(described.class_names) == 2
+
+
+def test_the_tiling_does_not_change_the_result(trained):
+    import tifffile
+
+    results = []
+    for options in ([], ["--tiles", "6"], ["--tile-size", "22"], ["--memory", "0.05"]):
+        argv = ["--weights", "tiny.h5", "img.tif", "--output", "score", "--overwrite", *options]
+        assert guarded(deploy.main, argv) == 0
+        results.append(tifffile.imread("img.score.tif"))
+    for other in results[1:]:
+        np.testing.assert_allclose(other, results[0], rtol=1e-5, atol=1e-5)
+
+
+def test_the_plan_of_the_paper(capsys):
+    assert guarded(plan.main, [str(ROOT / "models" / "unet.prototxt"), "--layers"]) == 0
+    said = capsys.readouterr().out
+    assert "31,030,658 parameters" in said and "score: 1 x 2 x 388 x 388" in said
+    assert "TEST:" in said and "TRAIN:" in said
