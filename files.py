@@ -45,13 +45,14 @@ def replacing(path: str | os.PathLike[str], *, overwrite: bool = True) -> Iterat
 def check_writable(path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
     """Raise OutputError now if `path` could not be written later: before the work, not after."""
     target = Path(path)
-    if target.is_dir():
+    # os.path, because Path.is_dir raises where a folder on the way may not be searched
+    if os.path.isdir(target):
         raise OutputError("is a folder, not a file", where=str(target), remedy="Name a file in it")
-    if target.exists() and not overwrite:
+    if os.path.exists(target) and not overwrite:
         raise OutputError(
             "exists already", where=str(target), remedy="Give --overwrite or name another file"
         )
-    if not target.parent.is_dir():
+    if not os.path.isdir(target.parent):
         raise OutputError(
             "the folder to write into does not exist",
             where=str(target.parent),

@@ -16,10 +16,11 @@ import numpy as np
 
 from ..errors import MemoryBudgetError, ShapeError
 from ..net import Net
-from ..net.sizes import Geometry, geometry
+from ..net.sizes import Geometry, geometry, local, trunk
+from ..netspec import Graph
 from . import tiles
 
-MOST_TILES = 64  # along one axis, when a tiling is searched for
+EVERY_COUNT = 64  # of tiles along an axis is tried up to here, then ever fewer
 
 
 @dataclass(frozen=True)
@@ -40,24 +41,30 @@ class Tiling:
 class Predictor:
     """A net that segments images of any size.
 
-    net: a deploy net with one image input and scores as an output; output: which one (default: the
-    only one).  Arrays are (channels, *spatial) in, (classes, *spatial) out, in the net's dtype.
+    net: a deploy net with one image input and scores as its only output; where: its file, for
+    messages.  Arrays are (channels, *spatial) in, (classes, *spatial) out, in the net's dtype.
+    exact: cut in tiles, an image gets the scores it has as a whole; a net that pads is not, and
+    gets one tile only.
     """
 
-    def __init__(self, net: Net, output: str = "") -> None:
-        self.net = net
-        if not output and len(net.outputs) != 1:
-            raise ShapeError(
-                "the net has more than one output",
-                where=net.graph.path,
-                found=", ".join(net.outputs),
-                remedy="Say which one holds the scores",
-            )
-        self.output = output or net.outputs[0]
-        self.input = net.inputs[0]
+    def __init__(self, net: Net, *, where: str = "") -> None:
+        self.net, self.where = net, where or net.graph.path
+        self.output = only_output(net.graph, self.where)
         self.geometry: Geometry = geometry(net.graph, net.layers, self.output)
-        self.channels = net.blobs[self.input].shape[1]
+        found = trunk(net.graph)
+        assert found is not None  # or there were no geometry
+        self.input = found[0].blob
+        image = net.blobs[self.input].shape
+        self.exact = local(found[1], net.layers, len(image[2:]))
+        self.channels = image[1]
         self.classes = net.blobs[self.output].shape[1]
+        if self.classes == 1:
+            raise ShapeError(
+                f"the score '{self.output}' has one channel",
+                where=self.where,
+                expected="one for each class",
+                remedy="Two classes need a score of two channels, trained with SoftmaxWithLoss",
+            )
         self._memory: dict[tuple[int, ...], int] = {}
 
     # ------------------------------------------------------------------ choosing tiles
@@ -70,10 +77,22 @@ class Predictor:
         return self._memory[key]
 
     def tiling(self, shape: Sequence[int], inputs: Sequence[int]) -> Tiling:
-        """The tiling of an image of `shape` by tiles of `inputs` pixels."""
-        found = tiles.cover(shape, inputs, self.geometry)
-        counts = tuple(len({tile.write[a].start for tile in found}) for a in range(len(shape)))
-        pixels = len(found) * int(np.prod(inputs, dtype=np.int64))
+        """The tiling of an image of `shape` by tiles of `inputs` pixels.
+
+        Raises ShapeError where such tiles do not fit the net, or would change the result.
+        """
+        counts = tiles.counts(shape, inputs, self.geometry)
+        if not self.exact and math.prod(counts) > 1:
+            one = tiles.grid(shape, (1,) * len(shape), self.geometry)
+            raise ShapeError(
+                "the net pads its input, so tiles would change the result",
+                where=self.where,
+                expected=f"one tile of {'x'.join(map(str, one))} pixels",
+                found=f"{'x'.join(map(str, counts))} tiles",
+                remedy="Take one tile for the whole image: leave --tile-size out and, if need be, "
+                "give more --memory",
+            )
+        pixels = math.prod(counts) * math.prod(inputs)
         return Tiling(tuple(inputs), counts, pixels, self.memory(inputs))
 
     def choose(
@@ -86,9 +105,9 @@ class Predictor:
         """
         best: tuple[tuple[int, int], Tiling] | None = None
         smallest: Tiling | None = None
-        for counts in self._candidates(shape):
-            inputs = tiles.grid(shape, counts, self.geometry)
-            pixels = math.prod(inputs) * math.prod(counts)
+        for inputs in self._candidates(shape):
+            counts = tiles.counts(shape, inputs, self.geometry)
+            pixels = math.prod(counts) * math.prod(inputs)
             distance = abs(math.prod(counts) - count) if count else 0
             if best is not None and (distance, pixels) >= best[0]:
                 continue
@@ -100,25 +119,38 @@ class Predictor:
         if best is None:
             assert smallest is not None and budget is not None
             raise MemoryBudgetError(
-                "even the smallest tile needs more memory than allowed",
-                expected=f"at most {budget / 2**20:.0f} MiB",
-                found=f"{smallest.memory / 2**20:.0f} MiB for {smallest.inputs} pixels",
+                "even the smallest tile needs more memory than allowed"
+                if self.exact
+                else "the net pads its input, so the image must be one tile, and that needs more "
+                "memory than allowed",
+                expected=f"at most {_mib(budget)}",
+                found=f"{_mib(smallest.memory)} for {'x'.join(map(str, smallest.inputs))} pixels",
                 remedy="Give a larger --memory",
             )
         return best[1]
 
     def _candidates(self, shape: Sequence[int]) -> Iterator[tuple[int, ...]]:
-        """Tile counts worth trying: as square as the image, from one tile to many."""
-        most = [min(MOST_TILES, max(1, -(-size // self.geometry.step))) for size in shape]
-        longest = max(shape)
+        """Tiles worth trying, by their input size: as many along each axis as its length asks for,
+        from one tile for the whole image to the smallest there is."""
         seen = set()
-        for n in range(1, max(most) + 1):
+        for counts in self._grids(shape):
+            inputs = tiles.grid(shape, counts, self.geometry)
+            if inputs not in seen:
+                seen.add(inputs)
+                yield inputs
+
+    def _grids(self, shape: Sequence[int]) -> Iterator[tuple[int, ...]]:
+        yield (1,) * len(shape)
+        if not self.exact:
+            return
+        most = tuple(-(-size // self.geometry.step) for size in shape)
+        longest, n = max(shape), 1
+        while n < max(most):
             wish = [max(1, round(n * size / longest)) for size in shape]
             for shift in itertools.product((0, 1), repeat=len(shape)):
-                counts = tuple(min(m, w + s) for m, w, s in zip(most, wish, shift, strict=True))
-                if counts not in seen:
-                    seen.add(counts)
-                    yield counts
+                yield tuple(min(m, w + s) for m, w, s in zip(most, wish, shift, strict=True))
+            n += max(1, n // EVERY_COUNT)
+        yield most
 
     # ------------------------------------------------------------------ running
 
@@ -128,15 +160,18 @@ class Predictor:
         tiling: Tiling,
         on_tile: Callable[[int, int], None] | None = None,
         out: np.ndarray | None = None,
+        where: str = "",
     ) -> np.ndarray:
         """Scores of an image (channels, *spatial), already normalised.
 
-        on_tile(done, all) is called after each tile; out: where to write (classes, *spatial).
+        on_tile(done, all) is called after each tile; out: where to write (classes, *spatial);
+        where: the image's file, for messages.
         Raises ShapeError where the number of channels differs from the net's.
         """
         if image.shape[0] != self.channels:
             raise ShapeError(
                 "the image has another number of channels than the net",
+                where=where,
                 expected=str(self.channels),
                 found=str(image.shape[0]),
             )
@@ -154,6 +189,24 @@ class Predictor:
             if on_tile is not None:
                 on_tile(done, len(cover))
         return out
+
+
+def only_output(graph: Graph, where: str) -> str:
+    """The blob of the scores; raises ShapeError unless the net has one output."""
+    if len(graph.outputs) != 1:
+        raise ShapeError(
+            f"the net has {'more than one output' if graph.outputs else 'no output'}",
+            where=where,
+            expected="one, the scores",
+            found=", ".join(value.blob for value in graph.outputs) or None,
+            remedy="Remove the others from the deploy prototxt" if graph.outputs else "",
+        )
+    return graph.outputs[0].blob
+
+
+def _mib(size: int) -> str:
+    """As MiB; small sizes with digits enough to differ from 0."""
+    return f"{size / 2**20:.3g} MiB" if size < 10 << 20 else f"{size / 2**20:.0f} MiB"
 
 
 def softmax(scores: np.ndarray) -> np.ndarray:

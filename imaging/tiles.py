@@ -43,22 +43,33 @@ def cover(shape: Sequence[int], inputs: Sequence[int], geometry: Geometry) -> li
     """
     axes = []
     for size, n in zip(shape, inputs, strict=True):
-        check_legal(n, geometry)
-        out = geometry.output_of(n)
-        stride = out if out >= size else out // geometry.step * geometry.step
-        if stride < 1:
-            least = geometry.input_for(geometry.step)
-            raise ShapeError(
-                f"a tile of {n} pixels answers for {out}, less than the step of {geometry.step}",
-                remedy=f"Take at least {least} pixels, or one tile for the whole image",
-            )
+        apart = stride(size, n, geometry)
         spans = []
-        for origin in range(0, size, stride):
-            end = min(origin + stride, size)
+        for origin in range(0, size, apart):
+            end = min(origin + apart, size)
             start = origin - geometry.before
             spans.append((slice(start, start + n), slice(origin, end), slice(0, end - origin)))
         axes.append(spans)
     return [Tile(*zip(*spans, strict=True)) for spans in itertools.product(*axes)]
+
+
+def stride(size: int, n: int, geometry: Geometry) -> int:
+    """How far apart tiles of n pixels lie along an axis of `size`; ShapeError as for `cover`."""
+    check_legal(n, geometry)
+    out = geometry.output_of(n)
+    apart = out if out >= size else out // geometry.step * geometry.step
+    if apart < 1:
+        least = geometry.input_for(geometry.step)
+        raise ShapeError(
+            f"a tile of {n} pixels answers for {out}, less than the step of {geometry.step}",
+            remedy=f"Take at least {least} pixels, or one tile for the whole image",
+        )
+    return apart
+
+
+def counts(shape: Sequence[int], inputs: Sequence[int], geometry: Geometry) -> tuple[int, ...]:
+    """How many tiles `cover` lays along each axis."""
+    return tuple(-(-s // stride(s, n, geometry)) for s, n in zip(shape, inputs, strict=True))
 
 
 def check_legal(n: int, geometry: Geometry) -> None:
@@ -85,7 +96,7 @@ def read(image: np.ndarray, tile: Tile) -> np.ndarray:
 
 
 def grid(shape: Sequence[int], counts: Sequence[int], geometry: Geometry) -> tuple[int, ...]:
-    """The input size of tiles that cover `shape` with `counts` tiles along each axis."""
+    """The input size of tiles that cover `shape` with at most `counts` tiles along each axis."""
     sizes = []
     for size, count in zip(shape, counts, strict=True):
         share = -(-size // count)

@@ -64,8 +64,11 @@ def infer(
     shapes: dict[Value, Shape] = {}
     needs = []
     for node, layer in zip(graph.nodes, layers, strict=True):
-        if node.type == "Input" and all(top.blob in inputs for top in node.tops):
-            need = Shapes(tops=tuple(inputs.pop(top.blob) for top in node.tops))
+        if node.type == "Input" and any(top.blob in inputs for top in node.tops):
+            given = [inputs.pop(top.blob, None) for top in node.tops]
+            own = (None,) * len(given) if all(given) else layer.shapes().tops
+            tops = (a or b for a, b in zip(given, own, strict=True))
+            need = Shapes(tops=tuple(shape for shape in tops if shape is not None))
         else:
             need = layer.shapes(*(shapes[value] for value in node.bottoms))
         for top, shape in zip(node.tops, need.tops, strict=True):

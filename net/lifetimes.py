@@ -56,12 +56,13 @@ def plan(
     first, last = -1, 2 * n
     runs = [backward and flag for flag in flags.backward]
 
+    inputs = {value.blob for value in graph.inputs}  # all versions: the caller sets the last one
     written: dict[Value, int] = {}
     reads: dict[Value, list[int]] = {v: [] for v in inferred.values}
     for node, layer in zip(graph.nodes, layers, strict=True):
         i = node.index
         for top in node.tops:
-            written[top] = first if node.type == "Input" else i
+            written[top] = first if top.blob in inputs else i
         for bottom in node.bottoms:
             reads[bottom].append(i)
         if runs[i]:
@@ -170,7 +171,6 @@ def diffs(
         if not runs[i]:
             continue
         step = 2 * n - 1 - i
-        live = [t for t in node.tops if t in arrives]
         for k, top in enumerate(node.tops):
             if top in arrives:
                 span(top, arrives[top], step)
@@ -179,16 +179,20 @@ def diffs(
             elif not layer.shares_data or top in outputs:
                 zero.add(top)
                 span(top, -1, 2 * n)
+        given = [top for top in node.tops if ("diff", top) in shapes]
         for k, bottom in enumerate(node.bottoms):
             if bottom not in arrives:
                 continue
             if k < len(node.tops) and in_place(node, k):
                 alias["diff", bottom] = ("diff", node.tops[k])
-            elif layer.shares_data and live and not keep:
-                alias["diff", bottom] = ("diff", live[0])
+            elif layer.shares_data and given and given[0] in arrives and not keep:
+                # summed up in the first top's diff; a top before it would be overwritten
+                alias["diff", bottom] = ("diff", given[0])
             span(bottom, step, step)
-    for value, step in arrives.items():  # gradients that reach a layer which does not run backward
-        span(value, step, 2 * n)
+    maker = {top: node for node in graph.nodes for top in node.tops}
+    for value, step in arrives.items():  # a gradient that no layer takes further is a result
+        if not runs[maker[value].index] or not maker[value].bottoms:
+            span(value, step, 2 * n)
     return frozenset(zero)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import NonFiniteError, ShapeError
+from ..errors import GraphError, NonFiniteError, ShapeError
 from ..layers.base import Array, Blob, Context, Shape
 from ..layers.filler import fill
 from ..netspec.graph import Graph, Value
@@ -131,7 +131,29 @@ class Net:
 
     def reshape(self, inputs: Mapping[str, Shape]) -> None:
         """Take other input shapes: a new plan and arena; parameters stay."""
-        self._bind(self._plan(inputs))
+        planned = self._plan(inputs)
+        table = params.table(self.graph, self.layers, planned.inferred.needs)
+        for old, new in zip(self.param_table, table, strict=True):
+            if old.shape != new.shape:
+                raise ShapeError(
+                    f"layer '{old.layer}' would need parameters of another shape",
+                    where=self.graph.nodes[old.node].where,
+                    expected=" x ".join(map(str, old.shape)),
+                    found=" x ".join(map(str, new.shape)),
+                    remedy="Only spatial sizes and the batch may change",
+                )
+        self._release()
+        self._bind(planned)
+
+    def _release(self) -> None:
+        """Let go of the arena before a new one is allocated."""
+        for views in (self.values, self.blobs, self._freed):
+            views.clear()
+        for lists in (self._bottoms, self._tops, self._scratch, self._inputs):
+            lists.clear()
+        self.arena = np.zeros(0, np.uint8)
+        for layer in self.layers:
+            layer.saved, layer.scratch = [], None
 
     def planned_bytes(self, inputs: Mapping[str, Shape]) -> int:
         """Bytes the activations would need for these input shapes; nothing is allocated."""
@@ -156,24 +178,36 @@ class Net:
         start = -memory.ctypes.data % arena.ALIGNMENT
         self.arena = memory[start : start + placement.size]
 
+        views: dict[tuple[int, Shape, np.dtype], Array] = {}
+
         def view(key: lifetimes.Key) -> Array:
+            """One object for one array, so that a layer can see that it works in place."""
             if key not in self.plan.of:
                 return None
             shape, dtype = self.plan.shapes[key]
-            offset = placement.offsets[self.plan.of[key]]
-            size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-            return self.arena[offset : offset + size].view(dtype).reshape(shape)
+            place = (self.plan.of[key], shape, dtype)
+            if place not in views:
+                offset = placement.offsets[place[0]]
+                size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+                views[place] = self.arena[offset : offset + size].view(dtype).reshape(shape)
+            return views[place]
 
         self.values: dict[Value, Blob] = {
             value: Blob(view(("data", value)), view(("diff", value))) for value in inferred.values
         }
         self.blobs: dict[str, Blob] = {}
+        self._inputs: list[tuple[Array, Array]] = []  # (as the caller sets it, as layers read it)
         for name in graph.blobs:
-            versions = [v for v in inferred.values if v.blob == name]
-            self.blobs[name] = Blob(self.values[versions[-1]].data, self.values[versions[0]].diff)
-        self._bottoms = [[self.values[v] for v in node.bottoms] for node in graph.nodes]
-        self._tops = [[self.values[v] for v in node.tops] for node in graph.nodes]
-        self._scratch = [
+            versions = [self.values[v] for v in inferred.values if v.blob == name]
+            diffs = [blob.diff for blob in versions if blob.diff is not None]
+            self.blobs[name] = Blob(versions[-1].data, diffs[0] if diffs else None)
+            if name in self.inputs and versions[0].data is not versions[-1].data:
+                self._inputs.append((versions[-1].data, versions[0].data))
+        self._bottoms: list[list[Blob]] = [
+            [self.values[v] for v in node.bottoms] for node in graph.nodes
+        ]
+        self._tops: list[list[Blob]] = [[self.values[v] for v in node.tops] for node in graph.nodes]
+        self._scratch: list[tuple[Array, Array]] = [
             (view(("scratch", i, "forward")), view(("scratch", i, "backward"))) for i in range(n)
         ]
         for i, (layer, need) in enumerate(zip(self.layers, inferred.needs, strict=True)):
@@ -194,6 +228,9 @@ class Net:
         check: raise NonFiniteError at the first layer whose top is not finite.
         """
         stop = len(self.layers) if end is None else end + 1
+        if start == 0:
+            for given, read in self._inputs:
+                np.copyto(read, given)
         with np.errstate(all="ignore"):  # what overflows is found where it matters: in the loss
             return sum(self._forward(i, check) for i in range(start, stop))
 
@@ -212,8 +249,14 @@ class Net:
         return loss
 
     def backward(self, start: int | None = None, end: int = 0) -> None:
-        """Run layers start..end (inclusive, downward): diffs of blobs are written, diffs of
-        parameters are added to (see `clear_param_diffs`)."""
+        """Run layers start..end (inclusive, downward), once after each forward pass: diffs of blobs
+        are written, diffs of parameters are added to (see `clear_param_diffs`)."""
+        if not self.plans_backward:
+            raise GraphError(
+                "this net was planned without a backward pass",
+                where=self.graph.path,
+                remedy="Build it with Net(..., backward=True)",
+            )
         for value in self.plan.zero:
             if value not in self.graph.outputs:
                 self.values[value].diff.fill(0)
@@ -293,6 +336,17 @@ class Net:
         """Parameter arrays by layer, in Caffe's order; a layer without any has an empty list."""
         return {
             node.name: [blob.data for blob in layer.blobs]
+            for node, layer in zip(self.graph.nodes, self.layers, strict=True)
+        }
+
+    def owned_parameters(self) -> dict[str, list[np.ndarray | None]]:
+        """The same with None where another layer owns the parameter, as Caffe's HDF5 files want."""
+        shared = {(p.node, p.index) for i, p in enumerate(self.param_table) if p.owner != i}
+        return {
+            node.name: [
+                None if (node.index, k) in shared else blob.data
+                for k, blob in enumerate(layer.blobs)
+            ]
             for node, layer in zip(self.graph.nodes, self.layers, strict=True)
         }
 

@@ -114,6 +114,26 @@ def unpadded(nodes: Sequence[Node]) -> bool:
     )
 
 
+def local(nodes: Sequence[Node], layers: Sequence[Layer], axes: int) -> bool:
+    """Whether an output pixel depends only on image pixels, wherever the image is cut: nothing adds
+    zeros around what it reads, leaves sums at an edge incomplete, or looks at the whole."""
+    for node in nodes:
+        if node.type in ("Convolution", "Deconvolution", "Pooling"):
+            if node.layer.pooling_param.global_pooling:
+                return False
+            window = layers[node.index].window(axes)  # type: ignore[attr-defined]
+            # of a deconvolution, the outermost extent - stride pixels get only a part of their sum
+            deconvolves = node.type == "Deconvolution"
+            edges = zip(window.extent, window.stride, window.pad, strict=True)
+            if any(n - s > p if deconvolves else p > 0 for n, s, p in edges):
+                return False
+        elif node.type == "BatchNorm":
+            param = node.layer.batch_norm_param
+            if param.HasField("use_global_stats") and not param.use_global_stats:
+                return False
+    return True
+
+
 def misfit(
     graph: Graph, layers: Sequence[Layer], shapes: Mapping[Value, Shape]
 ) -> ShapeError | None:
@@ -207,16 +227,39 @@ class Geometry:
         return size >= self.smallest and (size - self.smallest) % self.step == 0
 
 
+def needed_besides(graph: Graph, nodes: Sequence[Node], image: Value, output: Value) -> list[Value]:
+    """The values made from nothing, apart from the image, that an output depends on."""
+    if any(output in node.tops for node in nodes):
+        return []
+    maker = {top: node for node in graph.nodes for top in node.tops}
+    seen, waiting = {output}, [output]
+    while waiting:
+        new = set(maker[waiting.pop()].bottoms) - seen
+        seen |= new
+        waiting.extend(new)
+    return [v for v in maker if v in seen and not maker[v].bottoms and v != image]
+
+
 def geometry(graph: Graph, layers: Sequence[Layer], output: str) -> Geometry:
     """Measure the geometry from the image blob to the blob `output` by trying sizes.
 
-    Raises ShapeError where input and output do not differ by a constant (the net changes scale).
+    Raises ShapeError where the output needs more than the image, or where they do not differ by a
+    constant (the net changes scale).
     """
     found = trunk(graph)
     value = next((v for v in graph.outputs if v.blob == output), None)
     if found is None or value is None:
         raise ShapeError(f"there is no path from an image to '{output}'", where=graph.path)
     image, nodes = found
+    others = needed_besides(graph, nodes, image, value)
+    if others:
+        raise ShapeError(
+            f"the output '{output}' needs more than the image '{image.blob}'",
+            where=graph.path,
+            expected="one input",
+            found=f"also {', '.join(repr(v.blob) for v in others)}",
+            remedy="Remove from the deploy prototxt what the score does not need",
+        )
     source = next(node for node in graph.nodes if image in node.tops)
     shape = layers[source.index].shapes().tops[source.tops.index(image)]
     axes = len(shape[2:])

@@ -49,6 +49,9 @@ class Observer:
     def displayed(self, display: Display) -> None:
         """Every `display` iterations."""
 
+    def finished(self, iteration: int, smoothed: float) -> None:
+        """After the last iteration, with the loss of one more forward pass."""
+
     def tested(self, tested: Tested) -> None:
         """After every test net."""
 

@@ -11,9 +11,8 @@ Source: Caffe's SGDSolver::SnapshotSolverStateToHDF5 (src/caffe/solvers/sgd_solv
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -33,21 +32,18 @@ def names(prefix: str, iteration: int) -> tuple[Path, Path]:
     return Path(f"{stem}.caffemodel.h5"), Path(f"{stem}.solverstate.h5")
 
 
-def newest(prefix: str, before: int | None = None) -> Path | None:
-    """The latest solver state with this prefix (and at most `before` iterations), if any."""
-    stem = Path(prefix)
-    found = {}
-    for path in stem.parent.glob(f"{stem.name}_iter_*.solverstate.h5"):
-        match = re.fullmatch(re.escape(stem.name) + r"_iter_(\d+)\.solverstate\.h5", path.name)
-        if match and (before is None or int(match[1]) <= before):
-            found[int(match[1])] = path
-    return found[max(found)] if found else None
+def seed_of(path: Path) -> int | None:
+    """The random seed of the run that wrote a state; None where Caffe wrote it."""
+    with open_h5(path, error=WeightsError) as file:
+        if GROUP not in members(file, error=WeightsError) or "seed" not in file[GROUP].attrs:
+            return None
+        return int(file[GROUP].attrs["seed"])
 
 
 def write(solver: Solver) -> Path:
     """Write both files, the state last: a state on disk always has its parameters."""
     model, state = names(solver.param.snapshot_prefix, solver.iter)
-    weights.write_hdf5(model, solver.net.parameters())
+    weights.write_hdf5(model, solver.net.owned_parameters())
     with create_h5(state) as file:
         file["iter"] = np.array([solver.iter], np.int32)
         file["current_step"] = np.array([solver.current_step], np.int32)
@@ -69,6 +65,12 @@ def write(solver: Solver) -> Path:
 
 def read(solver: Solver, path: Path) -> None:
     """Restore parameters, history and position; raises SolverError where they do not fit."""
+    if path.name.endswith(".solverstate"):
+        raise SolverError(
+            "is a binary solver state, which this version does not read",
+            where=str(path),
+            expected="a .solverstate.h5 (snapshot_format: HDF5)",
+        )
     if path.name.endswith((".caffemodel", ".caffemodel.h5")):
         raise SolverError(
             "holds parameters, not a solver state",
@@ -95,6 +97,14 @@ def read(solver: Solver, path: Path) -> None:
                 found=str(extra["solver"]),
                 remedy="Set the same type in the solver's prototxt",
             )
+        if int(extra.get("seed", solver.net.seed)) != solver.net.seed:
+            raise SolverError(
+                "was written by a run with another random seed, so it cannot be continued exactly",
+                where=str(path),
+                expected=str(solver.net.seed),
+                found=str(int(extra["seed"])),
+                remedy=f"Continue with --seed {int(extra['seed'])}",
+            )
         learnable = solver.net.learnable
         count = len(learnable) * solver.histories
         if len(file["history"]) != count:
@@ -116,8 +126,8 @@ def read(solver: Solver, path: Path) -> None:
                     found=" x ".join(map(str, array.shape)),
                 )
             histories.append(array)
-        iteration = int(np.ravel(file["iter"][()])[0])
-        step = int(np.ravel(file["current_step"][()])[0]) if "current_step" in there else 0
+        iteration = number(file, "iter")
+        step = number(file, "current_step") if "current_step" in there else 0
         stored = np.ravel(file["learned_net"][()])[0]
     learned = stored.decode() if isinstance(stored, bytes) else str(stored)
     solver.load_weights(beside(path, learned.rstrip("\0")))
@@ -127,6 +137,7 @@ def read(solver: Solver, path: Path) -> None:
         flat[p.offset : p.offset + p.count] = array.ravel()
     solver.iter, solver.current_step = iteration, step
     if extra:
+        solver.losses.clear()
         solver.losses.extend(float(x) for x in extra["losses"])
         solver.net.load_state(json.loads(extra["layers"]))
         for net, state in zip(solver.test_nets, json.loads(extra["test_layers"]), strict=False):
@@ -136,6 +147,14 @@ def read(solver: Solver, path: Path) -> None:
             f"{path} was written by Caffe, which does not keep the position in the data:"
             " reading starts at the first row"
         )
+
+
+def number(file: Any, name: str) -> int:
+    """The one integer of a dataset."""
+    values = read_dataset(file, name, error=WeightsError).ravel()
+    if values.size != 1:
+        raise SolverError(f"is not a solver state: /{name} is not one number", where=file.filename)
+    return int(values[0])
 
 
 def beside(state: Path, learned: str) -> Path:

@@ -62,6 +62,7 @@ class Solver(ABC):
         self.iter = self.current_step = 0
         self.history = [np.zeros_like(net.flat_data) for _ in range(self.histories)]
         self.stop = self.snapshot_now = False
+        self.last_snapshot: Path | None = None
         self.losses: deque[float] = deque(maxlen=max(1, param.average_loss))
         self._scratch = np.empty(min(CHUNK, max(1, net.flat_data.size)), net.dtype)
 
@@ -72,11 +73,17 @@ class Solver(ABC):
     # ------------------------------------------------------------------ the loop
 
     def solve(self) -> None:
-        """Step to max_iter, write the last snapshot, test once more."""
-        self.step(self.param.max_iter - self.iter)
-        if self.param.snapshot_after_train and not self._snapshot_due():
+        """Step to max_iter, write the last snapshot, display and test once more."""
+        p = self.param
+        self.step(p.max_iter - self.iter)
+        if p.snapshot_after_train and not self._snapshot_due():
             self.snapshot()
-        if not self.stop and self.param.test_interval and not self.iter % self.param.test_interval:
+        if self.stop:
+            return
+        if p.display and self.iter % p.display == 0:
+            self.losses.append(self.net.forward())  # with the final parameters, as Caffe does
+            self.observer.finished(self.iter, self._smoothed())
+        if p.test_interval and self.iter % p.test_interval == 0:
             self.test_all()
 
     def step(self, iterations: int) -> None:
@@ -91,6 +98,8 @@ class Solver(ABC):
                 and (self.iter > 0 or p.test_initialization)
             ):
                 self.test_all()
+                if self._stopped():
+                    break
             for hook in self.hooks:
                 hook.on_start()
             loss = self.accumulate()
@@ -112,24 +121,24 @@ class Solver(ABC):
 
     def accumulate(self) -> float:
         """iter_size forward and backward passes; the gradients add up; return the mean loss."""
-        size = max(1, self.param.iter_size)
         total = 0.0
-        for _ in range(size):
+        for _ in range(self.param.iter_size):
             before = self.net.state()
             loss = self.net.forward()
             if not math.isfinite(loss):
                 self._refuse_nonfinite("the loss", loss, before)
             self.net.backward()
             total += loss
-        return total / size
+        return total / self.param.iter_size
 
     def gradient_norm(self) -> float:
         """sqrt(sum of g^2) over all parameters, as accumulated; refused if not finite."""
         g = self.net.flat_diff
         norm = math.sqrt(max(float(np.dot(g, g)), 0.0)) if g.size else 0.0
         if not math.isfinite(norm):
+            # a NaN spreads downward, so the topmost bad layer is the first
             bad = next(
-                (p for p in self.net.learnable if not np.isfinite(self._view(g, p)).all()), None
+                (p for p in reversed(self.net.learnable) if not finite(self._view(g, p))), None
             )
             name = f"the gradient of layer '{bad.layer}'" if bad else "the gradient norm"
             self._refuse_nonfinite(name, norm, None)
@@ -137,12 +146,19 @@ class Solver(ABC):
 
     def apply_update(self, norm: float) -> float:
         """Clip, normalize, regularize, update; return the learning rate that was used."""
-        p, net = self.param, self.net
+        p = self.param
         rate, self.current_step = lr_policy.learning_rate(p, self.iter, self.current_step)
+        with np.errstate(all="ignore"):  # what overflows is found by `check_finite` or the loss
+            self._subtract(rate, norm)
+        return rate
+
+    def _subtract(self, rate: float, norm: float) -> None:
+        """The update itself, chunk by chunk."""
+        p, net = self.param, self.net
         scale = 1.0
         if p.clip_gradients >= 0 and norm > p.clip_gradients:
             scale = p.clip_gradients / norm
-        scale /= max(1, p.iter_size)
+        scale /= p.iter_size
         for q in net.learnable:
             if not net.flags.param_propagate_down[q.node][q.index]:
                 continue
@@ -156,7 +172,6 @@ class Solver(ABC):
                     self._regularize(w, g, net.dtype.type(decay))
                 self.update(g, [h[part] for h in self.history], net.dtype.type(rate * q.lr_mult))
                 w -= g
-        return rate
 
     def _regularize(self, w: np.ndarray, g: np.ndarray, decay: Any) -> None:
         """L2: g += decay * w.  L1: g += decay * sign(w)."""
@@ -192,18 +207,37 @@ class Solver(ABC):
             for name in self.net.outputs
         }
         rate, _ = lr_policy.learning_rate(self.param, self.iter, self.current_step)
-        smoothed = sum(self.losses) / len(self.losses)
         weights = self.net.output_weights()
-        return Display(self.iter, loss, smoothed, rate, norm, done, elapsed, outputs, weights)
+        return Display(
+            self.iter, loss, self._smoothed(), rate, norm, done, elapsed, outputs, weights
+        )
+
+    def _smoothed(self) -> float:
+        """The mean loss of the last average_loss iterations (also across calls of `step`)."""
+        return sum(self.losses) / len(self.losses)
+
+    def _stopped(self) -> bool:
+        """Whether `stop` was set meanwhile (a signal may come at any time)."""
+        return self.stop
 
     def _snapshot_due(self) -> bool:
         return bool(self.param.snapshot) and self.iter % self.param.snapshot == 0
 
     def snapshot(self) -> Path:
-        """Write parameters and solver state; return the state's path."""
-        path = snapshot.write(self)
-        self.observer.snapshotted(path)
-        return path
+        """Write parameters and solver state; return the state's path.
+
+        Raises NonFiniteError, and writes nothing, where a parameter is not finite.
+        """
+        self.check_finite()
+        self.last_snapshot = snapshot.write(self)
+        self.observer.snapshotted(self.last_snapshot)
+        return self.last_snapshot
+
+    def check_finite(self) -> None:
+        """Raise NonFiniteError where a parameter has become NaN or infinite."""
+        for p in self.net.learnable:
+            if not finite(self._view(self.net.flat_data, p)):
+                self._refuse_nonfinite(f"a parameter of layer '{p.layer}'", math.nan, None)
 
     def restore(self, path: str | Path) -> None:
         """Continue from a `.solverstate.h5`; raises SolverError or WeightsError."""
@@ -225,17 +259,22 @@ class Solver(ABC):
             except NonFiniteError as error:
                 layer = f"; {error.what}"
         rate, _ = lr_policy.learning_rate(self.param, self.iter, self.current_step)
-        last = snapshot.newest(self.param.snapshot_prefix, before=self.iter)
+        last = self.last_snapshot
         kept = f"the last good snapshot is {last}" if last else "no snapshot had been written yet"
         raise NonFiniteError(
             f"{what} became {value} at iteration {self.iter} (learning rate {rate:g}){layer}",
             where=self.where,
-            remedy=f"Training stopped before the update; {kept}. Lower base_lr, set clip_gradients,"
-            " or look at the data",
+            remedy=f"Training stopped at once; {kept}. Lower base_lr, set clip_gradients, or look"
+            " at the data",
         )
 
     def _view(self, flat: np.ndarray, p: Any) -> np.ndarray:
         return flat[p.offset : p.offset + p.count]
+
+
+def finite(array: np.ndarray) -> bool:
+    """Whether no element is NaN or infinite."""
+    return bool(np.isfinite(array).all())
 
 
 def check(param: Any, test_nets: Sequence[Net], where: str) -> None:
@@ -256,7 +295,11 @@ def check(param: Any, test_nets: Sequence[Net], where: str) -> None:
             expected="L1 or L2",
             found=repr(param.regularization_type),
         )
-    if test_nets and len(param.test_iter) != len(test_nets):
+    if any(n < 1 for n in param.test_iter):
+        raise SolverError(
+            "test_iter must be at least 1", where=where, found=str(param.test_iter[0])
+        )
+    if len(param.test_iter) != len(test_nets):
         raise SolverError(
             "there must be one test_iter for each test net",
             where=where,

@@ -20,6 +20,15 @@ def guarded(main: Callable[[Sequence[str]], int], argv: Sequence[str]) -> int:
         # the reader has gone (`| head`); nothing is left to say, also not at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except MemoryError as error:
+        asked = f" ({error})" if str(error) else ""
+        said = f"not enough memory{asked}. Take smaller tiles: --memory or --tile-size."
+        print(f"error: {said}", file=sys.stderr)
+        return DemitasseError.exit_code
+    except OSError as error:
+        parts = (error.filename, error.strerror or str(error) or type(error).__name__)
+        print(f"error: {': '.join(str(p) for p in parts if p is not None)}.", file=sys.stderr)
+        return DemitasseError.exit_code
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from .. import __version__, netspec, weights
 from ..data.normalize import Normalization
 from ..errors import GraphError, WeightsError
 from ..h5 import open_h5
-from ..imaging.predict import Predictor
+from ..imaging.predict import Predictor, only_output
 from ..layers.base import Context
 from ..net import Net
 from ..net.inference import build_layers
@@ -24,45 +23,47 @@ from ..solvers import Solver
 
 
 @dataclass(frozen=True)
-class Trained:
-    """Parameters and description of a trained net, to be written as one file."""
+class Description:
+    """All of a deployable model but its parameters, known before the training begins."""
 
-    layers: Mapping[str, list[np.ndarray]]
     model: weights.Model
+    layers: frozenset[str]
 
-    def write(self, path: Path) -> None:
-        weights.write_model(path, self.layers, self.model)
+    def write(self, path: Path, solver: Solver) -> None:
+        """Write the model with the solver's parameters as they are now."""
+        now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+        origin = {**self.model.origin, "iterations": solver.iter, "date": now.isoformat()}
+        layers = {n: a for n, a in solver.net.parameters().items() if n in self.layers}
+        weights.write_model(path, layers, replace(self.model, origin=origin))
 
 
-def describe(solver: Solver, source: netspec.Source) -> Trained:
+def describe(solver: Solver, source: netspec.Source) -> Description:
     """The deployable model of a solver's net, which was read from `source`: the net less data and
-    loss, the packing's normalisation and classes, and where it comes from."""
+    loss, the packing's normalisation and classes, and where it comes from.
+
+    Raises GraphError where nothing is left to deploy.
+    """
     net = solver.net
     packed = packing(net)
-    channels = int(packed.get("input_channels", 1))
-    message = netspec.deploy(source, shape=image_shape(net), softmax=False)
-    names = {layer.name for layer in message.layer}
-    now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
-    origin = {
-        "program": f"demitasse {__version__}",
-        "date": now.isoformat(),
-        "iterations": solver.iter,
-        "seed": net.seed,
-        "solver": netspec.to_text(solver.param),
-        "net": net.graph.path,
-        "data": json.loads(packed["origin"]) if "origin" in packed else {},
-    }
+    shape = image_shape(net)
+    message = netspec.deploy(source, shape=(1, *shape[1:]), softmax=False)
     size = packed.get("pixel_size")
     model = weights.Model(
         deploy=netspec.to_text(message),
-        normalization=json.loads(packed.get("normalization") or Normalization("none").to_json()),
+        normalization=packed.get("normalization", {"name": "none", "parameters": {}}),
         class_names=tuple(packed.get("class_names", ())),
-        input_channels=channels,
+        input_channels=int(shape[1]),
         padding=packed.get("padding", "mirror"),
         pixel_size=tuple(float(s) for s in size) if size is not None else (),
-        origin=origin,
+        origin={
+            "program": f"demitasse {__version__}",
+            "seed": net.seed,
+            "solver": netspec.to_text(solver.param),
+            "net": net.graph.path,
+            "data": packed.get("origin", {}),
+        },
     )
-    return Trained({n: a for n, a in net.parameters().items() if n in names}, model)
+    return Description(model, frozenset(layer.name for layer in message.layer))
 
 
 def image_shape(net: Net) -> tuple[int, ...]:
@@ -82,21 +83,26 @@ def packing(net: Net) -> dict[str, Any]:
         if node.type == "HDF5Data":
             listed = Path(node.layer.hdf5_data_param.source).read_text(encoding="utf-8").split()
             with open_h5(listed[0]) as file:
-                return {
+                found = {
                     name: value.tolist() if isinstance(value, np.ndarray) else value
                     for name, value in file.attrs.items()
                 }
+            try:
+                parsed = {name: json.loads(found[name]) for name in ("normalization", "origin")}
+            except (KeyError, TypeError, ValueError):
+                return {}  # not packed by us
+            return {**found, **parsed}
     return {}
 
 
 @dataclass(frozen=True)
 class Deployed:
-    """A net ready to segment, and how its images are normalised."""
+    """A net ready to segment, and how its images are normalised; weights: its file."""
 
     predictor: Predictor
     normalization: Normalization
     class_names: tuple[str, ...]
-    name: str
+    weights: str
 
 
 def load_deployed(path: str, model: str | None, normalization: str | None) -> Deployed:
@@ -108,9 +114,10 @@ def load_deployed(path: str, model: str | None, normalization: str | None) -> De
     found = weights.read(path)
     described = found.model
     if model is not None:
-        message = netspec.deploy(netspec.read_net(model), softmax=False)
+        message, where = netspec.deploy(netspec.read_net(model), softmax=False), model
     elif described is not None:
-        message = netspec.parse_net(described.deploy, f"{path} (its deploy net)").message
+        where = f"{path} (its deploy net)"
+        message = netspec.parse_net(described.deploy, where).message
     else:
         raise WeightsError(
             "holds parameters but not the net they belong to",
@@ -124,7 +131,8 @@ def load_deployed(path: str, model: str | None, normalization: str | None) -> De
             where=path,
             remedy="The training diverged before it was written; take an earlier snapshot",
         )
-    net = smallest(message, found)
+    drop_last_softmax(message)
+    net = smallest(netspec.Source(where, message), found)
     net.load(found, complete=True)
     if normalization is not None:
         rule = Normalization(normalization)
@@ -133,21 +141,34 @@ def load_deployed(path: str, model: str | None, normalization: str | None) -> De
     else:
         rule = Normalization("none")
     names = described.class_names if described else ()
-    return Deployed(Predictor(net), rule, tuple(names), net.name)
+    return Deployed(Predictor(net, where=where), rule, tuple(names), path)
 
 
-def smallest(message: Any, found: weights.Weights) -> Net:
+def drop_last_softmax(message: Any) -> None:
+    """Remove Softmax layers that nobody reads behind, so that their bottom, the score, is the
+    output: whoever predicts wants the score, and makes probabilities of it once."""
+    read: set[str] = set()
+    for i in reversed(range(len(message.layer))):
+        layer = message.layer[i]
+        if layer.type == "Softmax" and not read & set(layer.top):
+            del message.layer[i]
+        else:
+            read.update(layer.bottom)
+
+
+def smallest(source: netspec.Source, found: weights.Weights) -> Net:
     """The deploy net at its smallest legal size, so that building it allocates little.
 
     An Input layer without a shape gets the channels that the filters reading it were trained on.
     """
+    message = source.message
     for layer in message.layer:
         if layer.type == "Input" and not len(layer.input_param.shape):
             dims = (1, channels(message, layer.top[0], found), 1, 1)
             layer.input_param.shape.add(dim=dims)
-    graph = netspec.build(message, "TEST")
+    graph = netspec.build(source, "TEST")
     layers = build_layers(graph, Context())
-    size = geometry(graph, layers, graph.outputs[0].blob).smallest
+    size = geometry(graph, layers, only_output(graph, source.path)).smallest
     inputs = {
         value.blob: (1, layers[i].shapes().tops[0][1], size, size)
         for i, node in enumerate(graph.nodes)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import math
 from typing import Any
 
 from ..errors import DemitasseError, DeviceError
+
+MOST, MOST_PAGES = 2**31 - 1, 1_000_000  # the first is Caffe's int32
 
 
 class Parser(argparse.ArgumentParser):
@@ -36,25 +39,45 @@ def check_gpu(value: str) -> None:
         )
 
 
-def size(text: str) -> tuple[int, ...]:
+def positive_int(text: str) -> int:
+    """A whole number from 1 to MOST."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if not 0 < number <= MOST:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 1 to {MOST}")
+    return number
+
+
+def positive_float(text: str) -> float:
+    """A finite number above 0."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a finite number above 0")
+    return number
+
+
+def size(text: str) -> tuple[int, int]:
     """ "572" or "572x572" -> (572, 572)."""
     parts = text.lower().replace("*", "x").split("x")
     try:
-        numbers = tuple(int(part) for part in parts)
-    except ValueError:
-        numbers = ()
-    if not numbers or any(n < 1 for n in numbers):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a size such as 572 or 572x572")
-    return numbers * 2 if len(numbers) == 1 else numbers
+        height, width = (positive_int(part) for part in (parts * 2 if len(parts) == 1 else parts))
+    except (ValueError, argparse.ArgumentTypeError):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a size such as 572 or 572x572") from None
+    return height, width
 
 
 def seconds(text: str) -> float:
-    """ "90s", "40m", "2h" or a number of seconds."""
+    """ "90s", "40m", "2h" or a number of seconds; finite, above 0."""
     units = {"s": 1, "m": 60, "h": 3600}
     number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "s")
     try:
-        return float(number) * units[unit]
-    except ValueError:
+        return positive_float(number) * units[unit]
+    except argparse.ArgumentTypeError:
         raise argparse.ArgumentTypeError(f"'{text}' is not a time such as 90s, 40m or 2h") from None
 
 
@@ -64,11 +87,16 @@ def pages(text: str) -> tuple[int, ...]:
     for part in text.split(","):
         first, _, last = part.partition("-")
         try:
-            found += range(int(first), int(last or first) + 1)
+            low, high = int(first), int(last or first)
         except ValueError:
             raise argparse.ArgumentTypeError(
                 f"'{text}' is not a list of pages such as 0-19 or 0,3,5-7"
             ) from None
+        if not 0 <= low <= high < MOST_PAGES:
+            raise argparse.ArgumentTypeError(
+                f"'{part}' is not a range of pages from a first to a last, below {MOST_PAGES:,}"
+            )
+        found += range(low, high + 1)
     return tuple(found)
 
 

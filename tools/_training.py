@@ -30,11 +30,12 @@ class TrainingLog(Observer):
         net, param, planned = solver.net, solver.param, solver.net.planned
         count = sum(p.count for p in net.learnable)
         learning = mib(count * net.dtype.itemsize * (2 + solver.histories))
+        activations = sum(n.planned.arena_bytes for n in (net, *solver.test_nets))
         name = net.name or "(no name)"
         self.said(f"net {name}: {count:,} parameters, {len(net.layers)} layers")
         self.said(
             f"memory: {learning} for parameters, gradients and history;"
-            f" {mib(planned.arena_bytes)} for activations"
+            f" {mib(activations)} for activations"
             f" (one array per blob, as in Caffe: {mib(planned.one_each_bytes)})"
         )
         self.said(f"device: CPU, {blas()}, {net.dtype.name}; random seed {net.seed}")
@@ -92,6 +93,9 @@ class TrainingLog(Observer):
         )
         self._outputs("Train", d.outputs, d.weights)
         self.said(f"Iteration {d.iter}, lr = {d.rate:g}, gradient norm = {d.gradient_norm:.4g}")
+
+    def finished(self, iteration: int, smoothed: float) -> None:
+        self.said(f"Iteration {iteration}, loss = {smoothed:.6g}")
 
     def tested(self, tested: Tested) -> None:
         self.said(f"Iteration {tested.iter}, Testing net (#{tested.net})")

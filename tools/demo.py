@@ -44,7 +44,11 @@ def main(argv: Sequence[str]) -> int:
 
     model = args.folder / "unet-small"
     shorter = ["--max-iter", args.max_iter] if args.max_iter else []
-    run("solve", solve.main, ["models/solver-small.prototxt", "--prefix", str(model), *shorter])
+    run(
+        "solve",
+        solve.main,
+        ["models/solver-small.prototxt", "--prefix", str(model), "--overwrite", *shorter],
+    )
     weights = ["--weights", f"{model}.h5"]
     run(
         "deploy",

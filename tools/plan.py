@@ -45,7 +45,13 @@ def parser() -> _options.Parser:
         metavar="HxW",
         help="size of the image tile in pixels (default 572)",
     )
-    p.add_argument("--channels", type=int, default=1, help="channels of the image (default 1)")
+    p.add_argument(
+        "--channels",
+        type=_options.positive_int,
+        default=1,
+        metavar="N",
+        help="of the image (default 1)",
+    )
     p.add_argument("--layers", action="store_true", help="a line for each layer")
     p.add_argument("--float64", action="store_true", help="plan for double precision")
     return p
@@ -67,7 +73,12 @@ def main(argv: Sequence[str]) -> int:
     print_memory("TEST", planned)
     training = training_graph(source, deploy, planned)
     if training is not None:
-        trained = plan_net(training, build(training, dtype), None, dtype=dtype, backward=True)
+        layers = build(training, dtype)
+        try:
+            trained = plan_net(training, layers, None, dtype=dtype, backward=True)
+        except ShapeError as error:
+            print(f"  TRAIN: not at this size: {error}")
+            return 0
         print_memory("TRAIN", trained)
         total = trained.arena_bytes + 3 * count * dtype.itemsize
         print(f"  with parameters, gradients and momentum: {mib(total)}")
@@ -108,10 +119,7 @@ def training_graph(
             dims = image if same else (image[0], 1, *scores[0][2:])
             layer.input_param.shape.add(dim=dims)
     message.layer.extend(kept)
-    try:
-        return netspec.build(message, "TRAIN")
-    except ShapeError:
-        return None
+    return netspec.build(netspec.Source(source.path, message), "TRAIN")
 
 
 def print_layers(graph: netspec.Graph, planned: Planned) -> None:

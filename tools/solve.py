@@ -7,19 +7,26 @@ if not __package__:  # run as a script
 
     _root.run("solve")
 
+import argparse
+import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from .. import netspec
-from ..errors import SolverError
+from ..errors import GraphError, SolverError
 from ..files import check_writable
 from ..solvers.observer import Hook
 from . import _options
+from ._progress import follow
 from ._training import TrainingLog
+
+# values of enums in netspec/caffe.proto
+SNAPSHOT_HDF5, MODE_GPU = 0, 1
 
 EPILOG = """\
 examples:
@@ -45,21 +52,36 @@ def parser() -> _options.Parser:
     )
     p.add_argument("file", nargs="?", metavar="SOLVER", help="the solver's prototxt")
     p.add_argument("-solver", "--solver", metavar="SOLVER", help="the same, as Caffe spells it")
-    p.add_argument(
-        "-weights",
-        "--weights",
-        metavar="FILE[,FILE]",
-        help="parameters to start from (fine-tuning)",
-    )
+    p.add_argument("-weights", "--weights", metavar="FILE[,FILE]", help="parameters to start from")
     p.add_argument("-snapshot", "--snapshot", metavar="STATE", help="solver state to continue")
     _options.add_gpu(p)
-    p.add_argument("--seed", type=int, help="random seed, instead of the solver's random_seed")
-    p.add_argument("--max-iter", type=int, help="iterations, instead of the solver's max_iter")
+    p.add_argument("--seed", type=whole(0), metavar="N", help="instead of the solver's random_seed")
+    p.add_argument(
+        "--max-iter", type=whole(1), metavar="N", help="instead of the solver's max_iter"
+    )
     p.add_argument("--prefix", help="where results go, instead of the solver's snapshot_prefix")
+    p.add_argument("--overwrite", action="store_true", help="replace PREFIX.h5 if it exists")
     p.add_argument(
         "--time", type=_options.seconds, metavar="T", help="stop after this time: 90s, 40m, 2h"
     )
     return p
+
+
+def whole(least: int) -> Callable[[str], int]:
+    """A whole number from `least` to what an int32 field of a prototxt holds."""
+
+    def number(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = -1
+        if not least <= value < 1 << 31:
+            raise argparse.ArgumentTypeError(
+                f"'{text}' is not a whole number from {least} to {(1 << 31) - 1}"
+            )
+        return value
+
+    return number
 
 
 def main(argv: Sequence[str]) -> int:
@@ -75,42 +97,49 @@ def main(argv: Sequence[str]) -> int:
             remedy="A snapshot brings its own parameters; leave -weights out",
         )
     source = netspec.read_solver(path)
-    override(source.message, args)
-    prefix = source.message.snapshot_prefix
-    for name in (f"{prefix}.h5", f"{prefix}_iter_1.solverstate.h5"):
-        check_writable(name)
+    override(source, args)
+    model = Path(f"{source.message.snapshot_prefix}.h5")
+    check_writable(model, overwrite=args.overwrite or bool(args.snapshot))
     make_built_in_data(source)
-    train(source, args)
+    train(source, args, model)
     return 0
 
 
-def override(param: Any, args: Any) -> None:
-    """What the command line says instead of the prototxt."""
+def override(source: netspec.Source, args: Any) -> None:
+    """What the command line and the snapshot say instead of the prototxt."""
+    from ..solvers import snapshot
+
+    param = source.message
     if args.seed is not None:
         param.random_seed = args.seed
+    elif args.snapshot and (seed := snapshot.seed_of(Path(args.snapshot))) is not None:
+        param.random_seed = seed
     if args.max_iter is not None:
         param.max_iter = args.max_iter
     if args.prefix is not None:
         param.snapshot_prefix = args.prefix
+        if args.prefix.endswith(os.sep) or os.path.isdir(args.prefix):
+            param.snapshot_prefix = os.path.join(args.prefix, Path(source.path).stem)
 
 
 def make_built_in_data(source: netspec.Source) -> None:
-    """Make the built-in data set where the net names it and it is not there yet."""
+    """Make the built-in data set where a net names it and it is not there yet."""
     from ..data import synthetic
-    from ..solvers.build import TRAIN_FIELDS, train_source
+    from ..solvers.build import TRAIN_FIELDS, test_sources, train_source
 
     if not any(source.message.HasField(name) for name in TRAIN_FIELDS):
         return  # refused with better words when the solver is built
-    net = train_source(source.message, source.path, "").message
-    for layer in net.layer:
-        if layer.type == "HDF5Data" and not Path(layer.hdf5_data_param.source).exists():
-            recipe = synthetic.built_in(layer.hdf5_data_param.source)
-            if recipe is not None:
-                print(f"{recipe.folder}: making the built-in synthetic membrane images (once)")
-                recipe.make()
+    training = train_source(source.message, source.path, "")
+    for net in (training, *test_sources(source.message, source.path, "", training)):
+        for layer in net.message.layer:
+            if layer.type == "HDF5Data" and not Path(layer.hdf5_data_param.source).exists():
+                recipe = synthetic.built_in(layer.hdf5_data_param.source)
+                if recipe is not None:
+                    print(f"{recipe.folder}: making the built-in synthetic membrane images (once)")
+                    recipe.make(track=follow)
 
 
-def train(source: netspec.Source, args: Any) -> None:
+def train(source: netspec.Source, args: Any, target: Path) -> None:
     """Build, restore, run, and write the deployable model."""
     from .. import solvers
     from ..solvers.build import train_source
@@ -119,23 +148,48 @@ def train(source: netspec.Source, args: Any) -> None:
     log = TrainingLog(sys.stdout)
     solver = solvers.build(source, observer=log)
     log.header(solver)
+    for line in ignored(solver.param):
+        log.said(line)
+    description = None
+    try:
+        description = describe(solver, train_source(source.message, source.path, ""))
+    except GraphError as error:
+        log.said(f"only snapshots will be written, no model to deploy: {error}")
     if args.snapshot:
         solver.restore(args.snapshot)
         log.said(f"continuing at iteration {solver.iter}")
-    for path in filter(None, (args.weights or ",".join(source.message.weights)).split(",")):
-        if not args.snapshot:
+        if solver.iter >= solver.param.max_iter:
+            raise SolverError(
+                "the snapshot is as far as max_iter, so there is nothing to do",
+                where=args.snapshot,
+                expected=f"an iteration below {solver.param.max_iter}",
+                found=str(solver.iter),
+                remedy="Give a larger --max-iter",
+            )
+    else:
+        given = args.weights or ",".join(source.message.weights)
+        for path in filter(None, (name.strip() for name in given.split(","))):
             for line in solver.load_weights(path).table():
                 log.said(line)
-    watch_signals(solver, log)
     if args.time is not None:
-        end = time.monotonic() + args.time
-        solver.hooks = (*solver.hooks, _Deadline(solver, end))
-    with log.running(solver):
+        solver.hooks = (*solver.hooks, _Deadline(solver, time.monotonic() + args.time))
+    with signals(solver), log.running(solver):
         solver.solve()
-    target = Path(f"{solver.param.snapshot_prefix}.h5")
-    net = train_source(source.message, source.path, "")
-    describe(solver, net).write(target)
-    log.said(f"{target}: the model, ready for tools/deploy.py --weights {target}")
+    if description is not None:
+        solver.check_finite()
+        description.write(target, solver)
+        log.said(f"{target}: the model, ready for tools/deploy.py --weights {target}")
+
+
+def ignored(param: Any) -> Iterator[str]:
+    """A line for each setting that this version does not follow."""
+    if param.HasField("snapshot_format") and param.snapshot_format != SNAPSHOT_HDF5:
+        yield "snapshot_format: snapshots are written as HDF5, which Caffe reads as well"
+    if param.HasField("solver_mode") and param.solver_mode == MODE_GPU:
+        yield "solver_mode: GPU is not there yet, computing on the CPU"
+    for name in ("debug_info", "snapshot_diff", "test_compute_loss"):
+        if getattr(param, name):
+            yield f"{name}: not followed in this version"
 
 
 class _Deadline(Hook):
@@ -144,22 +198,33 @@ class _Deadline(Hook):
     def __init__(self, solver: Any, end: float) -> None:
         self.solver, self.end = solver, end
 
-    def on_start(self) -> None:
+    def on_gradients_ready(self) -> None:
         self.solver.stop |= time.monotonic() >= self.end
 
 
-def watch_signals(solver: Any, log: TrainingLog) -> None:
-    """SIGINT: finish the iteration, snapshot, stop; again: stop at once.  SIGHUP: snapshot."""
+@contextmanager
+def signals(solver: Any) -> Iterator[None]:
+    """SIGINT, SIGTERM: finish the iteration, snapshot, stop; again: at once.  SIGHUP: snapshot.
+
+    Afterwards the signals mean what they meant before.
+    """
+    told = False
 
     def interrupt(number: int, frame: object) -> None:
-        if solver.stop:
+        nonlocal told
+        if told:
             raise KeyboardInterrupt
-        log.said("stopping after this iteration (again: at once)")
-        solver.stop = True
+        told = solver.stop = True
+        # not print: a handler may interrupt a print
+        os.write(2, b"stopping after this iteration (again: at once)\n")
 
     def hangup(number: int, frame: object) -> None:
         solver.snapshot_now = True
 
-    signal.signal(signal.SIGINT, interrupt)
-    signal.signal(signal.SIGTERM, interrupt)
-    signal.signal(signal.SIGHUP, hangup)
+    handlers = {signal.SIGINT: interrupt, signal.SIGTERM: interrupt, signal.SIGHUP: hangup}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

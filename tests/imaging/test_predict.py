@@ -99,3 +99,80 @@ def test_softmax_sums_to_one_and_keeps_large_scores():
     p = softmax(np.array([[[1000.0, -1000.0]], [[999.0, 1000.0]]]))
     np.testing.assert_allclose(p.sum(axis=0), 1)
     np.testing.assert_allclose(p[0], [[1 / (1 + np.exp(-1)), 0]], atol=1e-12)
+
+
+SCORE = "num_output: 2 kernel_size: 3"
+
+
+def padded():
+    """One convolution that pads."""
+    first, _, _ = NET.strip().partition("\n")
+    text = first + (
+        'layer { name: "score" type: "Convolution" bottom: "data" top: "score" convolution_param '
+        '{ num_output: 2 kernel_size: 3 pad: 1 weight_filler { type: "msra" } } }'
+    )
+    return Predictor(Net(netspec.build(netspec.parse_net(text), "TEST"), dtype=np.float64))
+
+
+def test_a_net_that_pads_takes_one_tile_only():
+    p = padded()
+    assert not p.exact and predictor(np.float32).exact
+    one = p.choose((40, 50), count=6)
+    assert one.counts == (1, 1) and p.tiling((40, 50), one.inputs) == one
+    with pytest.raises(ShapeError, match=r"pads.*one tile of 40x50 pixels.*2x3 tiles.*--memory"):
+        p.tiling((40, 50), (20, 20))
+    with pytest.raises(MemoryBudgetError, match=r"must be one tile.*40x50 pixels.*--memory"):
+        p.choose((40, 50), budget=one.memory - 1)
+    image = np.random.default_rng(0).standard_normal((1, 40, 50))
+    assert p.predict(image, one).shape == (2, 40, 50)
+
+
+def test_a_score_of_one_channel_is_refused():
+    net = netspec.parse_net(NET.replace(SCORE, SCORE.replace("2", "1")), "one.prototxt")
+    with pytest.raises(ShapeError, match=r"one.prototxt.*has one channel; expected one for each"):
+        Predictor(Net(netspec.build(net, "TEST")))
+
+
+def test_a_second_output_is_refused_with_its_name():
+    text = NET + 'layer { name: "m" type: "Power" bottom: "e2" top: "more" }'
+    net = Net(netspec.build(netspec.parse_net(text, "two.prototxt"), "TEST"))
+    with pytest.raises(ShapeError) as refused:
+        Predictor(net)
+    said = str(refused.value)
+    assert said.startswith("two.prototxt: ") and "more, score" in said
+    assert "Remove the others from the deploy prototxt" in said
+
+
+def test_the_channels_message_names_the_image():
+    p = predictor(np.float32)
+    with pytest.raises(ShapeError, match=r"^rgb.tif: the image has another number of channels"):
+        p.predict(np.zeros((3, 20, 20), np.float32), p.choose((20, 20)), where="rgb.tif")
+
+
+@pytest.mark.parametrize("count", [1, 5, 81, 400])
+@pytest.mark.parametrize("shape", [(100, 100), (90, 250), (7, 300)])
+def test_what_a_tiling_says_is_what_runs(shape, count):
+    p = predictor(np.float32)
+    tiling = p.choose(shape, count=count)
+    assert tiling == p.tiling(shape, tiling.inputs)
+    ran = []
+    p.predict(np.zeros((1, *shape), np.float32), tiling, lambda done, n: ran.append((done, n)))
+    total = int(np.prod(tiling.counts))
+    assert ran == [(i + 1, total) for i in range(total)]
+    assert tiling.pixels == total * np.prod(tiling.inputs)
+
+
+@pytest.mark.parametrize("shape", [(100_000, 100_000), (3, 200_000), (20, 20), (1, 1)])
+def test_the_smallest_tile_is_tried_however_large_the_image(shape):
+    p = predictor(np.float32)
+    least = [p.geometry.input_for(min(p.geometry.step, size)) for size in shape]
+    needed = p.memory(least)
+    assert p.choose(shape, budget=needed).memory <= needed
+    with pytest.raises(MemoryBudgetError, match="even the smallest tile"):
+        p.choose(shape, budget=needed - 1)
+
+
+def test_each_tile_size_is_planned_once():
+    p = predictor(np.float32)
+    candidates = list(p._candidates((5000, 5000)))
+    assert len(candidates) == len(set(candidates))

@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 from demitasse import netspec
 from demitasse.errors import DemitasseError, GraphError, ShapeError
+from demitasse.layers.base import Context
 from demitasse.net import Net
+from demitasse.net.inference import build_layers
+from demitasse.net.planning import plan_net
 from demitasse.tools.plan import plan_deploy, training_graph
 
 MODELS = Path(__file__).resolve().parent.parent.parent / "models"
@@ -40,7 +43,6 @@ def test_a_training_step_allocates_nothing_large():
 
     def step():
         net.blobs["label"].data[...] = 0
-        net.blobs["weight"].data[...] = 1
         net.clear_param_diffs()
         net.forward()
         net.backward()
@@ -74,6 +76,81 @@ def test_in_place_is_a_permission():
     assert np.abs(diffs[0]).max() > 0
     for other in diffs[1:]:
         np.testing.assert_array_equal(other, diffs[0])
+
+
+SPLITS = {
+    "a weighted top comes first": data()
+    + data("y", "dim: 2 dim: 2")
+    + ip("ip", "x", "h", "loss_weight: 0.1", n=2)
+    + LOSS.replace('"s"', '"h"').replace('"t"', '"y"'),
+    "the first top is not read": data()
+    + data("y", "dim: 2 dim: 2")
+    + ip("ip", "x", "h", n=2)
+    + 'layer { name: "s" type: "Split" bottom: "h" top: "h1" top: "h2" }'
+    + LOSS.replace('"s"', '"h2"').replace('"t"', '"y"'),
+    "two tops are read": data()
+    + data("y", "dim: 2 dim: 2")
+    + ip("ip", "x", "h", n=2)
+    + 'layer { name: "e" type: "Eltwise" bottom: "h" bottom: "h" top: "s" }'
+    + LOSS.replace('"t"', '"y"'),
+}
+
+
+@pytest.mark.parametrize("text", SPLITS.values(), ids=SPLITS)
+def test_gradients_behind_a_split(text):
+    diffs = []
+    for settings in ({"keep": True}, {}, {"poison": True}):
+        net = build(text, **settings)
+        rng = np.random.default_rng(0)
+        net.blobs["x"].data[...] = rng.standard_normal((2, 3))
+        net.blobs["y"].data[...] = rng.standard_normal((2, 2))
+        net.forward()
+        net.backward()
+        diffs.append(net.flat_diff.copy())
+    assert np.abs(diffs[0]).max() > 0
+    for other in diffs[1:]:
+        np.testing.assert_array_equal(other, diffs[0])
+
+
+def test_an_input_that_is_overwritten_is_set_under_its_name():
+    text = data() + data("t") + 'layer { name: "p" type: "Scale" bottom: "x" top: "x" }'
+    text += LOSS.replace('"s"', '"x"')
+    for settings in ({"keep": True}, {}, {"poison": True}):
+        net = build(text, **settings)
+        net.blobs["t"].data[...] = 1
+        net.blobs["x"].data[...] = 3
+        net.params["p"][0].data[...] = 2
+        assert net.forward() == pytest.approx((2 * 3 - 1) ** 2 * 6 / 4)
+
+
+def test_training_reuses_gradients_too():
+    source = netspec.read_net(str(MODELS / "unet.prototxt"))
+    graph, planned = plan_deploy(source, (1, 1, 572, 572), np.dtype(np.float32))
+    training = training_graph(source, graph, planned)
+    layers = build_layers(training, Context())
+    plan = plan_net(training, layers, None, dtype=np.dtype(np.float32), backward=True)
+    assert plan.arena_bytes < 0.5 * plan.one_each_bytes
+    assert plan.arena_bytes <= 1.1 * plan.lower_bound
+
+
+def test_a_net_planned_for_testing_refuses_to_run_backward():
+    net = build(data() + ip("one", "x", "h"), "TEST")
+    net.forward()
+    with pytest.raises(GraphError, match="without a backward pass"):
+        net.backward()
+
+
+def test_one_of_several_inputs_can_be_reshaped():
+    text = """layer { name: "i" type: "Input" top: "x" top: "y"
+              input_param { shape { dim: 2 dim: 3 } shape { dim: 2 dim: 4 } } }"""
+    net = build(text, "TEST", inputs={"y": (5, 4)})
+    assert net.blobs["x"].shape == (2, 3) and net.blobs["y"].shape == (5, 4)
+
+
+def test_a_reshape_that_would_change_parameters_is_refused():
+    net = build(data() + ip("one", "x", "h"), "TEST")
+    with pytest.raises(ShapeError, match="parameters of another shape"):
+        net.reshape({"x": (2, 4)})
 
 
 def test_shared_parameters_lie_in_one_place_and_add_their_gradients():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from demitasse import netspec, solvers
 from demitasse.errors import DemitasseError, SolverError
+from demitasse.solvers.snapshot import seed_of
 
 NET = """
 layer { name: "rows" type: "HDF5Data" top: "x" top: "y"
@@ -123,4 +124,32 @@ def test_missing_parameters_are_named(folder):
     state = solver.snapshot()
     Path("run_iter_1.caffemodel.h5").unlink()
     with pytest.raises(SolverError, match="not there"):
+        build().restore(state)
+
+
+def test_without_random_seed_the_states_own_seed_is_needed(folder):
+    drawn = SOLVER.replace("random_seed: 4", "")
+    straight = build(drawn)
+    straight.step(7)
+    seed = straight.net.seed
+    first = build(SOLVER.replace("random_seed: 4", f"random_seed: {seed}"))
+    first.step(3)
+    state = first.snapshot()
+    with pytest.raises(SolverError, match=f"--seed {seed}"):
+        build(SOLVER).restore(state)
+    assert seed_of(state) == seed
+    second = build(SOLVER.replace("random_seed: 4", f"random_seed: {seed}"))
+    second.restore(state)
+    second.step(4)
+    assert outcome(second) == outcome(straight)
+
+
+def test_a_state_that_is_damaged_inside_is_named(folder):
+    solver = build()
+    solver.step(1)
+    state = solver.snapshot()
+    with h5py.File(state, "r+") as file:
+        del file["iter"]
+        file.create_group("iter")
+    with pytest.raises(DemitasseError, match="iter"):
         build().restore(state)

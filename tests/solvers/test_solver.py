@@ -48,6 +48,9 @@ class Watcher(solvers.Observer):
     def snapshotted(self, path):
         self.events.append(("snapshot", path.name))
 
+    def finished(self, iteration, smoothed):
+        self.events.append(("finished", iteration))
+
 
 def test_events_come_in_caffes_order():
     watcher = Watcher()
@@ -65,6 +68,7 @@ def test_events_come_in_caffes_order():
         ("display", 5),
         ("snapshot", "s_iter_8.solverstate.h5"),
         ("snapshot", "s_iter_10.solverstate.h5"),
+        ("finished", 10),
         ("test", 10),
     ]
     tests = [e[2] for e in watcher.events if e[0] == "test"]
@@ -143,6 +147,15 @@ def test_nan_stops_at_once_and_names_iteration_layer_and_snapshot(what):
     assert np.isfinite(again.net.flat_data).all()
 
 
+def test_parameters_that_overflow_are_never_saved():
+    solver = build('snapshot: 1 snapshot_prefix: "s"')
+    solver.step(2)
+    solver.net.params["ip"][0].data[0, 0] = np.inf
+    with pytest.raises(NonFiniteError, match=r"layer 'ip'.*s_iter_2\.solverstate\.h5"):
+        solver.snapshot()
+    assert not Path("s_iter_3.solverstate.h5").exists()
+
+
 @pytest.mark.parametrize(
     "text, words",
     [
@@ -152,6 +165,7 @@ def test_nan_stops_at_once_and_names_iteration_layer_and_snapshot(what):
         ("test_iter: 1", "no test_interval"),
         ("max_iter: 0", "max_iter must be at least 1"),
         ('test_net: "net.prototxt" test_interval: 2', "one test_iter for each test net"),
+        ("test_iter: 0 test_interval: 2", "test_iter must be at least 1"),
     ],
 )
 def test_settings_that_cannot_be_followed(text, words):

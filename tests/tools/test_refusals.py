@@ -59,13 +59,15 @@ def test_an_unknown_bottom(refused):
 
 def test_two_producers_of_a_blob(refused):
     edit("net.prototxt", 'top: "e1"', 'top: "d0"')
-    assert "d0" in refused(solve.main, "solver.prototxt")
+    said = refused(solve.main, "solver.prototxt")
+    assert "net.prototxt:9:" in said
+    assert "the blob 'd0' is made twice, by layer 'd0' and by layer 'd1'" in said
 
 
 def test_a_tile_that_does_not_fit(refused, trained, write):
     rng = np.random.default_rng(0)
     write(data=rng.standard_normal((3, 1, SIZE + 1, SIZE + 1)).astype("f4"))
-    said = refused(solve.main, "solver.prototxt")
+    said = refused(solve.main, "solver.prototxt", "--overwrite")
     assert f"instead of {SIZE + 1}: {SIZE} or {SIZE + 2}" in said
     said = refused(deploy.main, "--weights", "tiny.h5", "img.tif", "--tile-size", SIZE + 1)
     assert f"expected {SIZE} " in said and f"or {SIZE + 2} " in said
@@ -80,7 +82,8 @@ def test_an_odd_crop(refused):
          'name: "d0" type: "Convolution" bottom: "data" top: "d0"\n'
          "  convolution_param { num_output: 4 kernel_size: 2")  # fmt: skip
     said = refused(solve.main, "solver.prototxt")
-    assert "cat" in said or "crop" in said
+    assert "layer 'cat' (Concat) cannot join" in said
+    assert "1x4x21x21" in said and "1x4x18x18" in said and "instead of 22: 21 or 23" in said
 
 
 @pytest.mark.parametrize("text", ["", "  \n"])
@@ -119,7 +122,7 @@ def test_pixels_that_are_not_finite(refused, trained, write):
     data = np.zeros((3, 1, SIZE, SIZE), "f4")
     data[2, 0, 3, 4] = np.nan
     write(data=data)
-    assert "train.h5" in refused(solve.main, "solver.prototxt")
+    assert "train.h5" in refused(solve.main, "solver.prototxt", "--overwrite")
     image = np.zeros((40, 50), "f4")
     image[6, 7] = np.inf
     tifffile.imwrite("bad.tif", image)
@@ -131,7 +134,8 @@ def test_pixels_that_are_not_finite(refused, trained, write):
 def test_a_loss_that_becomes_nan(refused):
     edit("solver.prototxt", "base_lr: 0.01", "base_lr: 1e30")
     said = refused(solve.main, "solver.prototxt")
-    assert "iteration" in said and "layer" in said
+    assert "iteration 1 (learning rate 1e+30)" in said
+    assert "layer 'd1' (Convolution) is the first layer whose output is not finite" in said
     assert not Path("tiny.h5").exists()
 
 

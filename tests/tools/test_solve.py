@@ -23,7 +23,7 @@ def run(*argv, **settings):
 
 def training():
     command = [sys.executable, ROOT / "tools" / "solve.py", "solver.prototxt"]
-    return subprocess.Popen(command, stdout=subprocess.PIPE)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
 def parameters(path):
@@ -33,7 +33,7 @@ def parameters(path):
 def test_as_a_script_with_caffes_flags(tiny):
     done = run(ROOT / "tools" / "solve.py", "-solver=solver.prototxt", "--gpu", "none")
     assert done.returncode == 0, done.stderr
-    assert "Iteration" in done.stdout or "net tiny" in done.stdout
+    assert "net tiny: " in done.stdout and "tiny.h5: the model" in done.stdout
     assert {"tiny.h5", "tiny_iter_2.solverstate.h5"} <= {p.name for p in tiny.iterdir()}
     done = run(ROOT / "tools" / "deploy.py", "--weights", "tiny.h5", "img.tif")
     assert done.returncode == 0 and Path("img.labels.tif").exists()
@@ -119,7 +119,7 @@ def test_the_built_in_data_are_made_on_first_use(tiny, capsys):
     Path("net.prototxt").write_text(net)
     assert guarded(solve.main, ["solver.prototxt", "--max-iter", "1"]) == 0
     assert "membranes-22-16: making the built-in" in capsys.readouterr().out
-    assert guarded(solve.main, ["solver.prototxt", "--max-iter", "1"]) == 0
+    assert guarded(solve.main, ["solver.prototxt", "--max-iter", "1", "--overwrite"]) == 0
     assert "making" not in capsys.readouterr().out
     described = weights.read("tiny.h5").model
     assert described.normalization["name"] == "zscore" and len(described.class_names) == 2
@@ -142,3 +142,82 @@ def test_the_plan_of_the_paper(capsys):
     said = capsys.readouterr().out
     assert "31,030,658 parameters" in said and "score: 1 x 2 x 388 x 388" in said
     assert "TEST:" in said and "TRAIN:" in said
+
+
+def test_a_model_that_exists_is_not_replaced_unasked(trained, capsys):
+    before = trained.read_bytes()
+    assert guarded(solve.main, ["solver.prototxt"]) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert trained.read_bytes() == before
+
+
+def test_the_model_is_described_before_the_training_begins(tiny):
+    """What is on disk may change meanwhile; the model is of the net that was trained."""
+    edited = Path("solver.prototxt").read_text().replace("max_iter: 4", "max_iter: 40 display: 1")
+    Path("solver.prototxt").write_text(edited)
+    with training() as process:
+        for line in process.stdout:
+            if b"Iteration 1 " in line:
+                Path("net.prototxt").unlink()
+                Path("train.txt").unlink()
+                break
+        rest = process.stdout.read()
+        assert process.wait(timeout=60) == 0, rest
+    assert weights.read("tiny.h5").model.origin["iterations"] == 40
+
+
+def test_a_net_without_an_image_trains_without_a_model(tiny, capsys):
+    Path("net.prototxt").write_text(
+        """layer { name: "d" type: "DummyData" top: "x" top: "y" dummy_data_param {
+             shape { dim: 2 dim: 3 } shape { dim: 2 dim: 1 } data_filler { type: "gaussian" } } }
+           layer { name: "ip" type: "InnerProduct" bottom: "x" top: "s"
+             inner_product_param { num_output: 1 } }
+           layer { name: "l" type: "EuclideanLoss" bottom: "s" bottom: "y" top: "l" }"""
+    )
+    assert guarded(solve.main, ["solver.prototxt"]) == 0
+    assert "only snapshots will be written" in capsys.readouterr().out
+    assert Path("tiny_iter_4.solverstate.h5").exists() and not Path("tiny.h5").exists()
+
+
+def test_without_random_seed_a_snapshot_continues_with_its_own(tiny):
+    text = Path("solver.prototxt").read_text().replace("random_seed: 1", "")
+    Path("solver.prototxt").write_text(text)
+    assert guarded(solve.main, ["solver.prototxt"]) == 0
+    straight = parameters("tiny.h5")
+    assert guarded(solve.main, ["solver.prototxt", "-snapshot", "tiny_iter_2.solverstate.h5"]) == 0
+    assert parameters("tiny.h5") == straight
+
+
+def test_a_snapshot_that_is_finished_is_said(trained, capsys):
+    argv = ["solver.prototxt", "-snapshot", "tiny_iter_4.solverstate.h5"]
+    assert guarded(solve.main, argv) == 2
+    assert "--max-iter" in capsys.readouterr().err
+
+
+def test_a_prefix_that_is_a_folder_takes_the_solvers_name(tiny):
+    Path("out").mkdir()
+    assert guarded(solve.main, ["solver.prototxt", "--prefix", "out"]) == 0
+    assert Path("out/solver.h5").exists()
+
+
+def test_settings_that_are_not_followed_are_said(tiny, capsys):
+    with open("solver.prototxt", "a") as file:
+        file.write("snapshot_format: BINARYPROTO solver_mode: GPU debug_info: true\n")
+    assert guarded(solve.main, ["solver.prototxt"]) == 0
+    said = capsys.readouterr().out
+    assert all(word in said for word in ("snapshot_format:", "solver_mode:", "debug_info:"))
+
+
+@pytest.mark.parametrize(
+    "option", [["--max-iter", "0"], ["--max-iter", "3000000000"], ["--seed", "-1"], ["--time", "x"]]
+)
+def test_numbers_out_of_range_are_usage_errors(tiny, option, capsys):
+    with pytest.raises(SystemExit) as ended:
+        solve.main(["solver.prototxt", *option])
+    assert ended.value.code == 2 and option[0] in capsys.readouterr().err
+
+
+def test_signals_mean_afterwards_what_they_meant_before(tiny):
+    before = signal.getsignal(signal.SIGINT)
+    assert guarded(solve.main, ["solver.prototxt"]) == 0
+    assert signal.getsignal(signal.SIGINT) is before

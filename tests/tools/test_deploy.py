@@ -1,0 +1,204 @@
+"""The deploy command: what it computes, and what it refuses before any work."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from demitasse import weights
+from demitasse.imaging import tiff
+from demitasse.imaging.predict import Predictor
+from demitasse.tools import deploy, plan
+from demitasse.tools._main import guarded
+from scipy.special import expit
+
+BARE = ["--weights", "tiny_iter_4.caffemodel.h5", "--model", "net.prototxt"]
+PROB = 'layer { name: "prob" type: "Softmax" bottom: "score" top: "prob" }\n'
+
+pytestmark = pytest.mark.usefixtures("trained")
+
+
+@pytest.fixture
+def refused(capsys, monkeypatch):
+    """Run a command that must be refused before a tile is predicted; return what it said."""
+
+    def run(*argv, main=deploy.main, predicts=False):
+        if not predicts:
+            monkeypatch.setattr(Predictor, "predict", lambda *a, **k: pytest.fail("predicted"))
+        capsys.readouterr()
+        assert guarded(main, [str(a) for a in argv]) == 2
+        said = capsys.readouterr().err.strip()
+        assert said.startswith("error: ") and "\n" not in said
+        return said
+
+    return run
+
+
+def net(old="", new=""):
+    """Write net.prototxt anew, edited."""
+    text = Path("net.prototxt").read_text()
+    assert old in text
+    Path("net.prototxt").write_text(text.replace(old, new) if old else text + new)
+
+
+def segmented(*argv, image="img.tif"):
+    """The results of one image, by kind."""
+    argv = [*argv, image, "--overwrite", "--output", "labels,prob,score"]
+    assert guarded(deploy.main, argv) == 0
+    stem = Path(image).stem
+    return {kind: tifffile.imread(f"{stem}.{kind}.tif") for kind in deploy.OUTPUTS}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        PROB,
+        PROB.replace('top: "prob"', 'top: "score"'),
+        PROB + PROB.replace("prob", "again").replace('bottom: "score"', 'bottom: "prob"'),
+    ],
+    ids=["prob", "in place", "twice"],
+)
+def test_a_deploy_net_that_ends_in_softmax_gives_the_same(more):
+    straight = segmented(*BARE)
+    net('layer { name: "loss"', more + 'layer { name: "loss"')
+    ended = segmented(*BARE)
+    for kind, expected in straight.items():
+        np.testing.assert_array_equal(ended[kind], expected, kind)
+    score = straight["score"]
+    np.testing.assert_allclose(straight["prob"], expit(score[1] - score[0]), rtol=1e-4, atol=1e-30)
+
+
+def test_a_softmax_that_somebody_reads_stays(refused):
+    net(
+        'layer { name: "loss"',
+        PROB
+        + """layer { name: "last" type: "Convolution" bottom: "prob"
+        top: "last" convolution_param { num_output: 2 kernel_size: 1 } }
+        layer { name: "loss\"""",
+    )
+    assert "last" in refused(*BARE, "img.tif")  # its parameters are not in the file
+
+
+def test_two_images_with_one_target(refused):
+    Path("sub").mkdir()
+    Path("out").mkdir()
+    for copy in ("sub/img.tif", "img.png"):
+        Path(copy).write_bytes(Path("img.tif").read_bytes())
+    model = ["--weights", "tiny.h5"]
+    said = refused(*model, "img.tif", "sub/img.tif", "-o", "out")
+    assert "out/img.labels.tif" in said and "img.tif and sub/img.tif" in said
+    assert "img.tif and img.png" in refused(*model, "img.tif", "img.png")
+    assert "img.tif and img.tif" in refused(*model, "img.tif", "img.tif")
+    assert not list(Path().glob("**/*.labels.tif"))
+
+
+def test_a_target_that_is_another_image(refused):
+    tifffile.imwrite("img.labels.tif", np.zeros((9, 9), np.uint8))
+    said = refused("--weights", "tiny.h5", "img.labels.tif", "img.tif", "--overwrite")
+    assert "img.labels.tif" in said and "would overwrite an image to be read" in said
+
+
+@pytest.mark.parametrize(
+    "name, said",
+    [
+        ("missing.tif", "missing.tif: does not exist."),
+        ("no/such/missing.tif", "no/such/missing.tif: does not exist."),
+        ("notes.tif", "notes.tif: is not a TIFF or PNG file"),
+        ("cut.tif", "cut.tif"),
+        ("img.tif", "img.tif: has no page 1"),
+    ],
+)
+def test_every_image_is_looked_at_before_any_work(refused, name, said):
+    Path("notes.tif").write_text("no image")
+    Path("cut.tif").write_bytes(Path("img.tif").read_bytes()[:100])
+    tiff.write("stack.tif", np.zeros((2, 20, 20), np.uint8))
+    pages = ["--pages", "1"] if name == "img.tif" else []
+    assert said in refused("--weights", "tiny.h5", "stack.tif", name, *pages)
+
+
+def test_a_file_of_another_number_of_channels(refused):
+    tiff.write("rgb.tif", np.zeros((1, 3, 30, 30), np.uint8))
+    said = refused("--weights", "tiny.h5", "rgb.tif", predicts=True)
+    assert said.startswith("error: rgb.tif: the image has another number of channels")
+    assert "expected 1, found 3" in said
+
+
+def test_scores_that_are_not_finite(refused):
+    layers = weights.read("tiny.h5").layers
+    weights.write_hdf5(
+        "tiny_iter_4.caffemodel.h5", {n: [a * 0 + 3e37 for a in x] for n, x in layers.items()}
+    )
+    said = refused(*BARE, "img.tif", predicts=True)
+    assert said.startswith("error: tiny_iter_4.caffemodel.h5: ")
+    assert "img.tif, page 0" in said and "not finite" in said
+    assert not Path("img.labels.tif").exists()
+
+
+def test_a_net_with_two_inputs(refused):
+    net('bottom: "v0" top: "score"', 'bottom: "v0" top: "raw"')
+    net(
+        'layer { name: "loss"',
+        """layer { name: "mask" type: "DummyData" top: "mask"
+        dummy_data_param { shape { dim: 1 dim: 2 dim: 16 dim: 16 } } }
+        layer { name: "sum" type: "Eltwise" bottom: "raw" bottom: "mask" top: "score" }
+        layer { name: "loss\"""",
+    )
+    said = refused(*BARE, "img.tif")
+    assert "net.prototxt" in said and "'mask'" in said
+
+
+def test_a_net_with_two_outputs(refused):
+    net(
+        'layer { name: "loss"',
+        """layer { name: "more" type: "Power" bottom: "e1" top: "more" }
+        layer { name: "loss\"""",
+    )
+    said = refused(*BARE, "img.tif")
+    assert said.startswith("error: net.prototxt: ") and "more, score" in said
+    assert "Remove the others from the deploy prototxt" in said
+
+
+def test_a_net_that_pads_takes_one_tile(refused):
+    net('"d1" top: "e1"\n  convolution_param { num_output: 4 kernel_size: 3',
+        '"d1" top: "e1"\n  convolution_param { num_output: 4 kernel_size: 3 pad: 1')  # fmt: skip
+    net("offset: 2", "offset: 0")
+    one = segmented(*BARE)["score"]
+    np.testing.assert_array_equal(segmented(*BARE, "--tiles", "9")["score"], one)
+    assert "one tile" in refused(*BARE, "img.tif", "--overwrite", "--tile-size", "22")
+    assert "one tile" in refused(*BARE, "img.tif", "--overwrite", "--memory", "0.01")
+
+
+def test_more_memory_than_there_is(refused):
+    said = refused("--weights", "tiny.h5", "img.tif", "--tile-size", "2000002")
+    assert "2000002x2000002 pixels" in said and "--memory or --tile-size" in said
+
+
+def test_one_kind_is_written_page_by_page(monkeypatch):
+    """What one run writes alone is what it writes among others, and pages are not collected."""
+    stack = np.random.default_rng(0).integers(0, 255, (3, 30, 40)).astype(np.uint8)
+    tiff.write("stack.tif", stack)
+    together = segmented("--weights", "tiny.h5", image="stack.tif")
+    given = []
+    write = tiff.write
+    monkeypatch.setattr(tiff, "write", lambda p, x, **k: (given.append(x), write(p, x, **k)))
+    for kind, expected in together.items():
+        argv = ["--weights", "tiny.h5", "stack.tif", "--overwrite", "--output", kind, "--overlay"]
+        assert guarded(deploy.main, argv) == 0
+        np.testing.assert_array_equal(tifffile.imread(f"stack.{kind}.tif"), expected)
+    assert len(given) == 3 and not any(isinstance(x, list | np.ndarray) for x in given)
+    assert Path("stack.overlay.png").exists()
+
+
+def test_a_probability_does_not_keep_the_other_class_alive():
+    score = np.random.default_rng(0).standard_normal((2, 5, 6))
+    kept = score.copy()
+    prob = deploy.result("prob", score)
+    assert prob.base is None and prob.shape == (5, 6) and prob.dtype == np.float32
+    np.testing.assert_array_equal(score, kept)
+
+
+def test_plan_says_why_a_net_does_not_train(capsys):
+    net('bottom: "label" bottom: "weight"', 'bottom: "label" bottom: "data"')
+    assert guarded(plan.main, ["net.prototxt", "--input", "22"]) == 0
+    (line,) = [x for x in capsys.readouterr().out.splitlines() if "TRAIN" in x]
+    assert "not at this size" in line and "loss" in line

@@ -1,0 +1,87 @@
+"""Options are refused where they are read: exit code 2 and the option's name, no traceback."""
+
+import argparse
+import errno
+import os
+from pathlib import Path
+
+import pytest
+from demitasse import files
+from demitasse.errors import OutputError
+from demitasse.tools import _options, deploy, plan
+from demitasse.tools._main import guarded
+
+DEPLOY = ["--weights", "w.h5", "img.tif"]
+
+
+@pytest.mark.parametrize(
+    "main, argv",
+    [
+        *((deploy.main, [*DEPLOY, "--tile-size", v]) for v in ("22x22x22", "0", "-4", "x", "")),
+        *((deploy.main, [*DEPLOY, "--memory", v]) for v in ("nan", "inf", "-1", "0", "much")),
+        *((deploy.main, [*DEPLOY, "--tiles", v]) for v in ("0", "-3", "1.5", "9" * 30)),
+        *((deploy.main, [*DEPLOY, "--pages", v]) for v in ("2-1", "-1", "0-9999999999", "a", "")),
+        *((plan.main, ["net.prototxt", "--channels", v]) for v in ("0", "-1", "9" * 30)),
+        (plan.main, ["net.prototxt", "--input", "22x22x22"]),
+    ],
+)
+def test_a_value_out_of_range_names_its_option(main, argv, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(argv)
+    assert ended.value.code == 2
+    assert f"argument {argv[-2]}: '" in capsys.readouterr().err
+
+
+def test_what_is_in_range_is_read():
+    assert _options.positive_int("3") == 3 and _options.positive_float("0.5") == 0.5
+    assert _options.size("22") == (22, 22) and _options.size("22X38") == (22, 38)
+    assert _options.pages("0,3,5-7") == (0, 3, 5, 6, 7) and _options.pages("4-4") == (4,)
+    assert _options.seconds("2m") == 120
+
+
+@pytest.mark.parametrize("text", ["nan", "-1s", "0", "infh", "s"])
+def test_a_time_is_finite_and_positive(text):
+    with pytest.raises(argparse.ArgumentTypeError, match="is not a time"):
+        _options.seconds(text)
+
+
+@pytest.mark.parametrize(
+    "error, said",
+    [
+        (
+            MemoryError("Unable to allocate 9 TiB"),
+            "error: not enough memory (Unable to allocate 9 TiB). Take smaller tiles: --memory or "
+            "--tile-size.\n",
+        ),
+        (MemoryError(), "error: not enough memory. Take smaller tiles: --memory or --tile-size.\n"),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "a.tif"),
+            "error: a.tif: Permission denied.\n",
+        ),
+        (OSError(errno.ENOSPC, "No space left"), "error: No space left.\n"),
+    ],
+)
+def test_what_the_system_refuses_is_one_line(error, said, capsys):
+    def main(argv):
+        raise error
+
+    assert guarded(main, []) == 2
+    assert capsys.readouterr().err == said
+
+
+def test_a_folder_that_may_not_be_searched_is_refused_in_words(tmp_path, monkeypatch):
+    """`stat` fails there for everybody but root, and Python 3.11's Path.exists passes that on."""
+    stat = os.stat
+
+    def denied(path, *args, **settings):
+        if Path(os.fsdecode(path)).parent == tmp_path:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return stat(path, *args, **settings)
+
+    def touch(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "stat", denied)
+    monkeypatch.setattr(Path, "touch", touch)
+    with pytest.raises(OutputError, match=r"cannot be written \(Permission denied"):
+        files.check_writable(tmp_path / "a.tif")
