@@ -28,6 +28,8 @@ examples:
         the probability of each class (with two classes: of class 1), one page for each page
   python tools/deploy.py --weights old.caffemodel.h5 --model deploy.prototxt img.tif
         a bare Caffe file needs the net it belongs to
+  python tools/deploy.py --weights unet.h5 img.tif --average rotate
+        the mean over four rotations: slower, and a little better
   python tools/deploy.py --weights unet.h5 big.tif --tiles 16
   python tools/deploy.py --weights unet.h5 big.tif --tile-size 572
   python tools/deploy.py --weights unet.h5 big.tif --memory 500
@@ -79,6 +81,12 @@ def parser() -> _options.Parser:
         help="what to do with NaN and infinite pixels (default refuse)",
     )
     p.add_argument("--axes", help="how to read the image's axes, for example ZYX or TCYX")
+    p.add_argument(
+        "--average",
+        choices=("none", "mirror", "rotate", "all"),
+        default="none",
+        help="mean over 4 flips, 4 rotations or all 8 symmetries of the image (default none)",
+    )
     p.add_argument("--overlay", action="store_true", help="also write a PNG of the contours")
     _options.add_gpu(p)
     return p
@@ -147,7 +155,7 @@ def plan_outputs(images: Sequence[Path], kinds: Sequence[str], args: Any) -> lis
 
 def segment(deployed: Any, path: Path, targets: dict[str, Path], args: Any) -> None:
     """Read, normalise, predict and write one image, page by page."""
-    from ..imaging import picture, tiff
+    from ..imaging import averaging, picture, tiff
     from ._progress import track
 
     began = time.monotonic()
@@ -168,7 +176,8 @@ def segment(deployed: Any, path: Path, targets: dict[str, Path], args: Any) -> N
         )
 
     kinds = [kind for kind in targets if kind != "overlay"]
-    with track(len(pages) * int(np.prod(tiling.counts)), "tiles") as advance:
+    versions = len(averaging.VERSIONS[args.average])
+    with track(len(pages) * versions * int(np.prod(tiling.counts)), "tiles") as advance:
         scores = each_score(deployed, image, pages, tiling, args, advance)
         first = next(scores)
         contours = result("labels", first) if "overlay" in targets else None
@@ -203,11 +212,18 @@ def each_score(
     advance: Callable[[], None],
 ) -> Iterator[np.ndarray]:
     """The scores (classes, height, width) of each page; WeightsError where they are not finite."""
+    from ..imaging import averaging
+
     for number in pages:
         where = f"{image.path}, page {number}"
         pixels = deployed.normalization(image.page(number), nonfinite=args.nonfinite, where=where)
-        score = deployed.predictor.predict(
-            pixels, tiling, lambda done, n: advance(), where=str(image.path)
+        score = averaging.predict(
+            deployed.predictor,
+            pixels,
+            tiling,
+            args.average,
+            lambda done, n: advance(),
+            where=str(image.path),
         )
         if not np.isfinite(score).all():
             raise WeightsError(
