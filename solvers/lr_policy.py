@@ -75,4 +75,14 @@ def learning_rate(param: Any, iteration: int, current_step: int) -> tuple[float,
         and iteration >= param.stepvalue[current_step]
     ):
         current_step += 1
-    return POLICIES[param.lr_policy](param, iteration, current_step), current_step
+    try:
+        rate = POLICIES[param.lr_policy](param, iteration, current_step)
+    except (OverflowError, ZeroDivisionError):
+        rate = math.inf
+    if isinstance(rate, complex) or not math.isfinite(rate):
+        raise SolverError(
+            f"lr_policy '{param.lr_policy}' gives no finite learning rate at iteration {iteration}",
+            found=str(rate),
+            remedy="Look at base_lr, gamma, power and stepsize",
+        )
+    return rate, current_step

@@ -46,6 +46,19 @@ def test_multistep_grows_by_one_a_call():
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        'lr_policy: "exp" base_lr: 1 gamma: 10',
+        'lr_policy: "inv" base_lr: 1 gamma: -0.1 power: 0.5',
+    ],
+)
+def test_a_rate_that_is_no_number_is_refused(text):
+    with pytest.raises(SolverError, match="no finite learning rate at iteration"):
+        for i in (100, 500):
+            learning_rate(param(text), i, 0)
+
+
+@pytest.mark.parametrize(
     "text, words",
     [
         ('lr_policy: "cosine" base_lr: 1', "expected one of fixed, step"),
