@@ -17,7 +17,7 @@ import io
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,7 +25,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from .errors import DataError, DemitasseError
+from .errors import DataError, DemitasseError, OutputError
 from .files import replacing
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -80,6 +80,25 @@ def create_h5(
             yield file
         if disk.failure is not None:
             raise disk.failure
+
+
+def extend_h5(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) -> None:
+    """Add datasets to a file that is there; OutputError where it has one of the same name."""
+    try:
+        with h5py.File(path, "r+") as file:
+            for name, array in arrays.items():
+                if name in file:
+                    raise OutputError(
+                        f"holds '{name}' already, from an earlier pass",
+                        where=os.fspath(path),
+                        remedy="Let one pass fill a file, or number the passes: put %d into the "
+                        "name of the dataset or of the file",
+                    )
+                file[name] = array
+    except OSError as problem:
+        raise OutputError(
+            f"cannot be added to ({_short(str(problem))})", where=os.fspath(path)
+        ) from problem
 
 
 @contextmanager

@@ -30,6 +30,17 @@ def first_illegal(labels: Array, classes: int, ignore: int | None) -> int | None
     return None
 
 
+def count_valid(labels: Array, ignore: int | None) -> int:
+    """How many labels (or targets), cut to an integer, are not `ignore`."""
+    if ignore is None:
+        return int(labels.size)
+    flat = labels.reshape(-1)
+    return sum(
+        int(np.count_nonzero(np.trunc(flat[start : start + LENGTH]) != ignore))
+        for start in range(0, flat.size, LENGTH)
+    )
+
+
 def strips(
     scores: Array, labels: Array, weights: Array | None, ignore: int | None
 ) -> Iterator[tuple[slice, Array, Array, Array]]:

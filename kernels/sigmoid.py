@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .strips import LENGTH, Array, strips
+from .strips import Array, strips
 
 
 def sigmoid(x: Array, y: Array) -> None:
@@ -39,19 +39,8 @@ def tanh_gradient(y: Array, dy: Array, dx: Array, scratch: Array) -> None:
         np.multiply(dy_, t, out=dx_)
 
 
-def count_valid(target: Array, ignore: int | None) -> int:
-    """How many targets, cut to an integer, are not `ignore`."""
-    if ignore is None:
-        return int(target.size)
-    flat = target.reshape(-1)
-    return sum(
-        int(np.count_nonzero(np.trunc(flat[start : start + LENGTH]) != ignore))
-        for start in range(0, flat.size, LENGTH)
-    )
-
-
 def cross_entropy(x: Array, target: Array, ignore: int | None, scratch: Array) -> float:
-    """The sum over the elements that `count_valid` counts."""
+    """The sum over the elements whose target, cut to an integer, is not `ignore`."""
     total = 0.0
     for t, x_, target_ in strips(scratch, x, target):
         np.abs(x_, out=t)

@@ -6,6 +6,7 @@ intermediate stays in the cache, and no array of the blob's size is made.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,10 +20,23 @@ def length(count: int) -> int:
     return min(count, LENGTH)
 
 
+def rows(width: int) -> int:
+    """How many rows of `width` elements to work on together, where rows must stay whole."""
+    return max(1, LENGTH // max(1, width))
+
+
+def carve(scratch: Array, *shapes: tuple[int, ...]) -> Iterator[Array]:
+    """Parts of the scratch, one behind the other; a shape of (-1,) takes all the rest."""
+    start = 0
+    for shape in shapes:
+        stop = scratch.size if shape == (-1,) else start + math.prod(shape)
+        yield scratch[start:stop].reshape(shape)
+        start = stop
+
+
 def strips(scratch: Array, *arrays: Array) -> Iterator[tuple[Array, ...]]:
     """Flat views (part of the scratch, part of each array) of C-contiguous arrays of one size."""
     flat = [array.reshape(-1) for array in arrays]
-    step = length(flat[0].size)
-    for start in range(0, flat[0].size, step):
-        parts = [array[start : start + step] for array in flat]
+    for start in range(0, flat[0].size, LENGTH):
+        parts = [array[start : start + LENGTH] for array in flat]
         yield scratch[: parts[0].size], *parts

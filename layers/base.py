@@ -9,6 +9,11 @@ A layer owns no array.  The net allocates what `shapes` asks for and binds it be
 (shared by all layers, garbage on entry).  What backward reads of the bottoms' and tops' *data* is
 declared in `backward_reads`, because the net reuses every other array as soon as it can.
 
+Shapes are settled once, when the net is built or given other inputs.  A layer whose tops may have
+other shapes in every pass (they depend on the bottoms' data, or on what it reads) says `reshapes`
+and is asked again before each of its forward passes, by `reshape`; `shapes` then tells what to plan
+for.  The net infers everything behind it anew (net/dynamic.py).
+
 Source: Caffe's include/caffe/layer.hpp; the declaration follows MXNet's backward dependencies.
 """
 
@@ -68,7 +73,8 @@ class Context:
 
     phase "TRAIN" or "TEST"; seed: the net's random seed; index: the layer's place in the net, which
     with the seed keys its own random stream; where: "path:line:column" for messages; folder: what a
-    relative data source is relative to; budget: bytes of scratch a layer may ask for.
+    relative data source is relative to; budget: bytes of scratch a layer may ask for; allow_python:
+    whether layers may run Python code that the net names.
     """
 
     phase: str = "TEST"
@@ -78,6 +84,7 @@ class Context:
     where: str = ""
     folder: str = ""
     budget: int = 32 << 20
+    allow_python: bool = False
 
 
 class Layer(ABC):
@@ -91,7 +98,9 @@ class Layer(ABC):
     shares_data: ClassVar[bool] = False  # every top shows bottom 0's data (Split)
     is_loss: ClassVar[bool] = False  # loss weight 1 where none is given; a missing top is made
     learns: ClassVar[bool] = True  # False: its parameters are statistics, not learned (BatchNorm)
-    no_gradient: ClassVar[frozenset[int]] = frozenset()  # bottoms that get none (labels)
+    without_loss: ClassVar[bool] = False  # runs backward also where no loss asks (Parameter)
+    reshapes: bool = False  # its tops may have other shapes in every pass (Filter)
+    no_gradient: frozenset[int] = frozenset()  # bottoms that get none (labels)
     backward_reads: Sequence[str] = ()  # of "bottom0", "bottom1", ..., "bottom*", "top0", "top*"
 
     blobs: list[Blob]
@@ -124,7 +133,19 @@ class Layer(ABC):
 
     @abstractmethod
     def shapes(self, *bottom: Shape) -> Shapes:
-        """What the layer needs for these bottom shapes.  Pure."""
+        """What the layer needs for these bottom shapes.  Pure.
+
+        Of a layer that `reshapes`: what to plan for, best the most it can ever need.
+        """
+
+    def reshape(self, bottom: Sequence[Blob]) -> Shapes:
+        """What the layer needs in this pass; asked before every forward of one that `reshapes`.
+
+        It may read the bottoms' data.  Tops may be smaller or larger than `shapes` said, and may
+        even be empty; how many there are, and the parameters, stay.  Called once a pass, directly
+        before `forward`, which finds tops, saved arrays and scratch as asked for here.
+        """
+        return self.shapes(*(blob.shape for blob in bottom))
 
     @abstractmethod
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
@@ -136,8 +157,13 @@ class Layer(ABC):
     ) -> None:
         """Write the diff of each bottom that propagates; add to the diff of each parameter."""
 
+    def prepare(self, top: Sequence[Blob]) -> None:  # noqa: B027 (most have nothing to do)
+        """Called once, where every blob keeps its arrays: write the tops that forward then leaves
+        alone, because a caller may put something else there (Caffe's constant DummyData)."""
+
     def fillers(self) -> Sequence[Any]:
-        """The FillerParameter message of each parameter, in the order of `blobs`."""
+        """The FillerParameter message of each parameter, or an array of its values, in the order of
+        `blobs`."""
         return ()
 
     def state(self) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""What SoftmaxWithLoss and Accuracy ask of their labels: one for each place, each a class.
+"""What losses and Accuracy ask of their labels: one for each place, each a class.
 
     scores (.., classes, ..) with the classes on `axis`         labels: a shape with as many places
 
@@ -33,6 +33,19 @@ def check_count(layer: Layer, what: str, name: str, scores: Shape, shape: Shape,
         expected=f"{prod(places)} {what}s",
         found=f"{prod(shape)} (shape {times(shape)})",
         remedy=f"Crop the {what} to the middle of the net's output" if have != shape else "",
+    )
+
+
+def check_items(layer: Layer, scores: Shape, labels: Shape) -> None:
+    """Refuse labels that are not one for each item, where all of an item's scores are classes."""
+    if scores and labels[:1] == scores[:1] and prod(labels) == scores[0]:
+        return
+    raise ShapeError(
+        f"{layer.label} needs one label for each item of '{layer.spec.bottom[0]}', "
+        f"which is {times(scores)}",
+        where=layer.context.where,
+        expected=f"{scores[0]} labels in '{layer.spec.bottom[1]}'" if scores else "a batch",
+        found=times(labels),
     )
 
 

@@ -15,12 +15,11 @@ from __future__ import annotations
 from types import ModuleType
 from typing import ClassVar
 
-from ..errors import ShapeError
 from ..kernels import convolution
 from ..kernels.im2col import Window
 from .base import Shape
 from .filtering import Filtering
-from .sizes import times
+from .windows import outputs
 
 
 class Convolution(Filtering):
@@ -28,14 +27,5 @@ class Convolution(Filtering):
     kernel: ClassVar[ModuleType] = convolution
 
     def geometry(self, channels: int, size: Shape, window: Window) -> tuple[Shape, Shape]:
-        out = window.outputs(size)
-        if min(out) < 1:
-            padded = any(window.pad)
-            raise ShapeError(
-                f"{self.label} has a kernel larger than its {'padded ' if padded else ''}bottom "
-                f"'{self.spec.bottom[0]}'",
-                where=self.context.where,
-                expected=f"at least {times(window.extent)}",
-                found=times(n + 2 * p for n, p in zip(size, window.pad, strict=True)),
-            )
+        out = outputs(self, window, size)
         return (self.outputs, channels // self.group, *window.kernel), out

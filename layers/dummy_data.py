@@ -5,7 +5,8 @@
 One filler or none (zeros) or one for each top; one shape or one for each top, either as `shape` or
 in the old four fields num, channels, height, width.  A random top is drawn anew by every forward
 pass, pass k from counter k of the layer's stream, so a resumed run goes on exactly.  A constant
-one is written anew too, which Caffe does only once: here the net may have used its memory since.
+one is written anew too, unless the net keeps every blob: then once, as in Caffe, so that a caller
+may put something else there.  Otherwise the net may have used its memory since.
 
 Source: Caffe's src/caffe/layers/dummy_data_layer.cpp.
 """
@@ -30,7 +31,7 @@ class DummyData(Layer):
 
     def __init__(self, spec: Any, context: Context) -> None:
         super().__init__(spec, context)
-        self._passes = 0
+        self._passes, self._prepared = 0, False
         param = spec.dummy_data_param
         old = {field: list(getattr(param, field)) for field in _OLD}
         if len(param.shape) and any(old.values()):
@@ -68,14 +69,23 @@ class DummyData(Layer):
                 check(shape, filler, where=where)
         return Shapes(tuple(self._shapes))
 
+    def prepare(self, top: Sequence[Blob]) -> None:
+        self._write(top, stream(self.context, self._passes))
+        self._prepared = True
+
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        rng = stream(self.context, self._passes)
+        self._write(top, stream(self.context, self._passes))
+        self._passes += 1
+
+    def _write(self, top: Sequence[Blob], rng: Any) -> None:
         for blob, filler in zip(top, self._fillers, strict=True):
+            constant = filler is None or filler.type == "constant"
+            if constant and self._prepared:
+                continue
             if filler is None:
                 blob.data[...] = 0
             else:
                 fill(blob.data, filler, rng)
-        self._passes += 1
 
     def backward(
         self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]

@@ -23,6 +23,7 @@ from ..errors import ShapeError
 from ..kernels import euclidean as kernel
 from ..kernels.strips import length
 from .base import Array, Blob, Layer, Shape, Shapes
+from .normalization import rows
 
 
 class EuclideanLoss(Layer):
@@ -57,7 +58,7 @@ class EuclideanLoss(Layer):
         shape = (a.shape[0], a.shape[1] if a.ndim > 1 else 1, -1)
         a, b = a.reshape(shape), bottom[1].data.reshape(shape)
         if len(bottom) == 2:
-            return a, b, None, a.shape[0]
+            return a, b, None, rows(len(a))
         w = bottom[2].data.reshape(a.shape[0], -1)
         return a, b, w, a.shape[1] * max(1.0, float(w.sum()))
 

@@ -33,7 +33,13 @@ FAN_IN, FAN_OUT, AVERAGE = 0, 1, 2
 
 
 def fill(array: Array, filler: Any, rng: np.random.Generator, *, where: str = "") -> None:
-    """Write a C-contiguous array as a FillerParameter message says; where: for messages."""
+    """Write a C-contiguous array as a FillerParameter message says; where: for messages.
+
+    A filler may also be an array of that shape: the values themselves (Python layers).
+    """
+    if isinstance(filler, np.ndarray):
+        array[...] = filler
+        return
     check(array.shape, filler, where=where)
     FILLERS[filler.type](array, filler, rng)
 

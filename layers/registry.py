@@ -15,47 +15,75 @@ from ..errors import SpecError, did_you_mean
 from .base import Context, Layer
 
 MODULES = {
+    "AbsVal": "absval",
     "Accuracy": "accuracy",
+    "ArgMax": "argmax",
+    "BNLL": "bnll",
     "BatchNorm": "batch_norm",
+    "BatchReindex": "batch_reindex",
     "Bias": "bias",
+    "Clip": "clip",
     "Concat": "concat",
+    "ContrastiveLoss": "contrastive_loss",
     "Convolution": "convolution",
     "Crop": "crop",
+    "Data": "data",
     "Deconvolution": "deconvolution",
     "Dropout": "dropout",
     "DummyData": "dummy_data",
+    "ELU": "elu",
     "Eltwise": "eltwise",
+    "Embed": "embed",
     "EuclideanLoss": "euclidean_loss",
+    "Exp": "exp",
+    "Filter": "filter",
+    "Flatten": "flatten",
     "HDF5Data": "hdf5_data",
+    "HDF5Output": "hdf5_output",
+    "HingeLoss": "hinge_loss",
+    "Im2col": "im2col",
+    "ImageData": "image_data",
+    "InfogainLoss": "infogain_loss",
     "InnerProduct": "inner_product",
     "Input": "input",
+    "LRN": "lrn",
+    "LSTM": "lstm",
+    "LSTMUnit": "lstm_unit",
+    "Log": "log",
+    "MVN": "mvn",
+    "MemoryData": "memory_data",
+    "MultinomialLogisticLoss": "multinomial_logistic_loss",
+    "PReLU": "prelu",
+    "Parameter": "parameter",
     "Pooling": "pooling",
     "Power": "power",
+    "Python": "python",
+    "RNN": "rnn",
     "ReLU": "relu",
+    "Reduction": "reduction",
+    "Reshape": "reshape",
+    "SPP": "spp",
     "Scale": "scale",
     "Sigmoid": "sigmoid",
     "SigmoidCrossEntropyLoss": "sigmoid_cross_entropy_loss",
     "Silence": "silence",
+    "Slice": "slice",
     "Softmax": "softmax",
     "SoftmaxWithLoss": "softmax_with_loss",
     "Split": "split",
+    "Swish": "swish",
     "TanH": "tanh",
+    "Threshold": "threshold",
+    "Tile": "tile",
+    "WindowData": "window_data",
 }
-
-# what real Caffe has and demitasse has not (yet)
-_CAFFE = (
-    "AbsVal ArgMax BNLL BatchReindex Clip ContrastiveLoss Data ELU Embed Exp Filter Flatten "
-    "HDF5Output HingeLoss Im2col ImageData InfogainLoss LRN LSTM LSTMUnit Log MVN MemoryData "
-    "MultinomialLogisticLoss PReLU Parameter Python RNN Reduction Reshape SPP Slice Swish "
-    "Threshold Tile WindowData"
-)
 
 # what Freiburg's caffe_unet added to Caffe
 _FORK = (
     "ApplyDeformation CreateDeformation F1 GradientReversal IoU ValueAugmentation "
     "ValueTransformation"
 )
-CAFFE_ONLY, FORK_ONLY = frozenset(_CAFFE.split()), frozenset(_FORK.split())
+FORK_ONLY = frozenset(_FORK.split())
 
 
 def layer_class(type_name: str, *, name: str = "", where: str = "") -> type[Layer]:
@@ -70,8 +98,6 @@ def layer_class(type_name: str, *, name: str = "", where: str = "") -> type[Laye
     layer = f"layer '{name}'" if name else "a layer"
     if not type_name:
         what = f"{layer} has no type"
-    elif type_name in CAFFE_ONLY:
-        what = f"{layer} is of type '{type_name}', which Caffe has but demitasse does not have yet"
     elif type_name in FORK_ONLY:
         what = (
             f"{layer} is of type '{type_name}', which only Freiburg's caffe_unet has; "
@@ -79,9 +105,9 @@ def layer_class(type_name: str, *, name: str = "", where: str = "") -> type[Laye
         )
     else:
         what = f"{layer} is of an unknown type '{type_name}'"
-    near = did_you_mean(type_name, [*MODULES, *CAFFE_ONLY, *FORK_ONLY]) if type_name else ""
+    near = did_you_mean(type_name, [*MODULES, *FORK_ONLY]) if type_name else ""
     known = f"Known types: {', '.join(MODULES)}"
-    if type_name in CAFFE_ONLY or type_name in FORK_ONLY:
+    if type_name in FORK_ONLY:
         near = ""  # it would only repeat the name
     raise SpecError(what, where=where, remedy=f"{near} {known}".strip())
 

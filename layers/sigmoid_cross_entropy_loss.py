@@ -5,8 +5,7 @@
 
     x, t (n, ...), t in [0, 1]      t == loss_param.ignore_label (cut to an integer): not counted
 
-normalizer, at least 1: BATCH_SIZE n (the default, unlike SoftmaxWithLoss), FULL all elements, VALID
-those not ignored, NONE 1.  The older `normalize` means VALID, or BATCH_SIZE where false.
+normalizer: n, or as loss_param says, every element a place (layers/normalization.py).
 Source: Caffe's src/caffe/layers/sigmoid_cross_entropy_loss_layer.cpp.
 """
 
@@ -18,8 +17,10 @@ from typing import Any
 
 from ..errors import ShapeError
 from ..kernels import sigmoid as kernel
+from ..kernels.labels import count_valid
 from ..kernels.strips import length
 from .base import Array, Blob, Context, Layer, Shape, Shapes
+from .normalization import Normalization
 from .sizes import times
 
 
@@ -32,13 +33,8 @@ class SigmoidCrossEntropyLoss(Layer):
 
     def __init__(self, spec: Any, context: Context) -> None:
         super().__init__(spec, context)
-        param = spec.loss_param
-        self._ignore = int(param.ignore_label) if param.HasField("ignore_label") else None
-        if param.HasField("normalization"):
-            self._normalization = param.normalization
-        else:
-            valid = param.HasField("normalize") and param.normalize
-            self._normalization = param.VALID if valid else param.BATCH_SIZE
+        self._normalization = Normalization(spec.loss_param, default="BATCH_SIZE")
+        self._ignore = self._normalization.ignore
 
     def shapes(self, *bottom: Shape) -> Shapes:
         x, target = bottom
@@ -51,15 +47,9 @@ class SigmoidCrossEntropyLoss(Layer):
             )
         return Shapes(((),), scratch=length(math.prod(x)))
 
-    def _normalizer(self, target: Array) -> int:
-        param, count = self.spec.loss_param, 1  # NONE
-        if self._normalization == param.FULL:
-            count = target.size
-        elif self._normalization == param.VALID:
-            count = kernel.count_valid(target, self._ignore)
-        elif self._normalization == param.BATCH_SIZE:
-            count = len(target)
-        return max(1, count)
+    def _normalizer(self, target: Array) -> float:
+        valid = count_valid(target, self._ignore)
+        return self._normalization.divisor(len(target), target.size, valid)
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         x, target = bottom[0].data, bottom[1].data

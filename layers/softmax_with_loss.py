@@ -3,12 +3,11 @@
     p = softmax(x)      loss = sum_i w_i (-log p_i[l_i]) / n      dx_i = dloss w_i (p_i - e_l) / n
 
     x (N, C, ..) scores, classes on softmax_param.axis (1); l (N, ..) one label for each place
-    n: VALID (default) sum_i w_i; FULL the number of places; BATCH_SIZE N; NONE 1; at least 1 each
+    n: sum_i w_i, or as loss_param says (layers/normalization.py)
 
 w is 1, or 0 where the label is ignore_label, or given by a third bottom: the weight map of the
 U-Net paper, Freiburg's addition.  There n is the exact sum of weights, forward and backward
-(caffe_unet cuts it to an integer, in one direction only).  An older `normalize: false` means
-BATCH_SIZE; `normalization` wins over it.
+(caffe_unet cuts it to an integer, in one direction only).
 
 Errors: ShapeError for labels of another number, DataError for a label that is no class; GraphError
 for a second top: BVLC documents one but cannot build it, and Softmax gives the same blob.
@@ -27,6 +26,7 @@ from ..kernels import softmax_loss as kernel
 from .axes import axis_of
 from .base import Array, Blob, Buffer, Context, Layer, Shape, Shapes
 from .class_labels import check_classes, check_count
+from .normalization import Normalization
 
 
 class SoftmaxWithLoss(Layer):
@@ -44,11 +44,8 @@ class SoftmaxWithLoss(Layer):
                 remedy=f"Add a Softmax layer with bottom '{spec.bottom[0]}'",
             )
         super().__init__(spec, context)
-        loss = spec.loss_param
-        self._ignore = int(loss.ignore_label) if loss.HasField("ignore_label") else None
-        self._normalization = loss.NormalizationMode.Name(loss.normalization)
-        if loss.HasField("normalize") and not loss.HasField("normalization"):
-            self._normalization = "VALID" if loss.normalize else "BATCH_SIZE"
+        self._normalization = Normalization(spec.loss_param)
+        self._ignore = self._normalization.ignore
         self.backward_reads = tuple(f"bottom{i}" for i in range(1, len(spec.bottom)))
 
     def shapes(self, *bottom: Shape) -> Shapes:
@@ -83,8 +80,7 @@ class SoftmaxWithLoss(Layer):
 
     def _normalizer(self, prob: Array, weight: float) -> float:
         outer, _, inner = prob.shape
-        n = {"VALID": weight, "FULL": outer * inner, "BATCH_SIZE": outer, "NONE": 1}
-        return max(1.0, float(n[self._normalization]))
+        return self._normalization.divisor(outer, outer * inner, weight)
 
     def _classes(self, x: Array) -> Array:
         """(outer, classes, inner)."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import SpecError
+from ..errors import ShapeError, SpecError
 from ..kernels.im2col import Window
 from .base import Layer, Shape
+from .sizes import times
 
 
 def read_window(layer: Layer, param: Any, n: int) -> Window:
@@ -40,6 +41,21 @@ def check_window(layer: Layer, param: Any) -> None:
             expected="kernel_size, or kernel_h and kernel_w",
             found=", ".join(_sides(param, "kernel")) or "neither",
         )
+
+
+def outputs(layer: Layer, window: Window, size: Shape) -> Shape:
+    """How many windows fit into each spatial axis of the bottom; ShapeError where none does."""
+    out = window.outputs(size)
+    if min(out) < 1:
+        padded = any(window.pad)
+        raise ShapeError(
+            f"{layer.label} has a kernel larger than its {'padded ' if padded else ''}bottom "
+            f"'{layer.spec.bottom[0]}'",
+            where=layer.context.where,
+            expected=f"at least {times(window.extent)}",
+            found=times(n + 2 * p for n, p in zip(size, window.pad, strict=True)),
+        )
+    return out
 
 
 def _sides(param: Any, stem: str) -> list[str]:

@@ -51,7 +51,8 @@ def plan(
     backward: bool,
     keep: bool,
 ) -> Plan:
-    """Lifetimes of all arrays; keep: every blob's data and diff live through the iteration."""
+    """Lifetimes of all arrays; keep: data, diffs and what is saved live through the iteration and
+    beyond."""
     n = len(graph.nodes)
     first, last = -1, 2 * n
     runs = [backward and flag for flag in flags.backward]
@@ -116,7 +117,8 @@ def plan(
         for k, buffer in enumerate(need.saved):
             key = ("saved", i, k)
             shapes[key] = (buffer.shape, np.dtype(buffer.dtype) if buffer.dtype else dtype)
-            spans[key] = (i, 2 * n - 1 - i if runs[i] else i)
+            # kept, a part of the net may run again, backward too
+            spans[key] = (first, last) if keep else (i, 2 * n - 1 - i if runs[i] else i)
         for which, step in (("forward", i), ("backward", 2 * n - 1 - i)):
             if need.scratch and (which == "forward" or runs[i]):
                 shapes["scratch", i, which] = ((need.scratch,), dtype)

@@ -22,8 +22,10 @@ from ..layers.base import Array, Blob, Context, Shape
 from ..layers.filler import fill
 from ..netspec.graph import Graph, Value
 from ..weights import Report, Weights, match
-from . import arena, lifetimes, params
+from . import dynamic, params
 from .inference import build_layers
+from .kept import Callbacks, Kept, prepare
+from .memory import Memory
 from .planning import Planned, plan_net
 
 FILLER_STREAM = 1 << 63  # layers use their index as the second half of the key
@@ -37,7 +39,7 @@ class Net:
     blob stays readable; inputs: shapes of Input blobs, instead of those in the prototxt; budget:
     bytes of scratch a layer may use; fill: run the fillers (not needed where weights are loaded);
     share: a net whose parameters this one uses (test nets); poison: fill freed buffers with NaN;
-    folder: what data sources are relative to.
+    folder: what data sources are relative to; allow_python: run the code that Python layers name.
 
     Raises GraphError, ShapeError (before anything is allocated) and DataError.
     """
@@ -56,14 +58,19 @@ class Net:
         share: Net | None = None,
         poison: bool = False,
         folder: str = "",
+        allow_python: bool = False,
     ) -> None:
         self.graph, self.name, self.phase = graph, graph.name, graph.phase
         self.dtype, self.seed, self._keep, self._poison = np.dtype(dtype), seed, keep, poison
         if backward is None:
             backward = graph.phase == "TRAIN" or graph.force_backward
         self.plans_backward = backward
+        self.callbacks = Callbacks()
         self.layers = build_layers(
-            graph, Context(dtype=self.dtype, seed=seed, folder=folder, budget=budget)
+            graph,
+            Context(
+                dtype=self.dtype, seed=seed, folder=folder, budget=budget, allow_python=allow_python
+            ),
         )
         planned = self._plan(inputs)
         self.param_table = params.table(graph, self.layers, planned.inferred.needs)
@@ -72,7 +79,11 @@ class Net:
             self._fill(share.params if share is not None else ())
         if share is not None:
             self.share_with(share)
-        self._bind(planned)
+        self.values: dict[Value, Blob] = {}
+        self.blobs: dict[str, Blob] = {}
+        self._bind(planned, Memory(planned))
+        if keep:
+            prepare(graph, self.layers, self.values)
 
     # ------------------------------------------------------------------ set-up
 
@@ -130,7 +141,8 @@ class Net:
                 fill(self.layers[p.node].blobs[p.index].data, fillers[p.index], rng, where=where)
 
     def reshape(self, inputs: Mapping[str, Shape]) -> None:
-        """Take other input shapes: a new plan and arena; parameters stay."""
+        """Take other input shapes: a new plan and arena; parameters stay, and with `keep` also what
+        layers without bottoms hold, where its shape stays."""
         planned = self._plan(inputs)
         table = params.table(self.graph, self.layers, planned.inferred.needs)
         for old, new in zip(self.param_table, table, strict=True):
@@ -142,16 +154,21 @@ class Net:
                     found=" x ".join(map(str, new.shape)),
                     remedy="Only spatial sizes and the batch may change",
                 )
+        held = self._kept.held() if self._kept is not None else ()
         self._release()
-        self._bind(planned)
+        self._bind(planned, Memory(planned))
+        for blob, data in held:
+            if blob.shape == data.shape:
+                blob.data[...] = data
 
     def _release(self) -> None:
-        """Let go of the arena before a new one is allocated."""
-        for views in (self.values, self.blobs, self._freed):
-            views.clear()
-        for lists in (self._bottoms, self._tops, self._scratch, self._inputs):
-            lists.clear()
-        self.arena = np.zeros(0, np.uint8)
+        """Let go of the memory before other is allocated."""
+        for blob in (*self.values.values(), *self.blobs.values()):
+            blob.data = blob.diff = None
+        for held in (self._scratch, self._inputs):
+            held.clear()
+        self._freed.clear()
+        del self._memory
         for layer in self.layers:
             layer.saved, layer.scratch = [], None
 
@@ -169,56 +186,42 @@ class Net:
             keep=self._keep,
         )
 
-    def _bind(self, planned: Planned) -> None:
-        """Allocate what was planned and give every layer its views."""
-        graph, n, inferred = self.graph, len(self.graph.nodes), planned.inferred
+    def _bind(self, planned: Planned, memory: Memory) -> None:
+        """Give every blob and layer its views; a blob that was known stays the same object."""
+        graph, n, inferred, view = self.graph, len(self.graph.nodes), planned.inferred, memory.view
         self.planned, self.flags, self.plan = planned, planned.flags, planned.plan
-        placement = planned.placement
-        memory = np.zeros(placement.size + arena.ALIGNMENT, np.uint8)
-        start = -memory.ctypes.data % arena.ALIGNMENT
-        self.arena = memory[start : start + placement.size]
-
-        views: dict[tuple[int, Shape, np.dtype], Array] = {}
-
-        def view(key: lifetimes.Key) -> Array:
-            """One object for one array, so that a layer can see that it works in place."""
-            if key not in self.plan.of:
-                return None
-            shape, dtype = self.plan.shapes[key]
-            place = (self.plan.of[key], shape, dtype)
-            if place not in views:
-                offset = placement.offsets[place[0]]
-                size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-                views[place] = self.arena[offset : offset + size].view(dtype).reshape(shape)
-            return views[place]
-
-        self.values: dict[Value, Blob] = {
-            value: Blob(view(("data", value)), view(("diff", value))) for value in inferred.values
-        }
-        self.blobs: dict[str, Blob] = {}
+        self._memory = memory
+        for value in inferred.values:
+            blob = self.values.setdefault(value, Blob(None))
+            blob.data, blob.diff = view(("data", value)), view(("diff", value))
         self._inputs: list[tuple[Array, Array]] = []  # (as the caller sets it, as layers read it)
         for name in graph.blobs:
             versions = [self.values[v] for v in inferred.values if v.blob == name]
             diffs = [blob.diff for blob in versions if blob.diff is not None]
-            self.blobs[name] = Blob(versions[-1].data, diffs[0] if diffs else None)
+            blob = self.blobs.setdefault(name, Blob(None))
+            blob.data, blob.diff = versions[-1].data, diffs[0] if diffs else None
             if name in self.inputs and versions[0].data is not versions[-1].data:
                 self._inputs.append((versions[-1].data, versions[0].data))
-        self._bottoms: list[list[Blob]] = [
-            [self.values[v] for v in node.bottoms] for node in graph.nodes
-        ]
-        self._tops: list[list[Blob]] = [[self.values[v] for v in node.tops] for node in graph.nodes]
+        self._bottoms = [[self.values[v] for v in node.bottoms] for node in graph.nodes]
+        self._tops = [[self.values[v] for v in node.tops] for node in graph.nodes]
         self._scratch: list[tuple[Array, Array]] = [
             (view(("scratch", i, "forward")), view(("scratch", i, "backward"))) for i in range(n)
         ]
         for i, (layer, need) in enumerate(zip(self.layers, inferred.needs, strict=True)):
             layer.saved = [view(("saved", i, k)) for k in range(len(need.saved))]
             layer.param_propagate_down = list(self.flags.param_propagate_down[i])
-        self._freed: dict[int, list[np.ndarray]] = {}
-        if self._poison:
-            for buffer, offset in zip(self.plan.buffers, placement.offsets, strict=True):
-                self._freed.setdefault(buffer.end, []).append(
-                    self.arena[offset : offset + buffer.size]
-                )
+        self._kept = Kept(graph, self.values, self.flags.loss_weights) if self._keep else None
+        self._changing = any(layer.reshapes for layer in self.layers)
+        self._freed: dict[int, list[Array]] = memory.freed() if self._poison else {}
+
+    def _reshape(self, i: int) -> None:
+        """Ask layer i what it needs in this pass; let what lies behind it follow."""
+        need, known = self.layers[i].reshape(self._bottoms[i]), self.planned.inferred
+        if need == known.needs[i]:
+            return
+        inferred = dynamic.reinfer(self.graph, self.layers, known, i, need)
+        planned = dynamic.refit(self.planned, inferred, self.graph, self.layers)
+        self._bind(planned, dynamic.moved(self._memory, planned, i))
 
     # ------------------------------------------------------------------ running
 
@@ -231,14 +234,23 @@ class Net:
         if start == 0:
             for given, read in self._inputs:
                 np.copyto(read, given)
+        if self._kept is not None:
+            self._kept.before(start)
         with np.errstate(all="ignore"):  # what overflows is found where it matters: in the loss
             return sum(self._forward(i, check) for i in range(start, stop))
 
     def _forward(self, i: int, check: bool) -> float:
         """Run layer i; return its part of the loss."""
         layer, loss = self.layers[i], 0.0
+        for run in self.callbacks.before_forward:
+            run(i)
+        if layer.reshapes:
+            self._reshape(i)
         layer.scratch = self._scratch[i][0]
-        layer.forward(self._bottoms[i], self._tops[i])
+        if not (self._changing and dynamic.no_forward(layer, self._bottoms[i], self._tops[i])):
+            layer.forward(self._bottoms[i], self._tops[i])
+        if self._kept is not None:
+            self._kept.after(i)
         for weight, top in zip(self.flags.loss_weights[i], self._tops[i], strict=True):
             if weight:
                 loss += weight * float(top.data.sum())
@@ -246,6 +258,8 @@ class Net:
             self._refuse_nonfinite(i)
         if self._poison:
             self._spoil(i)
+        for run in self.callbacks.after_forward:
+            run(i)
         return loss
 
     def backward(self, start: int | None = None, end: int = 0) -> None:
@@ -263,16 +277,23 @@ class Net:
         top = len(self.layers) if start is None else start + 1
         with np.errstate(all="ignore"):
             for i in reversed(range(end, top)):
+                for run in self.callbacks.before_backward:
+                    run(i)
                 if self.flags.backward[i]:
                     self._backward(i)
+                for run in self.callbacks.after_backward:
+                    run(i)
 
     def _backward(self, i: int) -> None:
         """Run layer i backward; a loss's gradient starts as its weight."""
-        for weight, top in zip(self.flags.loss_weights[i], self._tops[i], strict=True):
-            if weight:
-                top.diff.fill(weight)
-        self.layers[i].scratch = self._scratch[i][1]
-        self.layers[i].backward(self._tops[i], self.flags.propagate_down[i], self._bottoms[i])
+        layer, top, bottom = self.layers[i], self._tops[i], self._bottoms[i]
+        down = self.flags.propagate_down[i]
+        for k, weight in enumerate(self.flags.loss_weights[i]):
+            if weight and not (self._kept is not None and self._kept.preset(i, k)):
+                top[k].diff.fill(weight)
+        layer.scratch = self._scratch[i][1]
+        if not (self._changing and dynamic.no_backward(layer, top, down, bottom)):
+            layer.backward(top, down, bottom)
         if self._poison:
             self._spoil(2 * len(self.layers) - 1 - i)
 

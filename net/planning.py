@@ -18,12 +18,16 @@ from .schedule import Schedule, schedule
 
 @dataclass(frozen=True)
 class Planned:
-    """Shapes, backward flags, lifetimes and places of everything a net computes."""
+    """Shapes, backward flags, lifetimes and places of everything a net computes; and what it was
+    planned for."""
 
     inferred: Inferred
     flags: Schedule
     plan: Plan
     placement: arena.Placement
+    dtype: np.dtype
+    backward: bool
+    keep: bool
 
     @property
     def arena_bytes(self) -> int:
@@ -55,4 +59,4 @@ def plan_net(
     inferred = sizes.infer_or_suggest(graph, layers, inputs)
     flags = schedule(graph, layers, inferred.needs)
     plan = lifetimes.plan(graph, layers, inferred, flags, dtype=dtype, backward=backward, keep=keep)
-    return Planned(inferred, flags, plan, arena.place(plan.buffers))
+    return Planned(inferred, flags, plan, arena.place(plan.buffers), dtype, backward, keep)

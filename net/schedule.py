@@ -78,7 +78,8 @@ def schedule(graph: Graph, layers: Sequence[Layer], needs: Sequence[Shapes]) -> 
         contributes = any(
             weights[i][k] != 0 or top in under_loss for k, top in enumerate(node.tops)
         )
-        if not contributes or all(top in no_gradient_from_above for top in node.tops):
+        asked = contributes and any(top not in no_gradient_from_above for top in node.tops)
+        if not asked and not layers[i].without_loss:
             backward[i] = False
         if not backward[i]:
             down[i] = [False] * len(node.bottoms)

@@ -118,7 +118,7 @@ def local(nodes: Sequence[Node], layers: Sequence[Layer], axes: int) -> bool:
     """Whether an output pixel depends only on image pixels, wherever the image is cut: nothing adds
     zeros around what it reads, leaves sums at an edge incomplete, or looks at the whole."""
     for node in nodes:
-        if node.type in ("Convolution", "Deconvolution", "Pooling"):
+        if node.type in ("Convolution", "Deconvolution", "Pooling", "Im2col"):
             if node.layer.pooling_param.global_pooling:
                 return False
             window = layers[node.index].window(axes)  # type: ignore[attr-defined]
@@ -130,6 +130,12 @@ def local(nodes: Sequence[Node], layers: Sequence[Layer], axes: int) -> bool:
         elif node.type == "BatchNorm":
             param = node.layer.batch_norm_param
             if param.HasField("use_global_stats") and not param.use_global_stats:
+                return False
+        elif node.type == "MVN":
+            return False
+        elif node.type == "LRN":
+            lrn = node.layer.lrn_param
+            if lrn.norm_region == lrn.WITHIN_CHANNEL and lrn.local_size > 1:
                 return False
     return True
 

@@ -1,8 +1,8 @@
 """Files' bytes, and binary nets (.caffemodel): bytes -> an upgraded Source, or what they seem.
 
 Protobuf reads a lot of junk without complaint, because it skips what it does not know; so a net
-that holds no layer is refused.  Layer settings of the U-Net fork's binaries cannot be trusted (it
-reused BVLC's field numbers); names and blobs can.
+that holds no layer is refused.  Freiburg's U-Net fork gave BVLC's field numbers to other settings:
+its binaries are recognised and refused where layer settings are wanted; names and blobs are right.
 """
 
 from __future__ import annotations
@@ -59,8 +59,39 @@ def read_net_binary(
     net = schema.NetParameter()
     if not _parses(net, content) or not (len(net.layer) or len(net.layers)):
         raise not_that("a net", content, path)
+    if crop_offsets:
+        _refuse_fork(net, path)
     before = Source(path, net)
     return Source(path, upgrade_net(net, before.where, crop_offsets=crop_offsets))
+
+
+def _refuse_fork(net: Any, path: str) -> None:
+    """Raise SpecError for a binary of Freiburg's fork, by what only it can have written."""
+    for layer in net.layer:
+        pool = {field.name for field, _ in layer.pooling_param.ListFields()}
+        sized = {"kernel_size", "kernel_h", "kernel_w", "global_pooling"}
+        if (
+            # its PoolingParameter: kernel_size 3, stride 4; BVLC's: stride 3, pad 4
+            ("stride" in pool and not pool & sized)
+            or (layer.type == "CreateDeformation" and layer.HasField("parameter_param"))
+            or (layer.type == "ApplyDeformation" and layer.HasField("recurrent_param"))
+            or _unknown(layer) & set(range(149, 155))
+        ):
+            raise SpecError(
+                f"is a binary of Freiburg's Caffe (layer '{layer.name}'), which numbers the"
+                " settings of layers otherwise",
+                where=path,
+                expected="a net as prototxt",
+                remedy="Its parameters can be read: name the file as weights, and the net's"
+                " prototxt as the net",
+            )
+
+
+def _unknown(message: Any) -> set[int]:
+    """The numbers of the fields that the message has beyond those of its type."""
+    from google.protobuf.unknown_fields import UnknownFieldSet
+
+    return {field.field_number for field in UnknownFieldSet(message)}
 
 
 def not_that(wanted: str, content: bytes, path: str) -> SpecError:

@@ -9,6 +9,7 @@ unknown fields and names, a singular field given twice, numbers out of range, mi
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from ..errors import SpecError, did_you_mean
@@ -35,10 +36,13 @@ def read_text(text: str, message: Any, path: str) -> Place:
 
 
 def to_text(message: Any) -> str:
-    """The canonical prototxt of a message: reading it gives the same message again."""
+    """The canonical prototxt of a message: reading it gives the same message again.
+
+    Whole numbers are written as Caffe writes them: 1, not Python's 1.0.
+    """
     from google.protobuf import text_format
 
-    return str(text_format.MessageToString(message))
+    return re.sub(r"(?m)(: -?\d+)\.0$", r"\1", text_format.MessageToString(message))
 
 
 class _Reader:

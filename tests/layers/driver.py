@@ -77,12 +77,13 @@ class Rig:
         # a little more than asked for, as the net shares one; never a byte less
         self.layer.scratch = np.empty(self.shapes.scratch + 3, dtype)
         self.bottom = [
-            Blob(b.copy(), None if i in cls.no_gradient else np.empty_like(b))
+            Blob(b.copy(), None if i in self.layer.no_gradient else np.empty_like(b))
             for i, b in enumerate(self.inputs)
         ]
         self.top = [Blob(np.empty(s, dtype), np.empty(s, dtype)) for s in self.shapes.tops]
         for blob in self.top if cls.shares_data else self.top[:1] if in_place else []:
-            blob.data = self.bottom[0].data
+            data = self.bottom[0].data
+            blob.data = data if blob.shape == data.shape else data.reshape(blob.shape)
         if in_place:
             self.top[0].diff = self.bottom[0].diff
 
@@ -90,6 +91,8 @@ class Rig:
         """Copies of the tops' data."""
         for blob, value in zip(self.bottom, inputs or self.inputs, strict=True):
             blob.data[...] = value
+        if self.layer.reshapes:
+            self._reshape()
         for array in (*self.layer.saved, self.layer.scratch):
             poison(array)
         for t, blob in enumerate(self.top):
@@ -101,6 +104,14 @@ class Rig:
             if not (self.in_place and i == 0):
                 np.testing.assert_array_equal(blob.data, was, f"forward changed bottom {i}")
         return [blob.data.copy() for blob in self.top]
+
+    def _reshape(self) -> None:
+        """Arrays as the layer asks for in this pass."""
+        self.shapes, dtype = self.layer.reshape(self.bottom), self.layer.scratch.dtype
+        for blob, shape in zip(self.top, self.shapes.tops, strict=True):
+            blob.data, blob.diff = np.empty(shape, dtype), np.empty(shape, dtype)
+        self.layer.saved = [np.empty(b.shape, b.dtype or dtype) for b in self.shapes.saved]
+        self.layer.scratch = np.empty(self.shapes.scratch + 3, dtype)
 
     def backward(
         self, top_diffs: Sequence[Any], propagate_down: Sequence[bool] | None = None
@@ -186,6 +197,8 @@ def check_gradient(
     rig = Rig(cls, spec, bottoms, **settings)
     state = dict(rig.layer.state())
     tops = range(len(rig.top)) if tops is None else tops
+    rig.forward()  # after which a layer that reshapes has said how large its tops are
+    rig.reset(state)
     weight = [rng.uniform(0.5, 1.5, s) * rng.choice([-1, 1], s) for s in rig.shapes.tops]
     weight = [w if t in tops else np.zeros_like(w) for t, w in enumerate(weight)]
 
@@ -198,7 +211,7 @@ def check_gradient(
         objective()
         return rig.backward(weight, propagate_down)
 
-    wanted = [i not in cls.no_gradient for i in range(len(rig.bottom))]
+    wanted = [i not in rig.layer.no_gradient for i in range(len(rig.bottom))]
     diffs, grads = run(wanted)
     for i in (i for i, w in enumerate(wanted) if w and sum(wanted) > 1):
         alone, _ = run([j == i for j in range(len(wanted))])

@@ -37,7 +37,7 @@ def test_outputs_and_gradients(path, keep):
             if case.attrs.get("params_from_filler"):
                 close(net.params[layer][index].data, array, f"filler of {layer} {index}")
             net.params[layer][index].data[...] = array
-        for bottoms in (*case.get("earlier", {}).values(), case["bottom"]):
+        for bottoms in (*case.get("earlier", {}).values(), case.get("bottom", {})):
             for blob, array in bottoms.items():
                 net.blobs[blob].data[...] = array
             net.forward()
@@ -54,7 +54,7 @@ def test_outputs_and_gradients(path, keep):
         for layer, index, array in pairs(case.get("params_diff")):
             close(net.params[layer][index].diff, array, f"gradient of {layer} {index}")
         if keep:
-            for blob, array in case["bottom_diff"].items():
+            for blob, array in case.get("bottom_diff", {}).items():
                 close(net.blobs[blob].diff, array, f"gradient of {blob}")
 
 

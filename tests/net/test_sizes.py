@@ -66,6 +66,11 @@ PARTS = {
     "global": ("Pooling", "pooling_param { global_pooling: true }", False),
     "stored": ("BatchNorm", "", True),
     "statistics": ("BatchNorm", "batch_norm_param { use_global_stats: false }", False),
+    "whole mean": ("MVN", "", False),
+    "channels": ("LRN", "", True),
+    "places": ("LRN", "lrn_param { norm_region: WITHIN_CHANNEL }", False),
+    "windows": ("Im2col", "convolution_param { kernel_size: 3 }", True),
+    "padded windows": ("Im2col", "convolution_param { kernel_size: 3 pad: 1 }", False),
 }
 
 

@@ -1,0 +1,48 @@
+"""One block of memory, and the arrays in it that a plan describes."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ..layers.base import Array, Shape
+from .arena import ALIGNMENT
+from .lifetimes import Key
+from .planning import Planned
+
+
+class Memory:
+    """Arrays by key, where `planned` places them in `block` (a new one, of zeros, by default)."""
+
+    def __init__(self, planned: Planned, block: Array = None) -> None:
+        self.planned = planned
+        if block is None:
+            size = planned.placement.size
+            whole = np.zeros(size + ALIGNMENT, np.uint8)
+            start = -whole.ctypes.data % ALIGNMENT
+            block = whole[start : start + size]
+        self.block: Array = block
+        self._views: dict[tuple[int, Shape, np.dtype], Array] = {}
+
+    def view(self, key: Key) -> Array:
+        """One object for one array, so that a layer can see that it works in place; None for what
+        was not planned."""
+        plan = self.planned.plan
+        if key not in plan.of:
+            return None
+        shape, dtype = plan.shapes[key]
+        place = (plan.of[key], shape, dtype)
+        if place not in self._views:
+            offset, size = self.planned.placement.offsets[place[0]], math.prod(shape)
+            part = self.block[offset : offset + size * dtype.itemsize]
+            self._views[place] = part.view(dtype).reshape(shape)
+        return self._views[place]
+
+    def freed(self) -> dict[int, list[Array]]:
+        """The bytes nobody may read after a step, by step."""
+        found: dict[int, list[Array]] = {}
+        places = zip(self.planned.plan.buffers, self.planned.placement.offsets, strict=True)
+        for buffer, offset in places:
+            found.setdefault(buffer.end, []).append(self.block[offset : offset + buffer.size])
+        return found
