@@ -6,7 +6,7 @@ Source: Caffe's Solver::InitTrainNet and Solver::InitTestNets (src/caffe/solver.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from .. import netspec
 from ..errors import SolverError
 from ..net import Net
 from ..netspec import Source
+from . import snapshot
 from .observer import Hook, Observer
 from .registry import solver_class
 from .solver import Solver
@@ -31,16 +32,21 @@ def build(
     hooks: Sequence[Hook] = (),
     observer: Observer | None = None,
     poison: bool = False,
+    net_options: Mapping[str, Any] | None = None,
 ) -> Solver:
-    """The solver that `source` (from `netspec.read_solver`) describes, with its nets.
+    """The solver that `source` (from `netspec.read_solver`) describes, with its nets, into which
+    the files that `weights` names are loaded.
 
-    folder: what relative paths are relative to (default: the current directory).  Raises
-    SolverError, SpecError, GraphError, ShapeError or DataError.
+    folder: what relative paths are relative to (default: the current directory); net_options:
+    further arguments of every `Net`, as keep or allow_python.  Raises SolverError, SpecError,
+    GraphError, ShapeError, DataError, WeightsError or OutputError.
     """
     param, where = source.message, source.path
     cls = solver_class(param.type, where)
+    snapshot.check(param, where)
     seed = param.random_seed if param.random_seed >= 0 else secrets.randbits(31)
     settings: dict[str, Any] = {"dtype": dtype, "seed": seed, "folder": folder, "poison": poison}
+    settings |= net_options or {}
     training = train_source(param, where, folder)
     graph = netspec.build_in_state(
         training, state(netspec.schema.TRAIN, training, param.train_state)
@@ -51,7 +57,17 @@ def build(
         own = [param.test_state[i]] if i < len(param.test_state) else []
         graph = netspec.build_in_state(test, state(netspec.schema.TEST, test, *own))
         tests.append(Net(graph, share=net, **settings))
-    return cls(param, net, tests, hooks=hooks, observer=observer, where=where)
+    solver = cls(param, net, tests, hooks=hooks, observer=observer, where=where)
+    snapshot.check_size(solver)
+    for name in weight_files(param):
+        for line in solver.load_weights(Path(folder) / name).table():
+            solver.observer.said(line)
+    return solver
+
+
+def weight_files(param: Any) -> list[str]:
+    """The files that `weights` names: it may come several times, and each hold a list."""
+    return [name.strip() for names in param.weights for name in names.split(",") if name.strip()]
 
 
 def state(phase: int, source: Source, *states: Any) -> Any:

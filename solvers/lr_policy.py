@@ -17,28 +17,29 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from ..errors import SolverError, did_you_mean
 
-
-def _sigmoid(p: Any, i: int, step: int) -> float:
-    exponent = -p.gamma * (i - p.stepsize)
-    return p.base_lr / (1 + math.exp(exponent)) if exponent < 700 else 0.0
-
-
-# policy -> rate(SolverParameter, iteration, current_step)
-POLICIES: dict[str, Callable[[Any, int, int], float]] = {
-    "fixed": lambda p, i, step: p.base_lr,
-    "step": lambda p, i, step: p.base_lr * p.gamma ** (i // p.stepsize),
-    "exp": lambda p, i, step: p.base_lr * p.gamma**i,
-    "inv": lambda p, i, step: p.base_lr * (1 + p.gamma * i) ** -p.power,
-    "multistep": lambda p, i, step: p.base_lr * p.gamma**step,
-    "poly": lambda p, i, step: p.base_lr * (1 - min(i / p.max_iter, 1.0)) ** p.power,
-    "sigmoid": _sigmoid,
+# policy -> rate(SolverParameter, iteration, current_step, the net's type)
+POLICIES: dict[str, Callable[[Any, int, int, Any], Any]] = {
+    "fixed": lambda p, i, step, f: p.base_lr,
+    "step": lambda p, i, step, f: p.base_lr * np.float64(p.gamma) ** step,
+    "exp": lambda p, i, step, f: p.base_lr * np.float64(p.gamma) ** i,
+    "inv": lambda p, i, step, f: p.base_lr * (1 + f(p.gamma) * f(i)) ** f(-p.power),
+    "multistep": lambda p, i, step, f: p.base_lr * np.float64(p.gamma) ** step,
+    "poly": lambda p, i, step, f: (
+        p.base_lr * (1 - f(min(i, p.max_iter)) / f(p.max_iter)) ** f(p.power)
+    ),
+    "sigmoid": lambda p, i, step, f: p.base_lr / (1 + np.exp(-f(p.gamma) * (f(i) - f(p.stepsize)))),
 }
 # what a policy cannot do without: field -> smallest value
 NEEDED: dict[str, dict[str, float]] = {
-    "step": {"stepsize": 1},
-    "sigmoid": {"gamma": 0.0},
+    "step": {"stepsize": 1, "gamma": 0.0},
+    "exp": {"gamma": 0.0},
+    "inv": {"gamma": 0.0},
+    "multistep": {"gamma": 0.0},
+    "sigmoid": {"gamma": 0.0, "stepsize": 1},
     "poly": {"max_iter": 1},
 }
 
@@ -66,20 +67,23 @@ def check(param: Any, where: str) -> None:
             )
 
 
-def learning_rate(param: Any, iteration: int, current_step: int) -> tuple[float, int]:
-    """The rate of this iteration, and the multistep counter after it (it grows by at most one a
-    call, as in Caffe)."""
-    if (
-        param.lr_policy == "multistep"
-        and current_step < len(param.stepvalue)
-        and iteration >= param.stepvalue[current_step]
-    ):
-        current_step += 1
-    try:
-        rate = POLICIES[param.lr_policy](param, iteration, current_step)
-    except (OverflowError, ZeroDivisionError):
-        rate = math.inf
-    if isinstance(rate, complex) or not math.isfinite(rate):
+def learning_rate(
+    param: Any, iteration: int, current_step: int, dtype: Any = np.float64
+) -> tuple[float, int]:
+    """The rate of this iteration, and the step counter after it (for multistep it grows by at most
+    one a call, as in Caffe).
+
+    dtype: the net's, in which the formulas of inv, poly and sigmoid are reckoned, as in Caffe.
+    """
+    steps = param.stepvalue
+    if param.lr_policy == "step":
+        current_step = iteration // param.stepsize
+    elif param.lr_policy == "multistep" and current_step < len(steps):
+        current_step += iteration >= steps[current_step]
+    number = np.dtype(dtype).type
+    with np.errstate(all="ignore"):
+        rate = float(number(POLICIES[param.lr_policy](param, iteration, current_step, number)))
+    if not math.isfinite(rate):
         raise SolverError(
             f"lr_policy '{param.lr_policy}' gives no finite learning rate at iteration {iteration}",
             found=str(rate),

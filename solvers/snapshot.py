@@ -1,164 +1,180 @@
-"""Snapshots: `<prefix>_iter_<n>.caffemodel.h5` and `<prefix>_iter_<n>.solverstate.h5`.
+"""Snapshots: parameters and solver state, in the format that `snapshot_format` names.
 
-The state file has Caffe's layout (/iter, /learned_net, /current_step, /history/<i>), so Caffe reads
-it; what Caffe does not keep (position in the data, random streams, recent losses) is added as
-attributes of /demitasse, which Caffe ignores.  With it a resumed run repeats an uninterrupted one
-bit by bit; a state written by Caffe itself resumes as Caffe does, from the first row of the data.
+    BINARYPROTO (Caffe's default)    <prefix>_iter_<n>.caffemodel       .solverstate
+    HDF5                             <prefix>_iter_<n>.caffemodel.h5    .solverstate.h5
 
-Source: Caffe's SGDSolver::SnapshotSolverStateToHDF5 (src/caffe/solvers/sgd_solver.cpp).
+Both have Caffe's layout, so Caffe reads them; what Caffe does not keep (position in the data,
+random streams, recent losses) is added where Caffe does not look (weights/solverstate.py).  With it
+a resumed run repeats an uninterrupted one bit by bit; a state written by Caffe itself resumes as
+Caffe does, from the first row of the data.  What a file is is told by its content.
+
+Source: Caffe's Solver::Snapshot and Restore (src/caffe/solver.cpp) and SGDSolver's
+(src/caffe/solvers/sgd_solver.cpp).
 """
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .. import weights
-from ..errors import SolverError, WeightsError
-from ..h5 import create_h5, members, open_h5, read_dataset
+from ..errors import SolverError
+from ..files import check_writable
+from ..net.saving import save_caffemodel, save_hdf5
 
 if TYPE_CHECKING:
+    from ..net.params import Param
+    from ..weights import State
     from .solver import Solver
 
-GROUP = "demitasse"
+HDF5 = 0  # SolverParameter.SnapshotFormat; the other is BINARYPROTO
 
 
-def names(prefix: str, iteration: int) -> tuple[Path, Path]:
+def names(prefix: str, iteration: int, *, hdf5: bool = False) -> tuple[Path, Path]:
     """Paths of the parameters and of the solver state."""
-    stem = f"{prefix}_iter_{iteration}"
-    return Path(f"{stem}.caffemodel.h5"), Path(f"{stem}.solverstate.h5")
+    stem, end = f"{prefix}_iter_{iteration}", ".h5" if hdf5 else ""
+    return Path(f"{stem}.caffemodel{end}"), Path(f"{stem}.solverstate{end}")
+
+
+def check(param: Any, where: str) -> None:
+    """Refuse before iteration 0 what could not be written later."""
+    if not param.snapshot:
+        return
+    if not param.HasField("snapshot_prefix"):
+        raise SolverError(
+            "has snapshot but no snapshot_prefix",
+            where=where,
+            remedy='Add a line such as snapshot_prefix: "unet"',
+        )
+    check_writable(names(param.snapshot_prefix, 0)[1])
+
+
+def check_size(solver: Solver) -> None:
+    """Refuse now a binary snapshot that would be too large for Caffe, not after the training."""
+    param, net = solver.param, solver.net
+    wanted = param.snapshot or param.snapshot_after_train
+    size = sum(p.count for p in net.param_table) * (2 if param.snapshot_diff else 1)
+    size = max(size, solver.histories * net.flat_data.size) * net.dtype.itemsize
+    if wanted and param.snapshot_format != HDF5 and size > weights.LIMIT:
+        raise SolverError(
+            "a snapshot would be larger than a binary file of Caffe may be",
+            where=solver.where,
+            expected=f"at most {weights.LIMIT} bytes",
+            found=f"at least {size}",
+            remedy="Add the line snapshot_format: HDF5",
+        )
 
 
 def seed_of(path: Path) -> int | None:
     """The random seed of the run that wrote a state; None where Caffe wrote it."""
-    with open_h5(path, error=WeightsError) as file:
-        if GROUP not in members(file, error=WeightsError) or "seed" not in file[GROUP].attrs:
-            return None
-        return int(file[GROUP].attrs["seed"])
+    seed = weights.read_state(path).extra.get("seed")
+    return None if seed is None else int(seed)
 
 
 def write(solver: Solver) -> Path:
     """Write both files, the state last: a state on disk always has its parameters."""
-    model, state = names(solver.param.snapshot_prefix, solver.iter)
-    weights.write_hdf5(model, solver.net.owned_parameters())
-    with create_h5(state) as file:
-        file["iter"] = np.array([solver.iter], np.int32)
-        file["current_step"] = np.array([solver.current_step], np.int32)
-        name = str(model).encode() + b"\0"
-        file.create_dataset("learned_net", data=np.array(name, dtype=f"S{len(name)}"))
-        history = file.create_group("history")
-        for h, flat in enumerate(solver.history):
-            for i, p in enumerate(solver.net.learnable):
-                array = flat[p.offset : p.offset + p.count].reshape(p.shape)
-                history[str(h * len(solver.net.learnable) + i)] = array
-        extra = file.create_group(GROUP)
-        extra.attrs["solver"] = solver.type
-        extra.attrs["seed"] = np.int64(solver.net.seed)
-        extra.attrs["losses"] = np.array(solver.losses, np.float64)
-        extra.attrs["layers"] = json.dumps(solver.net.state())
-        extra.attrs["test_layers"] = json.dumps([net.state() for net in solver.test_nets])
+    param, net = solver.param, solver.net
+    hdf5 = param.snapshot_format == HDF5
+    model, state = names(param.snapshot_prefix, solver.iter, hdf5=hdf5)
+    (save_hdf5 if hdf5 else save_caffemodel)(net, model, diff=param.snapshot_diff)
+    extra = {
+        "solver": solver.type,
+        "seed": int(net.seed),
+        "losses": [float(loss) for loss in solver.losses],
+        "layers": net.state(),
+        "test_layers": [test.state() for test in solver.test_nets],
+    }
+    history = [view.reshape(p.shape) for view, p in remembered(solver)]
+    found = weights.State(solver.iter, solver.current_step, str(model), history, extra)
+    (weights.write_hdf5_state if hdf5 else weights.write_binary_state)(state, found)
     return state
+
+
+def remembered(solver: Solver) -> Iterator[tuple[np.ndarray, Param]]:
+    """What the solver remembers, flat, and of which parameter: all of one kind, then the next."""
+    for flat in solver.history:
+        for p in solver.net.learnable:
+            yield flat[p.offset : p.offset + p.count], p
 
 
 def read(solver: Solver, path: Path) -> None:
     """Restore parameters, history and position; raises SolverError where they do not fit."""
-    if path.name.endswith(".solverstate"):
-        raise SolverError(
-            "is a binary solver state, which this version does not read",
-            where=str(path),
-            expected="a .solverstate.h5 (snapshot_format: HDF5)",
-        )
-    if path.name.endswith((".caffemodel", ".caffemodel.h5")):
-        raise SolverError(
-            "holds parameters, not a solver state",
-            where=str(path),
-            remedy="To continue a training give its state, "
-            f"{str(path).replace('caffemodel', 'solverstate')}; to start one from these parameters"
-            f" use --weights {path}",
-        )
-    with open_h5(path, error=WeightsError) as file:
-        there = members(file, error=WeightsError)
-        for name in ("iter", "learned_net", "history"):
-            if name not in there:
-                raise SolverError(
-                    f"is not a solver state: it has no /{name}",
-                    where=str(path),
-                    found=", ".join(there),
-                )
-        extra = dict(file[GROUP].attrs) if GROUP in there else {}
-        if extra.get("solver", solver.type) != solver.type:
-            raise SolverError(
-                "was written by another solver",
-                where=str(path),
-                expected=solver.type,
-                found=str(extra["solver"]),
-                remedy="Set the same type in the solver's prototxt",
-            )
-        if int(extra.get("seed", solver.net.seed)) != solver.net.seed:
-            raise SolverError(
-                "was written by a run with another random seed, so it cannot be continued exactly",
-                where=str(path),
-                expected=str(solver.net.seed),
-                found=str(int(extra["seed"])),
-                remedy=f"Continue with --seed {int(extra['seed'])}",
-            )
-        learnable = solver.net.learnable
-        count = len(learnable) * solver.histories
-        if len(file["history"]) != count:
-            raise SolverError(
-                "belongs to another net: the number of history blobs differs",
-                where=str(path),
-                expected=str(count),
-                found=str(len(file["history"])),
-            )
-        histories = []
-        for i in range(count):
-            p = learnable[i % len(learnable)]
-            array = read_dataset(file["history"], str(i), error=WeightsError)
-            if array.shape != p.shape:
-                raise SolverError(
-                    f"belongs to another net: the history of {p.layer}/{p.index} differs",
-                    where=str(path),
-                    expected=" x ".join(map(str, p.shape)),
-                    found=" x ".join(map(str, array.shape)),
-                )
-            histories.append(array)
-        iteration = number(file, "iter")
-        step = number(file, "current_step") if "current_step" in there else 0
-        stored = np.ravel(file["learned_net"][()])[0]
-    learned = stored.decode() if isinstance(stored, bytes) else str(stored)
-    solver.load_weights(beside(path, learned.rstrip("\0")))
-    for i, array in enumerate(histories):
-        p = learnable[i % len(learnable)]
-        flat = solver.history[i // len(learnable)]
-        flat[p.offset : p.offset + p.count] = array.ravel()
-    solver.iter, solver.current_step = iteration, step
-    if extra:
-        solver.losses.clear()
-        solver.losses.extend(float(x) for x in extra["losses"])
-        solver.net.load_state(json.loads(extra["layers"]))
-        for net, state in zip(solver.test_nets, json.loads(extra["test_layers"]), strict=False):
-            net.load_state(state)
-    else:
+    state = weights.read_state(path)
+    same_seed = check_fits(solver, state, str(path))
+    if state.learned_net:
+        solver.net.load(weights.read(beside(path, state.learned_net)), complete=False)
+    for (view, _), array in zip(remembered(solver), state.history, strict=True):
+        view[...] = array.ravel()
+    solver.iter, solver.current_step = state.iter, state.current_step
+    if not state.learned_net:
+        solver.observer.said(f"{path} names no parameters: they stay as they are")
+    if not state.extra:
         solver.observer.said(
             f"{path} was written by Caffe, which does not keep the position in the data:"
             " reading starts at the first row"
         )
+        return
+    if not same_seed:
+        solver.observer.said(
+            f"{path} was written by a run with the random seed {state.extra['seed']}; this run has"
+            " another, so what is random goes on differently"
+        )
+    solver.losses.clear()
+    solver.losses.extend(state.extra["losses"])
+    solver.net.load_state(state.extra["layers"])
+    for net, position in zip(solver.test_nets, state.extra["test_layers"], strict=False):
+        net.load_state(position)
 
 
-def number(file: Any, name: str) -> int:
-    """The one integer of a dataset."""
-    values = read_dataset(file, name, error=WeightsError).ravel()
-    if values.size != 1:
-        raise SolverError(f"is not a solver state: /{name} is not one number", where=file.filename)
-    return int(values[0])
+def check_fits(solver: Solver, state: State, where: str) -> bool:
+    """Refuse the state of another net, solver or seed; return whether the seed is the same (it may
+    differ where the prototxt gives none, and this run's was drawn)."""
+    wrote = state.extra.get("solver", solver.type)
+    if wrote != solver.type:
+        raise SolverError(
+            "was written by another solver",
+            where=where,
+            expected=solver.type,
+            found=str(wrote),
+            remedy="Set the same type in the solver's prototxt",
+        )
+    seed = int(state.extra.get("seed", solver.net.seed))
+    if seed != solver.net.seed and solver.param.random_seed >= 0:
+        raise SolverError(
+            "was written by a run with another random seed, so it cannot be continued exactly",
+            where=where,
+            expected=str(solver.net.seed),
+            found=str(seed),
+            remedy=f"Continue with --seed {seed}",
+        )
+    expected = [p for _, p in remembered(solver)]
+    if len(state.history) != len(expected):
+        raise SolverError(
+            "belongs to another net or solver: the number of history blobs differs",
+            where=where,
+            expected=str(len(expected)),
+            found=str(len(state.history)),
+        )
+    for p, array in zip(expected, state.history, strict=True):
+        if without_ones(array.shape) != without_ones(p.shape):  # old files have four axes
+            raise SolverError(
+                f"belongs to another net: the history of {p.layer}/{p.index} differs",
+                where=where,
+                expected=" x ".join(map(str, p.shape)),
+                found=" x ".join(map(str, array.shape)),
+            )
+    return seed == solver.net.seed
+
+
+def without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(size for size in shape if size != 1)
 
 
 def beside(state: Path, learned: str) -> Path:
-    """Where the parameters of a state are: as stored, or beside the state if both were moved."""
+    """Where the parameters of a state are: beside it, or as stored if they were not moved."""
     for path in (state.parent / Path(learned).name, Path(learned)):
         if path.exists():
             return path
@@ -166,5 +182,5 @@ def beside(state: Path, learned: str) -> Path:
         "names parameters that are not there",
         where=str(state),
         expected=f"{learned} or {state.parent / Path(learned).name}",
-        remedy="Put the .caffemodel.h5 beside the .solverstate.h5",
+        remedy=f"Put {Path(learned).name} beside the state",
     )

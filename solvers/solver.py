@@ -16,6 +16,7 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -42,7 +43,10 @@ class Solver(ABC):
     """
 
     type: ClassVar[str]
-    histories: ClassVar[int]
+    histories: ClassVar[int]  # how many arrays it remembers for each parameter
+    uses_momentum: ClassVar[bool] = True
+    # fields of the SolverParameter: name, the least value, and what it must stay below
+    limits: ClassVar[tuple[tuple[str, float, float | None], ...]] = ()
 
     def __init__(
         self,
@@ -56,19 +60,45 @@ class Solver(ABC):
     ) -> None:
         lr_policy.check(param, where)
         check(param, test_nets, where)
+        self.check_fields(param, where)
         self.param, self.net, self.test_nets = param, net, tuple(test_nets)
         self.hooks, self.observer, self.where = hooks, observer or Observer(), where
-        self.momentum = net.dtype.type(param.momentum)
+        self.momentum, self.delta = (net.dtype.type(x) for x in (param.momentum, param.delta))
         self.iter = self.current_step = 0
         self.history = [np.zeros_like(net.flat_data) for _ in range(self.histories)]
         self.stop = self.snapshot_now = False
         self.last_snapshot: Path | None = None
-        self.losses: deque[float] = deque(maxlen=max(1, param.average_loss))
-        self._scratch = np.empty(min(CHUNK, max(1, net.flat_data.size)), net.dtype)
+        self.losses: deque[float] = deque(maxlen=param.average_loss)
+        self._scratch = np.empty((2, min(CHUNK, max(1, net.flat_data.size))), net.dtype)
 
     @abstractmethod
     def update(self, g: np.ndarray, history: Sequence[np.ndarray], rate: float) -> None:
         """Turn the gradient `g` into what is subtracted from the parameter, in place."""
+
+    def scratch(self, size: int, k: int = 0) -> np.ndarray:
+        """Array k (0 or 1) of `size` elements, for use within one `update`."""
+        return self._scratch[k, :size]
+
+    @classmethod
+    def check_fields(cls, param: Any, where: str) -> None:
+        """Refuse what this solver cannot follow."""
+        if param.momentum and not cls.uses_momentum:
+            raise SolverError(
+                f"{cls.type} cannot be used with momentum",
+                where=where,
+                expected="momentum: 0",
+                found=f"{param.momentum:g}",
+                remedy="Leave momentum out",
+            )
+        for name, least, below in cls.limits:
+            value = getattr(param, name)
+            if not (least <= value and (below is None or value < below)):
+                raise SolverError(
+                    f"{name} is out of range for {cls.type}",
+                    where=where,
+                    expected=f"at least {least:g}" + (f", below {below:g}" if below else ""),
+                    found=f"{value:g}",
+                )
 
     # ------------------------------------------------------------------ the loop
 
@@ -146,11 +176,15 @@ class Solver(ABC):
 
     def apply_update(self, norm: float) -> float:
         """Clip, normalize, regularize, update; return the learning rate that was used."""
-        p = self.param
-        rate, self.current_step = lr_policy.learning_rate(p, self.iter, self.current_step)
+        rate, self.current_step = self._rate()
         with np.errstate(all="ignore"):  # what overflows is found by `check_finite` or the loss
             self._subtract(rate, norm)
         return rate
+
+    def _rate(self) -> tuple[float, int]:
+        """The learning rate of this iteration, and the step counter after it."""
+        dtype = self.net.dtype
+        return lr_policy.learning_rate(self.param, self.iter, self.current_step, dtype)
 
     def _subtract(self, rate: float, norm: float) -> None:
         """The update itself, chunk by chunk."""
@@ -175,7 +209,7 @@ class Solver(ABC):
 
     def _regularize(self, w: np.ndarray, g: np.ndarray, decay: Any) -> None:
         """L2: g += decay * w.  L1: g += decay * sign(w)."""
-        extra = self._scratch[: w.size]
+        extra = self.scratch(w.size)
         if self.param.regularization_type == "L1":
             np.sign(w, out=extra)
             extra *= decay
@@ -191,6 +225,8 @@ class Solver(ABC):
             sums: dict[str, np.ndarray] = {}
             loss = 0.0
             for _ in range(self.param.test_iter[k]):
+                if self._test_interrupted():
+                    return
                 loss += net.forward()
                 for name in net.outputs:
                     data = np.asarray(net.blobs[name].data, np.float64).ravel()
@@ -201,12 +237,21 @@ class Solver(ABC):
                 Tested(self.iter, k, loss / n, {b: s / n for b, s in sums.items()}, weights)
             )
 
+    def _test_interrupted(self) -> bool:
+        """Obey a signal that came during a test: tests may take long."""
+        if self.snapshot_now:
+            self.snapshot_now = False
+            self.snapshot()
+        if self._stopped():
+            self.observer.said("Test interrupted.")
+        return self._stopped()
+
     def _display(self, loss: float, norm: float, done: int, elapsed: float) -> Display:
         outputs = {
             name: np.array(self.net.blobs[name].data, np.float64).ravel()
             for name in self.net.outputs
         }
-        rate, _ = lr_policy.learning_rate(self.param, self.iter, self.current_step)
+        rate, _ = self._rate()
         weights = self.net.output_weights()
         return Display(
             self.iter, loss, self._smoothed(), rate, norm, done, elapsed, outputs, weights
@@ -240,12 +285,22 @@ class Solver(ABC):
                 self._refuse_nonfinite(f"a parameter of layer '{p.layer}'", math.nan, None)
 
     def restore(self, path: str | Path) -> None:
-        """Continue from a `.solverstate.h5`; raises SolverError or WeightsError."""
+        """Continue from a solver state, binary or HDF5; raises SolverError or WeightsError."""
         snapshot.read(self, Path(path))
 
     def load_weights(self, path: str | Path) -> weights.Report:
-        """Copy the parameters of a file into the training net; layers it lacks keep theirs."""
-        return self.net.load(weights.read(path), complete=False)
+        """Copy the parameters of a file into the nets; layers it lacks keep theirs.
+
+        The report is of the training net, whose parameters the test nets see.
+        """
+        found = weights.read(path)
+        report = self.net.load(found, complete=False)
+        for net in self.test_nets:
+            names = net.params.keys() - self.net.params
+            own = {n: blobs for n, blobs in found.layers.items() if n in names and blobs}
+            if own:
+                net.load(replace(found, layers=own), complete=False)
+        return report
 
     # ------------------------------------------------------------------ refusals
 
@@ -258,7 +313,7 @@ class Solver(ABC):
                 self.net.forward(check=True)
             except NonFiniteError as error:
                 layer = f"; {error.what}"
-        rate, _ = lr_policy.learning_rate(self.param, self.iter, self.current_step)
+        rate, _ = self._rate()
         last = self.last_snapshot
         kept = f"the last good snapshot is {last}" if last else "no snapshot had been written yet"
         raise NonFiniteError(
@@ -281,6 +336,10 @@ def check(param: Any, test_nets: Sequence[Net], where: str) -> None:
     """Refuse settings that could not be followed, before iteration 0."""
     if param.iter_size < 1:
         raise SolverError("iter_size must be at least 1", where=where, found=str(param.iter_size))
+    if param.average_loss < 1:
+        raise SolverError(
+            "average_loss must be at least 1", where=where, found=str(param.average_loss)
+        )
     if param.max_iter < 1:
         raise SolverError(
             "max_iter must be at least 1",

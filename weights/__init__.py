@@ -4,26 +4,39 @@
     report = match({"conv_d0a-b": [(64, 1, 3, 3), (64,)], ...}, weights)
     report.require(complete=True)                  every layer there, every shape right
 
+    weights, changed = modern(weights)             shapes of old files without leading ones
+    state = read_state("net_iter_100.solverstate")
+
 What is written is written whole or not at all: write_hdf5 (Caffe's .caffemodel.h5), write_model
-(the same, describing itself), write_caffemodel (Caffe's binary file).
+(the same, describing itself), write_caffemodel (Caffe's binary file), write_binary_state and
+write_hdf5_state (.solverstate, .solverstate.h5).
 """
 
 from .base import Layers, Model, Weights
-from .caffemodel import write_caffemodel
+from .caffemodel import LIMIT, write_caffemodel
 from .hdf5 import write_hdf5
+from .legacy import Reshaped, modern
 from .match import Mismatch, Report, match
 from .model import write_model
-from .reading import read
+from .reading import read, read_state
+from .solverstate import State, write_binary_state, write_hdf5_state
 
 __all__ = [
+    "LIMIT",
     "Layers",
     "Mismatch",
     "Model",
     "Report",
+    "Reshaped",
+    "State",
     "Weights",
     "match",
+    "modern",
     "read",
+    "read_state",
+    "write_binary_state",
     "write_caffemodel",
     "write_hdf5",
+    "write_hdf5_state",
     "write_model",
 ]

@@ -40,7 +40,8 @@ class Weights:
     layers: every layer of the file, also those without parameters; kind: "caffemodel" (binary),
     "hdf5" or "model" (ours, self-describing); legacy: shapes are the old num, channels, height,
     width, so a bias is (1, 1, 1, n); verified: every blob had a checksum, and it was right;
-    duplicates: layer names that came more than once; the second is called "name#2" and so on.
+    duplicates: layer names that came more than once; the second is called "name#2" and so on;
+    types: of layers, in today's words, where the file says them; dialect: of a binary file.
     """
 
     layers: Layers
@@ -49,6 +50,8 @@ class Weights:
     legacy: bool = False
     verified: bool = False
     duplicates: tuple[str, ...] = ()
+    types: Mapping[str, str] = field(default_factory=dict)
+    dialect: str = ""
     model: Model | None = None
 
     @property

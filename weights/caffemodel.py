@@ -1,12 +1,15 @@
 """Caffe's binary parameter files (.caffemodel), of all three generations.
 
-    NetParameter  name 1                layers 2 (V1, V0 inside)              layer 100 (V2)
-    layer         V2: name 1, blobs 7   V1: name 4, blobs 6, V0 layer 1       V0: name 1, blobs 50
-    BlobProto     num, channels, height, width 1-4   data 5   shape 7   double_data 8
+    NetParameter  name 1     layers 2 (V1, V0 inside)     layer 100 (V2)
+    layer         V2: name 1, type 2, blobs 7     V0: name 1, type 2, blobs 50
+                  V1: V0 layer 1, name 4, type 5, blobs 6
+    BlobProto     num, channels, height, width 1-4   data 5   diff 6   shape 7
+                  double_data 8   double_diff 9
 
-Only these fields are read (see wire.py), so Freiburg's and NVIDIA's files read like BVLC's.  As in
-Caffe, double_data comes before data.  Of several layers of one name, which some 3-D nets have, the
-first keeps it and the others become "name#2", "name#3"; Caffe loads them all into the same layer.
+Only these fields are read (see wire.py), so Freiburg's and NVIDIA's files read like BVLC's, though
+their layers' settings have other numbers.  As in Caffe, double_data comes before data.  Of several
+layers of one name, which some 3-D nets have, the first keeps it and the others become "name#2",
+"name#3"; Caffe loads them all into the same layer.  Written are the bytes that Caffe writes.
 
 Source: Caffe's src/caffe: proto/caffe.proto, blob.cpp (FromProto), net.cpp (CopyTrainedLayersFrom).
 """
@@ -18,6 +21,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,32 +30,59 @@ from ..files import replacing
 from . import wire
 from .base import Layers, Shape, Weights
 
+Part = bytes | memoryview
+
 LIMIT = (1 << 31) - 1  # bytes that Caffe can read
 _V0, _V1, _V2 = "V0", "V1", "V2"
 _NAME = {_V0: 1, _V1: 4, _V2: 1}
+_TYPE = {_V0: 2, _V1: 5, _V2: 2}
 _BLOBS = {_V0: 50, _V1: 6, _V2: 7}
+# old words for the layers that had parameters in the times of four axes
+_OLD_TYPES = {
+    "conv": "Convolution",
+    "innerproduct": "InnerProduct",
+    4: "Convolution",
+    14: "InnerProduct",
+    39: "Deconvolution",
+}
+# fields of LayerParameter that only Freiburg's fork has, or has another meaning for
+_FORK = range(149, 155)
+_FORK_TYPES = {(145, "CreateDeformation"), (146, "ApplyDeformation"), (147, "Parameter")}
+FREIBURG = "V2 of Freiburg's fork"
 
 
 def read_caffemodel(path: str | os.PathLike[str]) -> Weights:
     """The parameters of a binary net."""
     data, where = Path(path).read_bytes(), os.fspath(path)
     layers: Layers = {}
+    types: dict[str, str] = {}
     seen: Counter[str] = Counter()
-    legacy = False
+    legacy, dialect = False, ""
     try:
         for field in wire.fields(data):
             if field.number not in (2, 100):
                 continue
-            name, blobs, old = _layer(data, field, _V1 if field.number == 2 else _V2, where)
-            legacy |= old
-            seen[name] += 1
-            layers[name if seen[name] == 1 else f"{name}#{seen[name]}"] = blobs
+            layer = _layer(data, field, _V1 if field.number == 2 else _V2, where)
+            legacy |= layer.legacy
+            dialect = dialect if dialect == FREIBURG else layer.dialect
+            seen[layer.name] += 1
+            again = seen[layer.name] > 1
+            name = f"{layer.name}#{seen[layer.name]}" if again else layer.name
+            layers[name], types[name] = layer.blobs, layer.type
     except wire.WireError as error:
         raise _broken(error, len(data), where, list(layers)) from None
     if not layers:
         raise WeightsError("holds no layers, so it is not a caffemodel", where=where)
     duplicates = tuple(name for name, times in seen.items() if times > 1)
-    return Weights(layers, "caffemodel", where, legacy, duplicates=duplicates)
+    return Weights(
+        layers,
+        "caffemodel",
+        where,
+        legacy,
+        duplicates=duplicates,
+        types={name: type for name, type in types.items() if type},
+        dialect=dialect,
+    )
 
 
 def _broken(error: wire.WireError, size: int, where: str, complete: Sequence[str]) -> WeightsError:
@@ -69,16 +100,30 @@ def _broken(error: wire.WireError, size: int, where: str, complete: Sequence[str
     )
 
 
-def _layer(
-    data: bytes, message: wire.Field, kind: str, where: str
-) -> tuple[str, list[np.ndarray | None], bool]:
-    """Name, arrays, and whether their shapes are legacy ones."""
+class _Layer(NamedTuple):
+    """legacy: whether a blob has a legacy shape."""
+
+    name: str
+    type: str
+    blobs: list[np.ndarray | None]
+    legacy: bool
+    dialect: str
+
+
+def _layer(data: bytes, message: wire.Field, kind: str, where: str) -> _Layer:
+    """What a layer's message says of its parameters."""
     if message.type != wire.BYTES:
         raise wire.WireError(message.start)
     name, blobs, inner = "", [], None
+    said: str | int = ""
+    numbers = set()
     for field in wire.fields(data, message.start, message.stop):
+        numbers.add(field.number)
         if field.number == _NAME[kind]:
             name = wire.text(data, field)
+        elif field.number == _TYPE[kind]:
+            word = data[field.start : field.stop].decode(errors="replace")
+            said = field.value if field.type == wire.VARINT else word
         elif field.number == _BLOBS[kind]:
             blobs.append(field)
         elif kind == _V1 and field.number == 1:
@@ -91,7 +136,11 @@ def _layer(
         array, old = read_blob(data, blob, f"{where}, blob {i} of layer '{name}'")
         arrays.append(array)
         legacy |= old
-    return name, arrays, legacy
+    own = str(said) if kind == _V2 else ""
+    fork = any(n in _FORK or (n, own) in _FORK_TYPES for n in numbers)
+    return _Layer(
+        name, _OLD_TYPES.get(said, own), arrays, legacy, FREIBURG if fork and own else kind
+    )
 
 
 def read_blob(data: bytes, message: wire.Field, where: str) -> tuple[np.ndarray, bool]:
@@ -103,7 +152,9 @@ def read_blob(data: bytes, message: wire.Field, where: str) -> tuple[np.ndarray,
     parts: dict[int, list[np.ndarray]] = {5: [], 8: []}
     for field in wire.fields(data, message.start, message.stop):
         if 1 <= field.number <= 4:
-            (old[field.number - 1],) = wire.integers(data, field)
+            if field.type != wire.VARINT:
+                raise wire.WireError(field.start)
+            old[field.number - 1] = wire.signed(field.value)
             legacy = True
         elif field.number == 7:
             if field.type != wire.BYTES:
@@ -112,9 +163,9 @@ def read_blob(data: bytes, message: wire.Field, where: str) -> tuple[np.ndarray,
                 if dim.number == 1:
                     shape += wire.integers(data, dim)
         elif field.number in parts:
-            parts[field.number].append(
-                wire.numbers(data, field, "<f4" if field.number == 5 else "<f8")
-            )
+            some = wire.numbers(data, field, "<f4" if field.number == 5 else "<f8")
+            if some.size:
+                parts[field.number].append(some)
     found = parts[8] or parts[5]
     values = found[0] if len(found) == 1 else np.concatenate([np.zeros(0, np.float32), *found])
     dims: Shape = tuple(old if legacy else shape)
@@ -132,25 +183,43 @@ def read_blob(data: bytes, message: wire.Field, where: str) -> tuple[np.ndarray,
 def write_caffemodel(
     path: str | os.PathLike[str],
     name: str,
-    layers: Iterable[tuple[bytes, Sequence[np.ndarray]]],
+    layers: Iterable[tuple[bytes, Sequence[np.ndarray], Sequence[np.ndarray]]],
     *,
     overwrite: bool = True,
 ) -> None:
-    """Write a net: each layer as its serialized LayerParameter, without blobs, and its arrays.
+    """Write a net: of each layer its serialized LayerParameter without blobs, its arrays, and their
+    diffs (none of them, or one for each)."""
+    parts: list[Part] = [block(1, name.encode())]
+    for message, arrays, diffs in layers:
+        blobs = [
+            part
+            for i, array in enumerate(arrays)
+            for part in blob_field(_BLOBS[_V2], array, diffs[i] if len(diffs) else None)
+        ]
+        cut = _before_blobs(message)
+        body = [message[:cut], *blobs, message[cut:]]
+        parts += [wire.encode_key(100, sum(len(part) for part in body)), *body]
+    write_message(path, parts, what="a caffemodel", overwrite=overwrite)
 
-    Messages may be continued by appending fields, so the blobs are put behind the rest.
-    """
-    parts: list[bytes | memoryview] = [_field(1, name.encode())]
-    for message, arrays in layers:
-        body: list[bytes | memoryview] = [message]
-        for array in arrays:
-            body += _blob(array)
-        length = sum(len(part) for part in body)
-        parts += [wire.encode_key(100, length), *body]
+
+def _before_blobs(message: bytes) -> int:
+    """Where the blobs of a LayerParameter belong: fields are written by their numbers."""
+    cut = 0
+    for field in wire.fields(message):
+        if field.number > _BLOBS[_V2]:
+            break
+        cut = field.stop
+    return cut
+
+
+def write_message(
+    path: str | os.PathLike[str], parts: Sequence[Part], *, what: str, overwrite: bool = True
+) -> None:
+    """Write a message in pieces, whole or not at all; refuse one that Caffe could not read."""
     total = sum(len(part) for part in parts)
     if total > LIMIT:
         raise WeightsError(
-            "would be larger than a caffemodel may be",
+            f"would be larger than {what} may be",
             where=os.fspath(path),
             expected=f"at most {LIMIT} bytes",
             found=total,
@@ -160,15 +229,20 @@ def write_caffemodel(
         file.writelines(parts)
 
 
-def _field(number: int, content: bytes) -> bytes:
+def block(number: int, content: bytes) -> bytes:
+    """A field of bytes: text, or a message."""
     return wire.encode_key(number, len(content)) + content
 
 
-def _blob(array: np.ndarray) -> list[bytes | memoryview]:
-    """A `blobs` entry: shape, then the numbers as one packed field."""
-    number, dtype = (8, "<f8") if array.dtype == np.float64 else (5, "<f4")
-    values = np.ascontiguousarray(array, dtype).data.cast("B")
+def blob_field(number: int, array: np.ndarray, diff: np.ndarray | None = None) -> list[Part]:
+    """A BlobProto as field `number`: shape, and the numbers as packed fields."""
+    doubles = array.dtype == np.float64
     dims = b"".join(wire.encode_varint(size) for size in array.shape)
-    shape = _field(7, _field(1, dims) if dims else b"")
-    key = wire.encode_key(number, len(values))
-    return [wire.encode_key(7, len(shape) + len(key) + len(values)), shape, key, values]
+    shape = block(7, block(1, dims)) if dims else b""
+    parts: list[Part] = []
+    for which, values in zip((8, 9) if doubles else (5, 6), (array, diff), strict=True):
+        if values is not None and values.size:
+            little = np.ascontiguousarray(values, "<f8" if doubles else "<f4").data.cast("B")
+            parts += [wire.encode_key(which, len(little)), little]
+    parts.insert(0 if doubles else len(parts), shape)
+    return [wire.encode_key(number, sum(len(part) for part in parts)), *parts]

@@ -2,6 +2,7 @@
 
     /data/<layer>         a group for every layer, also those without parameters
     /data/<layer>/<i>     its i-th blob; left out where another layer owns it (shared parameters)
+    /diff/<layer>/<i>     its gradient, if the solver's snapshot_diff asks for it; not read
 
 A blob is stored as it lies in memory, float32 (float64 if the net is), contiguous.  To each the
 attribute "sha256" is added, the digest of its bytes, which Caffe does not look at; files without it
@@ -68,9 +69,11 @@ def _read_blob(file: h5py.File, name: str, index: str) -> tuple[np.ndarray, bool
     return array.astype(native, copy=False), stored is not None
 
 
-def write_layers(file: h5py.File, layers: Mapping[str, Sequence[np.ndarray | None]]) -> None:
-    """Write /data.  None: a blob that another layer owns."""
-    data = file.create_group("data")
+def write_layers(
+    file: h5py.File, layers: Mapping[str, Sequence[np.ndarray | None]], under: str = "data"
+) -> None:
+    """Write /data (or /diff).  None: a blob that another layer owns."""
+    data = file.create_group(under)
     for name, blobs in layers.items():
         group = data.create_group(name)
         for i, array in enumerate(blobs):
@@ -104,10 +107,16 @@ def check_layers(
 def write_hdf5(
     path: str | os.PathLike[str],
     layers: Mapping[str, Sequence[np.ndarray | None]],
+    diffs: Mapping[str, Sequence[np.ndarray | None]] | None = None,
     *,
     overwrite: bool = True,
 ) -> None:
-    """Write a .caffemodel.h5 that Caffe can read too, whole or not at all."""
+    """Write a .caffemodel.h5 that Caffe can read too, whole or not at all.
+
+    diffs: also the gradients (snapshot_diff), of every blob, whoever owns it.
+    """
     check_layers(path, layers)
     with h5.create_h5(path, overwrite=overwrite) as file:
         write_layers(file, layers)
+        if diffs is not None:
+            write_layers(file, diffs, "diff")

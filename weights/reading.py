@@ -1,4 +1,4 @@
-"""Parameter files of every kind, told apart by their content and never by their name."""
+"""Parameter files and solver states of every kind, told apart by content and never by name."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import os
 import h5py
 
 from .. import h5
-from ..errors import WeightsError
+from ..errors import SolverError, WeightsError
 from . import wire
 from .base import Weights
 from .caffemodel import read_caffemodel
 from .hdf5 import read_layers
 from .model import is_model, read_model
+from .solverstate import State, is_binary_state, read_binary_state, read_hdf5_state
+
+_ITER = 8  # what a binary state begins with: the key of its iteration; a net has a name or a layer
 
 # what is neither HDF5 nor a net but often meant to be one: first bytes, what it is
 FOREIGN = (
@@ -38,16 +41,72 @@ def read(path: str | os.PathLike[str]) -> Weights:
     h5.file_size(path, error=WeightsError)
     with open(path, "rb") as file:
         head = file.read(4096)
-    if h5py.is_hdf5(where) or head.startswith(h5.SIGNATURE):
+    if _is_hdf5(where, head):
         return _read_hdf5(where)
     for start, kind in FOREIGN:
         if head.startswith(start):
             raise WeightsError("is not a parameter file", where=where, found=kind)
     if _is_text(head):
         raise _text(where, head)
-    if head[0] == 8 and _is_solverstate(where):  # a net begins with a name or a layer
+    if head[0] == _ITER and is_binary_state(_content(where)):
         raise _solverstate(where)
     return read_caffemodel(path)
+
+
+def read_state(path: str | os.PathLike[str]) -> State:
+    """The solver state in a file, binary or HDF5; SolverError for anything else says what it is."""
+    where = os.fspath(path)
+    h5.file_size(path, error=SolverError)
+    with open(path, "rb") as file:
+        head = file.read(4096)
+    if _is_hdf5(where, head):
+        with h5.open_h5(where, error=SolverError) as file:
+            names = h5.members(file, error=SolverError)
+            if {"iter", "history"} <= set(names):
+                return read_hdf5_state(file)
+            if "data" not in names:
+                missing = next(name for name in ("iter", "history") if name not in names)
+                raise SolverError(
+                    f"is not a solver state: it has no /{missing}",
+                    where=where,
+                    found=", ".join(names) or "nothing in it",
+                )
+    elif head[0] == _ITER:
+        try:
+            return read_binary_state(_content(where), where)
+        except wire.WireError as error:
+            raise SolverError(
+                f"is not a complete solver state: it breaks at byte {error.position}",
+                where=where,
+                remedy="It was probably cut off while it was copied; fetch it again",
+            ) from None
+        except WeightsError as error:
+            raise SolverError(error.what, where=error.where, found=error.found) from None
+    raise _no_state(where)
+
+
+def _no_state(where: str) -> SolverError:
+    """Say what a file is that holds no solver state."""
+    try:
+        read(where)
+    except WeightsError as error:
+        return SolverError("is not a solver state", where=where, found=error.found or error.what)
+    name = where.replace("caffemodel", "solverstate")
+    return SolverError(
+        "holds parameters, not a solver state",
+        where=where,
+        remedy=(f"To continue a training give its state, {name}; to" if name != where else "To")
+        + f" start one from these parameters use --weights {where}",
+    )
+
+
+def _is_hdf5(where: str, head: bytes) -> bool:
+    return bool(h5py.is_hdf5(where)) or head.startswith(h5.SIGNATURE)
+
+
+def _content(where: str) -> bytes:
+    with open(where, "rb") as file:
+        return file.read()
 
 
 def _read_hdf5(where: str) -> Weights:
@@ -98,18 +157,6 @@ def _text(where: str, head: bytes) -> WeightsError:
         expected="a .caffemodel or .h5 with parameters",
         remedy=remedy,
     )
-
-
-def _is_solverstate(where: str) -> bool:
-    """SolverState: iter 1 (varint), learned_net 2, history 3, current_step 4."""
-    with open(where, "rb") as file:
-        data = file.read()
-    try:
-        found = {(field.number, field.type) for field in wire.fields(data)}
-    except wire.WireError:
-        return False
-    wanted = {(1, wire.VARINT), (2, wire.BYTES), (3, wire.BYTES), (4, wire.VARINT)}
-    return (1, wire.VARINT) in found and found <= wanted
 
 
 def _solverstate(where: str) -> WeightsError:

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 from demitasse import netspec
 from demitasse.errors import SolverError
@@ -28,7 +29,14 @@ RATES = {
 def test_formula(text):
     for i in range(40):
         rate, _ = learning_rate(param(text), i, 0)
+        single, _ = learning_rate(param(text), i, 0, np.float32)
+        assert single == np.float32(single) and single == pytest.approx(rate, rel=1e-5)
         assert rate == pytest.approx(RATES[text](i), rel=1e-5)  # gamma is a float32
+
+
+def test_step_counts_its_steps():
+    p = param('lr_policy: "step" base_lr: 1 gamma: 0.5 stepsize: 3')
+    assert [learning_rate(p, i, 0)[1] for i in range(8)] == [0, 0, 0, 1, 1, 1, 2, 2]
 
 
 def test_every_policy_is_tested():
@@ -66,6 +74,11 @@ def test_a_rate_that_is_no_number_is_refused(text):
         ('lr_policy: "fixed"', "has no base_lr"),
         ('lr_policy: "step" base_lr: 1 gamma: 0.1', "needs stepsize; expected at least 1"),
         ('lr_policy: "sigmoid" base_lr: 1 gamma: -1 stepsize: 3', "needs gamma"),
+        ('lr_policy: "sigmoid" base_lr: 1 gamma: 1', "needs stepsize; expected at least 1"),
+        ('lr_policy: "exp" base_lr: 1 gamma: -1', "needs gamma; expected at least 0, found -1"),
+        ('lr_policy: "inv" base_lr: 1 gamma: -1', "needs gamma"),
+        ('lr_policy: "multistep" base_lr: 1 gamma: -1', "needs gamma"),
+        ('lr_policy: "step" base_lr: 1 gamma: -1 stepsize: 2', "needs gamma"),
         ('lr_policy: "fixd" base_lr: 1', "Did you mean fixed"),
     ],
 )

@@ -6,8 +6,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from demitasse import netspec, solvers
+from demitasse import netspec, solvers, weights
 from demitasse.errors import DemitasseError, SolverError
+from demitasse.solvers.registry import SOLVERS
 from demitasse.solvers.snapshot import seed_of
 
 NET = """
@@ -55,19 +56,134 @@ def outcome(solver):
     return solver.net.flat_data.tobytes(), [h.tobytes() for h in solver.history], solver.losses
 
 
+HDF5 = "snapshot_format: HDF5 "
+
+
 @pytest.mark.parametrize("at", [1, 6, 13])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_resume_is_bit_exact(folder, at, dtype):
-    straight = build(dtype=dtype)
+@pytest.mark.parametrize("kind", ["", HDF5])
+def test_resume_is_bit_exact(folder, at, dtype, kind):
+    straight = build(SOLVER + kind, dtype=dtype)
     straight.step(17)
     first = build(dtype=dtype)
     first.step(at)
     state = first.snapshot()
+    assert state.name == f"run_iter_{at}.solverstate" + (".h5" if kind else "")
     second = build(dtype=dtype)
     second.restore(state)
     assert second.iter == at
     second.step(17 - at)
     assert outcome(second) == outcome(straight)
+
+
+@pytest.mark.parametrize("name", sorted(set(SOLVERS) - {"SGD"}))
+@pytest.mark.parametrize("kind", ["", HDF5])
+def test_every_solver_resumes_bit_exactly(folder, name, kind):
+    text = SOLVER.replace(
+        "momentum: 0.9", "" if name in ("AdaGrad", "RMSProp") else "momentum: 0.8"
+    )
+    straight = build(f'{text} {kind} type: "{name}"')
+    straight.step(9)
+    first = build()
+    first.step(4)
+    second = build()
+    second.restore(first.snapshot())
+    second.step(5)
+    assert outcome(second) == outcome(straight)
+
+
+def test_the_format_is_told_by_the_content(folder):
+    straight = build()
+    straight.step(5)
+    first = build()
+    first.step(2)
+    first.snapshot().rename("strange.h5")  # a binary state with an HDF5 file's name
+    second = build()
+    second.restore("strange.h5")
+    second.step(3)
+    assert outcome(second) == outcome(straight)
+    build(SOLVER + HDF5).restore("strange.h5")
+
+
+def test_a_state_of_four_axes(folder):
+    """Old Caffe wrote num, channels, height and width; so lies every history still."""
+    first = build()
+    first.step(3)
+    state = weights.read_state(first.snapshot())
+    old = [h.reshape((1,) * (4 - h.ndim) + h.shape) for h in state.history]
+    assert all(h.ndim == 4 for h in old)
+    message = netspec.schema.SolverState(iter=3, learned_net=state.learned_net, current_step=1)
+    for array in old:
+        n, c, h, w = array.shape
+        message.history.add(num=n, channels=c, height=h, width=w, data=array.ravel())
+    Path("old.solverstate").write_bytes(message.SerializeToString())
+    second = build()
+    second.restore("old.solverstate")
+    assert second.iter == 3 and second.current_step == 1
+    assert outcome(second)[:2] == outcome(first)[:2]
+
+
+def test_a_state_without_parameters_keeps_those_there_are(folder):
+    first = build()
+    first.step(2)
+    state = weights.read_state(first.snapshot())
+    weights.write_binary_state("bare.solverstate", weights.State(2, 0, "", state.history))
+    second = build()
+    before = second.net.flat_data.copy()
+    second.restore("bare.solverstate")
+    assert second.iter == 2 and np.array_equal(second.net.flat_data, before)
+
+
+def test_a_state_of_another_solver_is_refused(folder):
+    first = build()
+    first.step(2)
+    state = first.snapshot()
+    with pytest.raises(SolverError, match="another solver; expected Nesterov, found SGD"):
+        build(SOLVER + 'type: "Nesterov"').restore(state)
+    theirs = weights.read_state(state)
+    weights.write_binary_state("caffes.solverstate", weights.State(2, 0, "", theirs.history))
+    with pytest.raises(SolverError, match="number of history blobs differs"):
+        build(SOLVER + 'type: "Adam"').restore("caffes.solverstate")
+
+
+def test_a_history_of_another_shape_is_refused(folder):
+    first = build()
+    first.step(1)
+    state = weights.read_state(first.snapshot())
+    turned = [h.T if h.ndim == 2 else h for h in state.history]
+    weights.write_binary_state("turned.solverstate", weights.State(1, 0, "", turned))
+    with pytest.raises(SolverError, match="history of ip1/0 differs; expected 8 x 5, found 5 x"):
+        build().restore("turned.solverstate")
+
+
+@pytest.mark.parametrize("size", [1, 40, 300])
+def test_a_binary_state_that_is_cut_off(folder, size):
+    first = build()
+    first.step(1)
+    state = first.snapshot()
+    state.write_bytes(state.read_bytes()[:-size])
+    with pytest.raises(SolverError, match=r"iter_1\.solverstate: is not a complete solver state"):
+        build().restore(state)
+
+
+@pytest.mark.parametrize("content", [b"\xff" * 64, b"net: 'a'", b"PK\x03\x04abc", b"\x0a\x01a"])
+def test_what_is_no_state(folder, content):
+    Path("x.solverstate").write_bytes(content)
+    with pytest.raises(SolverError, match=r"x\.solverstate: is not a solver state; found"):
+        build().restore("x.solverstate")
+
+
+def test_another_seed_that_nobody_asked_for_is_said(folder):
+    first = build()
+    first.step(2)
+    state = first.snapshot()
+    said = []
+    observer = solvers.Observer()
+    observer.said = said.append
+    second = build(SOLVER.replace("random_seed: 4", ""), observer=observer)
+    second.restore(state)
+    assert second.iter == 2 and "random seed 4" in said[-1]
+    assert np.array_equal(second.net.flat_data, first.net.flat_data)
 
 
 def test_two_runs_are_equal_and_another_seed_is_not(folder):
@@ -105,8 +221,11 @@ def test_parameters_are_not_a_solver_state(folder):
     solver = build()
     solver.step(1)
     solver.snapshot()
-    with pytest.raises(SolverError, match=r"run_iter_1\.solverstate\.h5"):
-        build().restore("run_iter_1.caffemodel.h5")
+    with pytest.raises(SolverError, match=r"holds parameters.*run_iter_1\.solverstate; to start"):
+        build().restore("run_iter_1.caffemodel")
+    build(SOLVER + HDF5).snapshot()
+    with pytest.raises(SolverError, match=r"run_iter_0\.solverstate\.h5"):
+        build().restore("run_iter_0.caffemodel.h5")
 
 
 def test_another_net_is_refused(folder):
@@ -122,7 +241,7 @@ def test_missing_parameters_are_named(folder):
     solver = build()
     solver.step(1)
     state = solver.snapshot()
-    Path("run_iter_1.caffemodel.h5").unlink()
+    Path("run_iter_1.caffemodel").unlink()
     with pytest.raises(SolverError, match="not there"):
         build().restore(state)
 
@@ -145,7 +264,7 @@ def test_without_random_seed_the_states_own_seed_is_needed(folder):
 
 
 def test_a_state_that_is_damaged_inside_is_named(folder):
-    solver = build()
+    solver = build(SOLVER + HDF5)
     solver.step(1)
     state = solver.snapshot()
     with h5py.File(state, "r+") as file:

@@ -5,7 +5,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from demitasse import netspec, solvers
+from demitasse import netspec, solvers, weights
 from demitasse.errors import DemitasseError, NonFiniteError, SolverError
 
 NET = """
@@ -15,7 +15,9 @@ layer { name: "ip" type: "InnerProduct" bottom: "x" top: "s"
         inner_product_param { num_output: 1 weight_filler { type: "gaussian" std: 0.1 } } }
 layer { name: "loss" type: "EuclideanLoss" bottom: "s" bottom: "y" top: "loss" }
 """
-SOLVER = 'net: "net.prototxt" base_lr: 0.1 lr_policy: "fixed" max_iter: 10 random_seed: 1 '
+SOLVER = """net: "net.prototxt" base_lr: 0.1 lr_policy: "fixed" max_iter: 10 random_seed: 1
+snapshot_format: HDF5
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -162,6 +164,16 @@ def test_parameters_that_overflow_are_never_saved():
         ("iter_size: 0", "iter_size must be at least 1"),
         ('regularization_type: "L3"', "expected L1 or L2"),
         ('type: "LBFGS"', "not known"),
+        ('type: "AdaGrad" momentum: 0.9', "AdaGrad cannot be used with momentum.*found 0.9"),
+        ('type: "RMSProp" momentum: 0.9', "RMSProp cannot be used with momentum"),
+        ('type: "RMSProp" rms_decay: 1', "rms_decay is out of range for RMSProp.*below 1, found 1"),
+        ('type: "RMSProp" rms_decay: -0.1', "rms_decay is out of range"),
+        ('type: "AdaDelta" momentum: 1', "momentum is out of range for AdaDelta"),
+        ('type: "Adam" momentum2: 1', "momentum2 is out of range for Adam"),
+        ('type: "Adam" momentum: -1', "momentum is out of range for Adam"),
+        ('type: "AdaGrad" delta: -1', "delta is out of range.*at least 0, found -1"),
+        ("average_loss: 0", "average_loss must be at least 1"),
+        ("snapshot: 1", "has snapshot but no snapshot_prefix"),
         ("test_iter: 1", "no test_interval"),
         ("max_iter: 0", "max_iter must be at least 1"),
         ('test_net: "net.prototxt" test_interval: 2', "one test_iter for each test net"),
@@ -170,15 +182,28 @@ def test_parameters_that_overflow_are_never_saved():
 )
 def test_settings_that_cannot_be_followed(text, words):
     solver = SOLVER.replace("max_iter: 10", "") if "max_iter" in text else SOLVER
-    Path("solver.prototxt").write_text(solver + text)
     with pytest.raises(SolverError, match=words):
-        solvers.build(netspec.read_solver("solver.prototxt"))
+        solvers.build(netspec.parse_solver(solver + text))
 
 
 def test_a_solver_needs_one_net():
     Path("solver.prototxt").write_text('base_lr: 1 lr_policy: "fixed" max_iter: 1')
     with pytest.raises(SolverError, match="one training net"):
         solvers.build(netspec.read_solver("solver.prototxt"))
+
+
+def test_a_folder_for_snapshots_that_is_not_there_is_refused_at_once():
+    with pytest.raises(DemitasseError, match="no/such"):
+        build('snapshot: 5 snapshot_prefix: "no/such/run"')
+
+
+def test_snapshots_too_large_for_caffe_are_refused_at_once(monkeypatch):
+    monkeypatch.setattr(weights, "LIMIT", 15)  # a weight for each of three inputs, and a bias: 16
+    build()  # HDF5 has no limit
+    text = SOLVER.replace("HDF5", "BINARYPROTO")
+    with pytest.raises(SolverError, match=r"at most 15 bytes, found at least 16.*HDF5"):
+        solvers.build(netspec.parse_solver(text))
+    solvers.build(netspec.parse_solver(text + "snapshot_after_train: false"))
 
 
 def test_fine_tuning_keeps_layers_the_file_lacks_and_refuses_other_shapes():

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from demitasse.errors import OutputError, WeightsError
-from demitasse.netspec import schema
-from demitasse.weights import caffemodel, read, write_caffemodel
+from demitasse.errors import OutputError, SpecError, WeightsError
+from demitasse.netspec import read_net_binary, schema
+from demitasse.weights import caffemodel, modern, read, write_caffemodel, write_hdf5
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -46,6 +46,111 @@ def test_doubles_come_before_floats(tmp_path):
     blob = shape(2) + packed(5, [9, 9]) + packed(8, [1 / 3, 2], "d")
     (found,) = read(saved(tmp_path, net(v2("a", blob)))).layers["a"]
     assert found.dtype == np.float64 and found.tolist() == [1 / 3, 2]
+
+
+def test_doubles_that_are_none_leave_the_floats(tmp_path):
+    blob = shape(2) + packed(5, B) + packed(8, [], "d")
+    (found,) = read(saved(tmp_path, net(v2("a", blob)))).layers["a"]
+    assert found.dtype == np.float32 and found.tolist() == B.tolist()
+
+
+@pytest.mark.parametrize(("layer", "dialect"), [(v0, "V0"), (v1, "V1"), (v2, "V2")])
+def test_types_are_told_in_todays_words(tmp_path, layer, dialect):
+    weights = read(saved(tmp_path, net(layer("a", shape(2) + packed(5, B)))))
+    assert weights.types == {"a": "Convolution"} and weights.dialect == dialect
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        block(100, block(1, "c") + block(2, "CreateDeformation") + block(145, number(1, 3))),
+        block(100, block(1, "c") + block(2, "ApplyDeformation") + block(146, block(1, "linear"))),
+        block(100, block(1, "c") + block(2, "ValueAugmentation") + unpacked(149, [0.1])),
+        block(100, block(1, "c") + block(2, "IoU") + block(151, number(1, 3))),
+    ],
+)
+def test_freiburgs_fork_is_recognised_and_its_parameters_are_right(tmp_path, mark):
+    pool = block(121, number(1, 0) + number(3, 2) + number(4, 2))  # kernel_size 3, stride 4
+    conv = v2("conv", shape(2) + packed(5, B), shape(2, 3, 3, 3) + unpacked(5, W))
+    path = saved(tmp_path, net(mark, v2("pool", rest=pool), conv))
+    weights = read(path)
+    assert weights.dialect == "V2 of Freiburg's fork"
+    np.testing.assert_array_equal(weights.layers["conv"][0], B)
+    np.testing.assert_array_equal(weights.layers["conv"][1], W)
+    with pytest.raises(SpecError, match="Freiburg's Caffe"):
+        read_net_binary(path)
+    assert [la.name for la in read_net_binary(path, crop_offsets=False).message.layer][2] == "conv"
+
+
+def test_our_own_binaries_are_not_taken_for_the_forks(tmp_path):
+    message = schema.NetParameter(name="ours")
+    for kind, param in (
+        ("CreateDeformation", "create_deformation_param"),
+        ("ApplyDeformation", "apply_deformation_param"),
+        ("ValueAugmentation", "value_augmentation_param"),
+    ):
+        getattr(message.layer.add(name=kind, type=kind), param).SetInParent()
+    pool = message.layer.add(name="pool", type="Pooling").pooling_param
+    pool.kernel_size.append(2)
+    pool.stride.append(2)
+    path = saved(tmp_path, message.SerializeToString())
+    assert read(path).dialect == "V2"
+    assert len(read_net_binary(path).message.layer) == 4
+
+
+@pytest.mark.parametrize("layer", [v0, v1])
+def test_shapes_of_four_axes_are_brought_up_to_date_by_type(tmp_path, layer):
+    ip = {v0: "innerproduct", v1: 14}[layer]
+    single = legacy(1, 1, 3, 3) + packed(5, W[0, 0])  # one channel in, one out: stays
+    bias = legacy(1, 1, 1, 2) + packed(5, B)
+    matrix = legacy(1, 1, 2, 27) + packed(5, W)
+    content = net(layer("conv", single, bias), layer("ip", matrix, bias, type=ip), layer("empty"))
+    weights = read(saved(tmp_path, content))
+    assert weights.legacy and weights.types["ip"] == "InnerProduct"
+    new, changed = modern(weights)
+    shapes = {name: [a.shape for a in blobs] for name, blobs in new.layers.items()}
+    assert shapes == {"conv": [(1, 1, 3, 3), (2,)], "ip": [(2, 27), (2,)], "empty": []}
+    assert [str(c) for c in changed] == [
+        "conv/1: 1x1x1x2 -> 2",
+        "ip/0: 1x1x2x27 -> 2x27",
+        "ip/1: 1x1x1x2 -> 2",
+    ]
+    assert not new.legacy and new.count == weights.count
+    np.testing.assert_array_equal(new.layers["ip"][0].ravel(), W.ravel())
+
+
+def test_four_axes_of_an_unknown_layer_stay(tmp_path):
+    weights = read(saved(tmp_path, net(v1("a", legacy(1, 1, 1, 2) + packed(5, B), type=99))))
+    new, changed = modern(weights)
+    assert new.legacy and changed == [] and new.layers["a"][0].shape == (1, 1, 1, 2)
+    today = read(saved(tmp_path, net(v2("a", shape(1, 1, 1, 2) + packed(5, B)))))
+    assert modern(today) == (today, [])
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["f4", "f8"]), st.lists(st.integers(1, 3), max_size=5)),
+        min_size=1,
+        max_size=4,
+    ),
+    st.randoms(use_true_random=False),
+)
+@settings(max_examples=30, deadline=None)
+def test_through_hdf5_and_back_every_bit_stays(tmp_path_factory, plan, random):
+    arrays = []
+    for dtype, dims in plan:
+        size = int(np.prod(dims, dtype=int))
+        bits = random.randbytes(size * np.dtype(dtype).itemsize)  # NaNs and all
+        arrays.append(np.frombuffer(bits, dtype).reshape(dims))
+    folder = tmp_path_factory.getbasetemp()
+    message = schema.LayerParameter(name="a").SerializeToString()
+    write_caffemodel(folder / "one.caffemodel", "n", [(message, arrays, [])])
+    write_hdf5(folder / "two.h5", read(folder / "one.caffemodel").layers)
+    found = read(folder / "two.h5").layers["a"]
+    write_caffemodel(folder / "three.caffemodel", "n", [(message, found, [])])
+    assert (folder / "one.caffemodel").read_bytes() == (folder / "three.caffemodel").read_bytes()
+    for a, b in zip(arrays, found, strict=True):
+        assert (a.dtype, a.shape, a.tobytes()) == (b.dtype, b.shape, b.tobytes())
 
 
 def test_numbers_in_pieces_and_diffs(tmp_path):
@@ -154,7 +259,7 @@ def test_written_files_are_read_back_and_by_protobuf(tmp_path):
     write_caffemodel(
         path,
         "a net",
-        [(layer.SerializeToString(), arrays), (relu.SerializeToString(), [])],
+        [(layer.SerializeToString(), arrays, []), (relu.SerializeToString(), [], [])],
     )
     weights = read(path)
     for one, two in zip(weights.layers["conv"], arrays, strict=True):
@@ -174,14 +279,14 @@ def test_too_large_a_file_is_refused_before_writing(tmp_path, monkeypatch):
     monkeypatch.setattr(caffemodel, "LIMIT", 200)
     layer = schema.LayerParameter(name="conv").SerializeToString()
     with pytest.raises(WeightsError, match=r"expected at most 200 bytes.*Save it as HDF5"):
-        write_caffemodel(tmp_path / "a", "net", [(layer, [W])])
+        write_caffemodel(tmp_path / "a", "net", [(layer, [W], [])])
     assert list(tmp_path.iterdir()) == []
 
 
 def test_nine_million_numbers_take_no_time(tmp_path):
     layer = schema.LayerParameter(name="big").SerializeToString()
     array = np.zeros((1024, 1024, 3, 3), "f4")
-    write_caffemodel(tmp_path / "a", "net", [(layer, [array])])
+    write_caffemodel(tmp_path / "a", "net", [(layer, [array], [])])
     start = time.perf_counter()
     assert read(tmp_path / "a").count == array.size
     assert time.perf_counter() - start < 2  # about 0.05 on an idle machine

@@ -83,6 +83,17 @@ def test_written_read_written_gives_the_same_bytes(tmp_path_factory, plan):
     assert (folder / "one.h5").read_bytes() == (folder / "two.h5").read_bytes()
 
 
+def test_gradients_lie_beside_and_are_not_read(tmp_path):
+    diffs = {
+        "conv1": [np.full((2, 1, 3, 3), 5, "f4"), np.zeros(2, "f4")],
+        "ip_p": [np.ones(1, "f4")],
+    }
+    write_hdf5(tmp_path / "a.h5", LAYERS, diffs)
+    with h5py.File(tmp_path / "a.h5") as file:
+        assert set(file) == {"data", "diff"} and (file["diff/conv1/0"][()] == 5).all()
+    same(read(tmp_path / "a.h5").layers, LAYERS)
+
+
 def test_arrays_that_do_not_lie_in_order(tmp_path):
     array = np.arange(12, dtype=">f4").reshape(3, 4).T
     write_hdf5(tmp_path / "a.h5", {"a": [array]})

@@ -45,16 +45,16 @@ def v2(name: str, *blobs: bytes, rest: bytes = b"") -> bytes:
     return block(100, block(1, name) + block(2, "Convolution") + rest + blobs_field)
 
 
-def v1(name: str, *blobs: bytes) -> bytes:
+def v1(name: str, *blobs: bytes, type: int = 4) -> bytes:
     blobs_field = b"".join(block(6, blob) for blob in blobs)
-    # bottom 2, top 3, type 5 (CONVOLUTION), blobs_lr 7, and a parameter message of 10
-    head = block(2, "data") + block(3, "x") + block(4, name) + number(5, 4)
+    # bottom 2, top 3, type 5 (4: CONVOLUTION), blobs_lr 7, and a parameter message of 10
+    head = block(2, "data") + block(3, "x") + block(4, name) + number(5, type)
     return block(2, head + blobs_field + unpacked(7, [1, 2]) + block(10, number(1, 64)))
 
 
-def v0(name: str, *blobs: bytes) -> bytes:
+def v0(name: str, *blobs: bytes, type: str = "conv") -> bytes:
     blobs_field = b"".join(block(50, blob) for blob in blobs)
-    inner = block(1, name) + block(2, "conv") + number(3, 64) + blobs_field + unpacked(51, [1, 2])
+    inner = block(1, name) + block(2, type) + number(3, 64) + blobs_field + unpacked(51, [1, 2])
     return block(2, block(1, inner) + block(2, "data") + block(3, "x"))
 
 
