@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ["data", "imaging", "kernels", "layers", "net", "netspec", "solvers", "tools", "weights"]
+PACKAGES = ["data", "imaging", "kernels", "layers", "net", "netspec", "pycaffe", "solvers"]
+PACKAGES += ["tools", "weights"]
 
 
 def modules():
@@ -48,7 +49,9 @@ def test_importing_the_package_imports_nothing_else():
     assert run(code) == "[]\n"
 
 
-@pytest.mark.parametrize("package", ["netspec", "net", "layers.registry", "imaging.tiles"])
+@pytest.mark.parametrize(
+    "package", ["netspec", "net", "layers.registry", "imaging.tiles", "pycaffe"]
+)
 def test_what_a_command_does_not_need_is_not_imported(package):
     code = (
         f"import sys, demitasse.{package}\n"
