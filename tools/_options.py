@@ -39,6 +39,15 @@ def check_gpu(value: str) -> None:
         )
 
 
+def add_python(parser: argparse.ArgumentParser) -> None:
+    """`--allow-python-layers`: a net is data, but its Python layers are code."""
+    parser.add_argument(
+        "--allow-python-layers",
+        action="store_true",
+        help="run the code that the net's Python layers name",
+    )
+
+
 def positive_int(text: str) -> int:
     """A whole number from 1 to MOST."""
     try:

@@ -24,10 +24,12 @@ class TrainingLog(Observer):
         self.bar: Any = None
         self.task: Any = None
         self.began = time.monotonic()
+        self.test_loss = False
 
     def header(self, solver: Solver) -> None:
         """What will run, and in how much memory."""
         net, param, planned = solver.net, solver.param, solver.net.planned
+        self.test_loss = param.test_compute_loss
         count = sum(p.count for p in net.learnable)
         learning = mib(count * net.dtype.itemsize * (2 + solver.histories))
         activations = sum(n.planned.arena_bytes for n in (net, *solver.test_nets))
@@ -99,10 +101,13 @@ class TrainingLog(Observer):
 
     def tested(self, tested: Tested) -> None:
         self.said(f"Iteration {tested.iter}, Testing net (#{tested.net})")
+        if self.test_loss:
+            self.said(f"Test loss: {tested.loss:.6g}")
         self._outputs("Test", tested.outputs, tested.weights)
 
     def snapshotted(self, path: Path) -> None:
-        self.said(f"Snapshotting solver state to HDF5 file {path}")
+        kind = "HDF5" if path.suffix == ".h5" else "binary proto"
+        self.said(f"Snapshotting solver state to {kind} file {path}")
 
     def _outputs(
         self, which: str, outputs: Mapping[str, np.ndarray], weights: Mapping[str, float]

@@ -13,7 +13,6 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +20,12 @@ from .. import netspec
 from ..errors import GraphError, SolverError
 from ..files import check_writable
 from ..solvers.observer import Hook
-from . import _options
+from . import _options, _signals
+from ._debug import DebugInfo
 from ._progress import follow
 from ._training import TrainingLog
 
-# values of enums in netspec/caffe.proto
-SNAPSHOT_HDF5, MODE_GPU = 0, 1
+MODE_GPU = 1  # a value of an enum in netspec/caffe.proto
 
 EPILOG = """\
 examples:
@@ -55,6 +54,8 @@ def parser() -> _options.Parser:
     p.add_argument("-weights", "--weights", metavar="FILE[,FILE]", help="parameters to start from")
     p.add_argument("-snapshot", "--snapshot", metavar="STATE", help="solver state to continue")
     _options.add_gpu(p)
+    _signals.add_effects(p)
+    _options.add_python(p)
     p.add_argument("--seed", type=whole(0), metavar="N", help="instead of the solver's random_seed")
     p.add_argument(
         "--max-iter", type=whole(1), metavar="N", help="instead of the solver's max_iter"
@@ -114,6 +115,9 @@ def override(source: netspec.Source, args: Any) -> None:
         param.random_seed = args.seed
     elif args.snapshot and (seed := snapshot.seed_of(Path(args.snapshot))) is not None:
         param.random_seed = seed
+    if args.weights or args.snapshot:  # instead of the solver's own
+        del param.weights[:]
+        param.weights.extend([args.weights] if args.weights else [])
     if args.max_iter is not None:
         param.max_iter = args.max_iter
     if args.prefix is not None:
@@ -123,20 +127,27 @@ def override(source: netspec.Source, args: Any) -> None:
 
 
 def make_built_in_data(source: netspec.Source) -> None:
-    """Make the built-in data set where a net names it and it is not there yet."""
-    from ..data import synthetic
+    """Make the built-in data set where a solver's nets name it and it is not there yet."""
     from ..solvers.build import TRAIN_FIELDS, test_sources, train_source
 
     if not any(source.message.HasField(name) for name in TRAIN_FIELDS):
         return  # refused with better words when the solver is built
     training = train_source(source.message, source.path, "")
     for net in (training, *test_sources(source.message, source.path, "", training)):
-        for layer in net.message.layer:
-            if layer.type == "HDF5Data" and not Path(layer.hdf5_data_param.source).exists():
-                recipe = synthetic.built_in(layer.hdf5_data_param.source)
-                if recipe is not None:
-                    print(f"{recipe.folder}: making the built-in synthetic membrane images (once)")
-                    recipe.make(track=follow)
+        for said in make_data_of(net):
+            print(said)
+
+
+def make_data_of(net: netspec.Source) -> Iterator[str]:
+    """The same for one net; yields what it is about to make."""
+    from ..data import synthetic
+
+    for layer in net.message.layer:
+        if layer.type == "HDF5Data" and not Path(layer.hdf5_data_param.source).exists():
+            recipe = synthetic.built_in(layer.hdf5_data_param.source)
+            if recipe is not None:
+                yield f"{recipe.folder}: making the built-in synthetic membrane images (once)"
+                recipe.make(track=follow)
 
 
 def train(source: netspec.Source, args: Any, target: Path) -> None:
@@ -146,10 +157,14 @@ def train(source: netspec.Source, args: Any, target: Path) -> None:
     from ._model import describe
 
     log = TrainingLog(sys.stdout)
-    solver = solvers.build(source, observer=log)
+    options = {"allow_python": args.allow_python_layers}
+    solver = solvers.build(source, observer=log, net_options=options)
     log.header(solver)
     for line in ignored(solver.param):
         log.said(line)
+    if solver.param.debug_info:
+        show = DebugInfo(solver, lambda place, message, level="I": log.said(message))
+        solver.hooks = (*solver.hooks, show)
     description = None
     try:
         description = describe(solver, train_source(source.message, source.path, ""))
@@ -166,14 +181,14 @@ def train(source: netspec.Source, args: Any, target: Path) -> None:
                 found=str(solver.iter),
                 remedy="Give a larger --max-iter",
             )
-    else:
-        given = args.weights or ",".join(source.message.weights)
-        for path in filter(None, (name.strip() for name in given.split(","))):
-            for line in solver.load_weights(path).table():
-                log.said(line)
     if args.time is not None:
         solver.hooks = (*solver.hooks, _Deadline(solver, time.monotonic() + args.time))
-    with signals(solver), log.running(solver):
+    effects = {
+        signal.SIGINT: args.sigint_effect,
+        signal.SIGHUP: args.sighup_effect,
+        signal.SIGTERM: "stop",
+    }
+    with _signals.obeyed(solver, effects, again_at_once=True), log.running(solver):
         solver.solve()
     if description is not None:
         solver.check_finite()
@@ -183,13 +198,8 @@ def train(source: netspec.Source, args: Any, target: Path) -> None:
 
 def ignored(param: Any) -> Iterator[str]:
     """A line for each setting that this version does not follow."""
-    if param.HasField("snapshot_format") and param.snapshot_format != SNAPSHOT_HDF5:
-        yield "snapshot_format: snapshots are written as HDF5, which Caffe reads as well"
     if param.HasField("solver_mode") and param.solver_mode == MODE_GPU:
         yield "solver_mode: GPU is not there yet, computing on the CPU"
-    for name in ("debug_info", "snapshot_diff", "test_compute_loss"):
-        if getattr(param, name):
-            yield f"{name}: not followed in this version"
 
 
 class _Deadline(Hook):
@@ -200,31 +210,3 @@ class _Deadline(Hook):
 
     def on_gradients_ready(self) -> None:
         self.solver.stop |= time.monotonic() >= self.end
-
-
-@contextmanager
-def signals(solver: Any) -> Iterator[None]:
-    """SIGINT, SIGTERM: finish the iteration, snapshot, stop; again: at once.  SIGHUP: snapshot.
-
-    Afterwards the signals mean what they meant before.
-    """
-    told = False
-
-    def interrupt(number: int, frame: object) -> None:
-        nonlocal told
-        if told:
-            raise KeyboardInterrupt
-        told = solver.stop = True
-        # not print: a handler may interrupt a print
-        os.write(2, b"stopping after this iteration (again: at once)\n")
-
-    def hangup(number: int, frame: object) -> None:
-        solver.snapshot_now = True
-
-    handlers = {signal.SIGINT: interrupt, signal.SIGTERM: interrupt, signal.SIGHUP: hangup}
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

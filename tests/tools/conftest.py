@@ -29,7 +29,7 @@ layer { name: "loss" type: "SoftmaxWithLoss" bottom: "score" bottom: "label" bot
 """  # noqa: E501
 SOLVER = """net: "net.prototxt"
 base_lr: 0.01 lr_policy: "fixed" momentum: 0.9 max_iter: 4 random_seed: 1 snapshot: 2
-snapshot_prefix: "tiny"
+snapshot_prefix: "tiny" snapshot_format: HDF5
 """
 SIZE, OUT = 22, 16
 

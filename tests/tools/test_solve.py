@@ -70,6 +70,31 @@ def test_continuing_gives_the_same_bits(trained):
     assert parameters(trained) == straight
 
 
+def test_binary_snapshots_continue_with_the_same_bits(trained):
+    straight = parameters(trained)
+    trained.unlink()
+    text = Path("solver.prototxt").read_text()
+    Path("solver.prototxt").write_text(text.replace("snapshot_format: HDF5", "snapshot_diff: true"))
+    assert guarded(solve.main, ["solver.prototxt", "--max-iter", "2"]) == 0
+    names = {p.name for p in Path().glob("tiny_iter_2.*")}
+    assert {"tiny_iter_2.caffemodel", "tiny_iter_2.solverstate"} <= names
+    argv = ["solver.prototxt", "-snapshot", "tiny_iter_2.solverstate"]
+    assert guarded(solve.main, argv) == 0
+    last = parameters("tiny_iter_4.caffemodel")
+    assert parameters(trained) == straight == {name: last[name] for name in straight}
+
+
+def test_the_solvers_own_weights_are_loaded_unless_others_are_given(trained, capsys):
+    with open("solver.prototxt", "a") as file:
+        file.write('weights: "tiny_iter_2.caffemodel.h5"\n')
+    argv = ["solver.prototxt", "--prefix", "fine", "--max-iter", "1", "--overwrite"]
+    assert guarded(solve.main, argv) == 0
+    assert "from tiny_iter_2.caffemodel.h5" in capsys.readouterr().out
+    assert guarded(solve.main, [*argv, "-weights", "tiny.h5,tiny_iter_4.caffemodel.h5"]) == 0
+    said = capsys.readouterr().out
+    assert "from tiny.h5" in said and "from tiny_iter_4" in said and "tiny_iter_2" not in said
+
+
 def test_fine_tuning_starts_from_the_weights(trained, capsys):
     before = parameters(trained)
     argv = ["solver.prototxt", "-weights", "tiny.h5", "--prefix", "fine", "--max-iter", "1"]
@@ -202,10 +227,19 @@ def test_a_prefix_that_is_a_folder_takes_the_solvers_name(tiny):
 
 def test_settings_that_are_not_followed_are_said(tiny, capsys):
     with open("solver.prototxt", "a") as file:
-        file.write("snapshot_format: BINARYPROTO solver_mode: GPU debug_info: true\n")
+        file.write("solver_mode: GPU\n")
+    assert guarded(solve.main, ["solver.prototxt"]) == 0
+    assert "solver_mode:" in capsys.readouterr().out
+
+
+def test_debug_info_and_the_test_loss_are_shown(tiny, capsys):
+    with open("solver.prototxt", "a") as file:
+        file.write("display: 4 debug_info: true test_iter: 1 test_interval: 4\n")
+        file.write("test_compute_loss: true\n")
     assert guarded(solve.main, ["solver.prototxt"]) == 0
     said = capsys.readouterr().out
-    assert all(word in said for word in ("snapshot_format:", "solver_mode:", "debug_info:"))
+    assert said.count("    [Backward] All net params (data, diff): ") == 1
+    assert said.count("Test loss: ") == 2 and "    [Forward] Layer d0, param blob 0 data: " in said
 
 
 @pytest.mark.parametrize(

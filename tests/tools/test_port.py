@@ -1,0 +1,183 @@
+"""The port command: formats into each other, old files against a net, and what it refuses."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from demitasse import netspec, weights
+from demitasse.netspec import schema
+from demitasse.tools import deploy, port, solve
+from demitasse.tools._main import guarded
+
+NETS = Path(__file__).resolve().parent.parent / "golden" / "nets"
+V1_WEIGHTS = NETS / "unet_v1_trunk" / "weights_v1.caffemodel"
+
+
+def run(*argv):
+    return guarded(port.main, [str(a) for a in argv])
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def refused(capsys):
+    """Run the command where it must refuse; return what it said."""
+
+    def call(*argv):
+        capsys.readouterr()
+        assert run(*argv) == 2
+        said = capsys.readouterr().err.strip()
+        assert said.startswith("error: ") and "\n" not in said
+        return said
+
+    return call
+
+
+def bits(path):
+    layers = weights.read(path).layers
+    return {n: [(a.shape, a.tobytes()) for a in blobs] for n, blobs in layers.items() if blobs}
+
+
+@pytest.mark.parametrize("case", sorted(p.name for p in NETS.iterdir()))
+def test_from_one_format_into_the_other_and_back(case):
+    given = NETS / case / "weights.caffemodel"
+    assert run(given, "-o", "a.caffemodel.h5") == 0
+    assert run("a.caffemodel.h5", "-o", "b.caffemodel") == 0
+    assert bits(given) == bits("a.caffemodel.h5") == bits("b.caffemodel")
+    message = schema.NetParameter.FromString(Path("b.caffemodel").read_bytes())
+    assert {layer.name for layer in message.layer} == set(bits(given))
+
+
+@pytest.mark.parametrize("case", ["fcn_like", "siamese_multi_loss", "unet_narrow"])
+@pytest.mark.parametrize("end", ["", ".h5"])
+def test_with_its_net_a_file_is_written_as_caffe_does(case, end):
+    net = NETS / case / "net.prototxt"
+    assert run(NETS / case / f"weights.caffemodel{end}", "--net", net, "-o", "a.caffemodel") == 0
+    assert {n: b for n, b in bits("a.caffemodel").items()} == bits(
+        NETS / case / "weights.caffemodel"
+    )
+
+
+def test_old_shapes_are_brought_up_to_date_and_said(capsys):
+    assert run(V1_WEIGHTS, "-o", "a.h5") == 0
+    said = capsys.readouterr().out
+    assert "dialect     V1, four axes" in said and "taken       22 blobs of 11 layers" in said
+    assert "reshaped    conv_d0b/1: 1x1x1x3 -> 3" in said and "a.h5: the parameters" in said
+    assert bits("a.h5") == bits(NETS / "unet_v1_trunk" / "weights.caffemodel.h5")
+
+
+def test_an_old_net_becomes_a_model_that_segments(capsys):
+    net = NETS / "unet_v1_trunk" / "net_v1.prototxt"
+    argv = [V1_WEIGHTS, "--net", net, "-o", "unet.h5", "--normalization", "depth"]
+    assert run(*argv) == 0
+    said = capsys.readouterr().out
+    assert "loaded      22 blobs of 11 layers" in said and "score/1: 1x1x1x2 -> 2" in said
+    found = weights.read("unet.h5")
+    assert found.kind == "model" and found.verified
+    assert found.model.normalization == {"name": "depth", "parameters": {}}
+    assert found.model.input_channels == 1
+    assert found.model.origin["weights"] == "weights_v1.caffemodel"
+    assert all(layer.type != "SoftmaxWithLoss" for layer in deploy_net(found).layer)
+    tifffile.imwrite("img.tif", np.arange(40 * 50, dtype=np.uint8).reshape(40, 50))
+    assert guarded(deploy.main, ["--weights", "unet.h5", "img.tif"]) == 0
+    assert tifffile.imread("img.labels.tif").shape == (40, 50)
+
+
+def deploy_net(found):
+    return netspec.parse_net(found.model.deploy, "deploy").message
+
+
+def test_a_training_net_is_enough(trained):
+    """The net of the solver, data layer, loss and all; the model is the one training wrote."""
+    assert run("tiny_iter_4.caffemodel.h5", "--net", "net.prototxt", "-o", "ported.h5") == 0
+    assert bits("ported.h5") == bits("tiny.h5")
+    for name in ("tiny", "ported"):
+        argv = [
+            "--weights",
+            f"{name}.h5",
+            "img.tif",
+            "--output",
+            "score",
+            "--normalization",
+            "none",
+        ]
+        assert guarded(deploy.main, [*argv, "-o", ".", "--overwrite"]) == 0
+        Path("img.score.tif").rename(f"{name}.tif")
+    np.testing.assert_array_equal(tifffile.imread("tiny.tif"), tifffile.imread("ported.tif"))
+
+
+def test_what_does_not_fit_is_refused_until_it_is_left_out(trained, refused, capsys):
+    text = Path("net.prototxt").read_text()
+    Path("net.prototxt").write_text(text.replace("num_output: 2", "num_output: 3"))
+    argv = ["tiny_iter_4.caffemodel.h5", "--net", "net.prototxt", "-o", "x.caffemodel"]
+    said = refused(*argv)
+    assert "layer score, blob 0: file has 2x8x1x1, net wants 3x8x1x1" in said
+    assert "--leave-out score" in said and not Path("x.caffemodel").exists()
+    assert run(*argv, "--leave-out", "score") == 0
+    assert "left out    score" in capsys.readouterr().out
+    assert set(bits("x.caffemodel")) == {"d0", "d1", "up"}
+    argv = ["solver.prototxt", "-weights", "x.caffemodel", "--prefix", "y", "--max-iter", "1"]
+    assert guarded(solve.main, argv) == 0
+
+
+def test_missing_and_unused_layers(trained, refused, capsys):
+    text = Path("net.prototxt").read_text()
+    Path("net.prototxt").write_text(text.replace('name: "d1"', 'name: "d1b"'))
+    argv = ["tiny_iter_4.caffemodel.h5", "--net", "net.prototxt", "-o", "x.h5"]
+    said = refused(*argv)
+    assert "layer d1b is missing" in said and "Did you mean d1?" in said
+    assert run(*argv, "--leave-out", "d1b") == 0
+    said = capsys.readouterr().out
+    assert "unused      d1" in said and "left out    d1b" in said
+    assert set(bits("x.h5")) == {"d0", "up", "score"}
+    assert guarded(deploy.main, ["--weights", "x.h5", "img.tif"]) == 2
+    assert "d1b" in capsys.readouterr().err
+
+
+def test_leaving_out_what_is_not_there(refused):
+    assert "no such layer" in refused(V1_WEIGHTS, "-o", "a.h5", "--leave-out", "zzz")
+    said = refused(V1_WEIGHTS, "-o", "a.h5", "--leave-out", "scores")
+    assert "Did you mean score?" in said
+
+
+def test_without_a_net_layers_can_be_left_out_too():
+    assert run(V1_WEIGHTS, "-o", "a.h5", "--leave-out", "score", "--leave-out", "up_u0a") == 0
+    assert set(bits("a.h5")) == set(bits(V1_WEIGHTS)) - {"score", "up_u0a"}
+
+
+def test_outputs_that_are_refused(refused):
+    assert "ends in .h5 or .caffemodel" in refused(V1_WEIGHTS, "-o", "a.npz")
+    Path("a.h5").write_text("precious")
+    assert "--overwrite" in refused(V1_WEIGHTS, "-o", "a.h5")
+    assert Path("a.h5").read_text() == "precious"
+    assert "no/such" in refused(V1_WEIGHTS, "-o", "no/such/a.h5")
+    assert "ghost" in refused("ghost.caffemodel", "-o", "b.h5")
+    assert run(V1_WEIGHTS, "-o", "a.h5", "--overwrite") == 0
+
+
+def test_four_axes_of_an_unknown_layer_need_the_net(refused):
+    message = schema.NetParameter(name="old")
+    layer = message.layers.add(name="a", type=schema.V1LayerParameter.SIGMOID)
+    layer.blobs.add(num=1, channels=1, height=1, width=2, data=[1, 2])
+    Path("old.caffemodel").write_bytes(message.SerializeToString())
+    assert "--net" in refused("old.caffemodel", "-o", "a.h5")
+
+
+def test_a_parameter_that_another_layer_owns_needs_the_net_or_goes_with_its_owner(refused):
+    array = np.ones(2, "f4")
+    weights.write_hdf5("s.h5", {"a": [array, array], "b": [None, array]})
+    assert "layer 'b' uses a parameter of another" in refused("s.h5", "-o", "s.caffemodel")
+    weights.write_hdf5("t.h5", {"a": [array], "b": []})
+    assert run("t.h5", "-o", "t.caffemodel") == 0
+    assert set(bits("t.caffemodel")) == {"a"}  # Caffe gives "b" what "a" has
+
+
+def test_what_is_not_finite_is_said_and_kept(capsys):
+    weights.write_hdf5("n.h5", {"a": [np.array([1, np.nan], "f4")]})
+    assert run("n.h5", "-o", "n.caffemodel") == 0
+    assert "not finite  a/0" in capsys.readouterr().out
+    assert bits("n.h5") == bits("n.caffemodel")

@@ -1,0 +1,68 @@
+"""What Ctrl-C and kill do to a training: Caffe's signal effects.
+
+    with obeyed(solver, {signal.SIGINT: "stop", signal.SIGHUP: "snapshot"}):
+        solver.solve()
+
+"stop" finishes the iteration, writes a snapshot and ends; "snapshot" writes one after the iteration
+and goes on; "none" ignores the signal.  Afterwards the signals mean what they meant before.
+
+Source: Caffe's src/caffe/util/signal_handler.cpp.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+    from ..solvers import Solver
+
+EFFECTS = ("stop", "snapshot", "none")
+
+
+def add_effects(parser: argparse.ArgumentParser) -> None:
+    """`-sigint_effect`, `-sighup_effect`, as Caffe spells them."""
+    for name, default in (("sigint", "stop"), ("sighup", "snapshot")):
+        parser.add_argument(
+            f"-{name}_effect",
+            f"--{name}_effect",
+            choices=EFFECTS,
+            default=default,
+            help=f"what {name.upper()} does (default {default})",
+        )
+
+
+@contextmanager
+def obeyed(
+    solver: Solver, effects: Mapping[signal.Signals, str], *, again_at_once: bool = False
+) -> Iterator[None]:
+    """Let signals act on the solver meanwhile.
+
+    again_at_once: say so when a stop is asked for, and let the second one interrupt at once.
+    """
+    told = False
+
+    def handler(number: int, frame: object) -> None:
+        nonlocal told
+        effect = effects[signal.Signals(number)]
+        if effect == "snapshot":
+            solver.snapshot_now = True
+        elif effect == "stop":
+            if told and again_at_once:
+                raise KeyboardInterrupt
+            told = solver.stop = True
+            if again_at_once:
+                # not print: a handler may interrupt a print
+                os.write(2, b"stopping after this iteration (again: at once)\n")
+
+    before = {number: signal.signal(number, handler) for number in effects}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)

@@ -1,0 +1,248 @@
+"""Port Caffe's parameter files: `python tools/port.py legacy.caffemodel -o unet.h5`."""
+
+from __future__ import annotations
+
+if not __package__:  # run as a script
+    import _root  # type: ignore[import-not-found]
+
+    _root.run("port")
+
+import datetime
+import json
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import netspec, weights
+from ..data.normalize import NAMES, Normalization
+from ..errors import GraphError, OutputError, WeightsError, did_you_mean
+from ..files import check_writable
+from . import _options
+
+EPILOG = """\
+examples:
+  python tools/port.py phseg_v5.caffemodel --net phseg_v5-train.prototxt -o phseg.h5
+        an old net with its parameters as one file, ready for tools/deploy.py --weights phseg.h5
+  python tools/port.py old.caffemodel -o old.caffemodel.h5
+  python tools/port.py old.caffemodel.h5 -o new.caffemodel
+        from one of Caffe's formats into the other, bit for bit; Caffe reads both
+  python tools/port.py vgg.caffemodel --net mine.prototxt --leave-out score -o mine.caffemodel
+        all but a layer that another size was given to; fine-tune with tools/solve.py -weights
+
+Any .caffemodel is read, of whatever age or fork; what does not fit the net is refused.  Without
+--net the file's layers are taken as they are.
+"""
+
+
+def parser() -> _options.Parser:
+    p = _options.Parser(
+        prog="port.py",
+        description="Convert parameter files of Caffe, old and new, and check them against a net.",
+        epilog=EPILOG,
+    )
+    p.add_argument("weights", metavar="FILE", help="a .caffemodel, .caffemodel.h5 or model")
+    p.add_argument(
+        "-o", "--output", required=True, metavar="FILE", help="what to write: *.h5 or *.caffemodel"
+    )
+    p.add_argument(
+        "-net", "--net", metavar="NET", help="the net's prototxt, for training or deployment"
+    )
+    p.add_argument(
+        "--leave-out",
+        action="append",
+        default=[],
+        metavar="LAYER",
+        help="do not carry this layer over; may be given several times",
+    )
+    p.add_argument(
+        "--normalization",
+        choices=NAMES,
+        default="none",
+        help="how the net's images are normalised, for a model (default none; the nets of 2015:"
+        " depth, which is grey values from 0 to 1)",
+    )
+    p.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
+    return p
+
+
+def main(argv: Sequence[str]) -> int:
+    args = parser().parse_args(argv)
+    target = Path(args.output)
+    if target.suffix not in (".h5", ".caffemodel"):
+        raise OutputError(
+            "is neither kind of parameter file by its name",
+            where=str(target),
+            expected="a name that ends in .h5 or .caffemodel",
+        )
+    check_writable(target, overwrite=args.overwrite)
+    found = weights.read(args.weights)
+    if found.dialect:
+        row("dialect", [found.dialect + (", four axes" if found.legacy else "")])
+    if args.net is None:
+        convert(found, target, args)
+    else:
+        port(found, target, args)
+    return 0
+
+
+def row(title: str, entries: Iterable[object]) -> None:
+    """Lines of the table, the title before the first."""
+    for entry in entries:
+        print(f"{title:12}{entry}")
+        title = ""
+
+
+def without(found: weights.Weights, names: Collection[str]) -> weights.Weights:
+    """The file's content less some layers."""
+    return replace(found, layers={n: a for n, a in found.layers.items() if n not in names})
+
+
+def check_left_out(names: Sequence[str], known: Collection[str], where: str) -> None:
+    for name in names:
+        if name not in known:
+            raise WeightsError(
+                f"--leave-out {name}: there is no such layer",
+                where=where,
+                remedy=did_you_mean(name, known) or f"There are {', '.join(sorted(known))}",
+            )
+
+
+def notes(found: weights.Weights, left_out: Sequence[str]) -> None:
+    """Lines of the table that both ways have."""
+    row("left out", left_out)
+    row("not finite", found.nonfinite())
+
+
+# ------------------------------------------------------------------ without a net
+
+
+def convert(found: weights.Weights, target: Path, args: Any) -> None:
+    """Write what is in the file, its shapes brought up to date."""
+    check_left_out(args.leave_out, found.layers, args.weights)
+    found, changed = weights.modern(without(found, args.leave_out))
+    full = [name for name, blobs in found.layers.items() if blobs]
+    blobs = sum(len(found.layers[name]) for name in full)
+    row("taken", [f"{blobs} blobs of {len(full)} layers, {found.count:,} numbers"])
+    row("reshaped", changed)
+    row("duplicates", found.duplicates)
+    notes(found, args.leave_out)
+    if found.legacy:
+        raise WeightsError(
+            "gives shapes of four axes to layers of unknown type, which may have had fewer",
+            where=args.weights,
+            remedy="Give the net as well: --net net.prototxt",
+        )
+    if target.suffix == ".h5":
+        weights.write_hdf5(target, found.layers, overwrite=args.overwrite)
+    else:
+        layers: list[tuple[bytes, list[np.ndarray], list[np.ndarray]]] = []
+        for name in full:
+            arrays = [array for array in found.layers[name] if array is not None]
+            if len(arrays) < len(found.layers[name]):
+                raise WeightsError(
+                    f"layer '{name}' uses a parameter of another layer, which a .caffemodel has to"
+                    " repeat",
+                    where=args.weights,
+                    remedy="Give the net as well: --net net.prototxt",
+                )
+            message = netspec.schema.LayerParameter(name=name, type=found.types.get(name))
+            layers.append((message.SerializeToString(), arrays, []))
+        weights.write_caffemodel(target, target.stem, layers, overwrite=args.overwrite)
+    print(f"{target}: the parameters")
+
+
+# ------------------------------------------------------------------ with a net
+
+
+def port(found: weights.Weights, target: Path, args: Any) -> None:
+    """Check the file against the net, and write the net's parameters or a whole model."""
+    from ..net.saving import save_caffemodel
+
+    message, net = deployed(args.net, found, model=target.suffix == ".h5")
+    check_left_out(args.leave_out, {*net.params, *found.layers}, args.weights)
+    left_out = list(args.leave_out)
+    given = without(found, left_out)
+    shared = {(p.layer, p.index) for i, p in enumerate(net.param_table) if p.owner != i}
+    report = weights.match(
+        {n: [b.shape for b in blobs] for n, blobs in net.params.items() if n not in left_out},
+        given,
+        shared=shared,
+    )
+    for line in report.table():
+        print(line)
+    row("reshaped", reshaped(net, given, report))
+    notes(given, left_out)
+    if not report.complete:
+        problems = [str(m) for m in report.mismatched]
+        problems += [f"layer {name} is missing" for name in report.missing]
+        first = report.mismatched[0].layer if report.mismatched else report.missing[0]
+        near = did_you_mean(first, report.unused)
+        raise WeightsError(
+            "does not fit the net: " + "; ".join(problems[:5]) + (" ..." if problems[5:] else ""),
+            where=args.weights,
+            remedy=near or f"To port the others alone: --leave-out {first}",
+        )
+    net.load(given, complete=False)
+    if target.suffix == ".h5":
+        model = describe(message, net, args)
+        layers = {n: a for n, a in net.owned_parameters().items() if n not in left_out}
+        weights.write_model(target, layers, model, overwrite=args.overwrite)
+        print(f"{target}: the model, ready for tools/deploy.py --weights {target}")
+    else:
+        save_caffemodel(net, target, without=left_out, overwrite=args.overwrite)
+        print(f"{target}: the parameters")
+
+
+def deployed(path: str, found: weights.Weights, *, model: bool) -> tuple[Any, Any]:
+    """The net less data, labels and losses: its message, and itself with empty parameters.
+
+    model: it must be able to stand alone; otherwise a net that cannot is taken as it is.
+    """
+    from ..net import Net
+    from ._model import smallest
+
+    whole = netspec.read_net(path)
+    try:
+        message = netspec.deploy(whole, softmax=False)
+    except GraphError:
+        if model:
+            raise
+        return whole.message, Net(netspec.build(whole, "TEST"), fill=False)
+    source = netspec.Source(path, message)
+    if all(len(la.input_param.shape) for la in message.layer if la.type == "Input"):
+        return message, Net(netspec.build(source, "TEST"), fill=False)
+    return message, smallest(source, found)  # completes the message
+
+
+def reshaped(net: Any, found: weights.Weights, report: weights.Report) -> list[weights.Reshaped]:
+    """The blobs whose shape in the file was another one."""
+    pairs = []
+    for name, i in report.loaded:
+        array = found.layers[name][i]
+        if array is not None and array.shape != net.params[name][i].shape:
+            pairs.append(weights.Reshaped(name, i, array.shape, net.params[name][i].shape))
+    return pairs
+
+
+def describe(message: Any, net: Any, args: Any) -> weights.Model:
+    """What a model file says beside its parameters."""
+    from .. import __version__
+
+    shape: tuple[int, ...] = net.blobs[net.inputs[0]].shape if net.inputs else ()
+    now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+    return weights.Model(
+        deploy=netspec.to_text(message),
+        normalization=json.loads(Normalization(args.normalization).to_json()),
+        class_names=(),
+        input_channels=int(shape[1]) if len(shape) > 1 else 1,
+        origin={
+            "program": f"demitasse {__version__}",
+            "weights": Path(args.weights).name,
+            "net": Path(args.net).name,
+            "left out": list(args.leave_out),
+            "date": now.isoformat(),
+        },
+    )
