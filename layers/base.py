@@ -22,6 +22,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..errors import GraphError
+from ..kernels.workers import SERIAL, Workers
 
 Shape = tuple[int, ...]
 Array = Any  # numpy.ndarray or cupy.ndarray
@@ -68,7 +69,8 @@ class Context:
 
     phase "TRAIN" or "TEST"; seed: the net's random seed; index: the layer's place in the net, which
     with the seed keys its own random stream; where: "path:line:column" for messages; folder: what a
-    relative data source is relative to; budget: bytes of scratch a layer may ask for.
+    relative data source is relative to; budget: bytes of scratch a layer may ask for; workers: the
+    threads it may use; engine: "auto", "caffe" or "fast" (layers/filtering.py).
     """
 
     phase: str = "TEST"
@@ -77,7 +79,9 @@ class Context:
     index: int = 0
     where: str = ""
     folder: str = ""
-    budget: int = 32 << 20
+    budget: int = 64 << 20
+    workers: Workers = SERIAL
+    engine: str = "auto"
 
 
 class Layer(ABC):

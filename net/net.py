@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import GraphError, NonFiniteError, ShapeError
+from ..kernels.workers import Workers, usable_cpus
 from ..layers.base import Array, Blob, Context, Shape
 from ..layers.filler import fill
 from ..netspec.graph import Graph, Value
@@ -35,7 +36,9 @@ class Net:
     graph: from `netspec.build`; dtype: of every blob, float32 or float64; seed: of fillers and
     dropout; backward: plan a backward pass (default: in TRAIN, or with force_backward); keep: every
     blob stays readable; inputs: shapes of Input blobs, instead of those in the prototxt; budget:
-    bytes of scratch a layer may use; fill: run the fillers (not needed where weights are loaded);
+    bytes of scratch a layer may use; engine: "caffe" is im2col everywhere, "fast" the fastest that
+    fits, "auto" what the prototxt says; threads: of kernels (default: all CPUs); fill: run the
+    fillers (not needed where weights are loaded);
     share: a net whose parameters this one uses (test nets); poison: fill freed buffers with NaN;
     folder: what data sources are relative to.
 
@@ -51,7 +54,9 @@ class Net:
         backward: bool | None = None,
         keep: bool = False,
         inputs: Mapping[str, Shape] | None = None,
-        budget: int = 32 << 20,
+        budget: int = 64 << 20,
+        engine: str = "auto",
+        threads: int | None = None,
         fill: bool = True,
         share: Net | None = None,
         poison: bool = False,
@@ -62,8 +67,17 @@ class Net:
         if backward is None:
             backward = graph.phase == "TRAIN" or graph.force_backward
         self.plans_backward = backward
+        self.workers = Workers(threads or usable_cpus())
         self.layers = build_layers(
-            graph, Context(dtype=self.dtype, seed=seed, folder=folder, budget=budget)
+            graph,
+            Context(
+                dtype=self.dtype,
+                seed=seed,
+                folder=folder,
+                budget=budget,
+                engine=engine,
+                workers=self.workers,
+            ),
         )
         planned = self._plan(inputs)
         self.param_table = params.table(graph, self.layers, planned.inferred.needs)
