@@ -98,6 +98,9 @@ class Layer(ABC):
     no_gradient: ClassVar[frozenset[int]] = frozenset()  # bottoms that get none (labels)
     backward_reads: Sequence[str] = ()  # of "bottom0", "bottom1", ..., "bottom*", "top0", "top*"
 
+    rectifier: float = 1.0  # the slope of a ReLU that this layer applies on the way (net/fusion.py)
+    absorbed: bool = False  # the layer below does this one's work
+
     blobs: list[Blob]
     saved: list[Array]
     scratch: Array
@@ -139,6 +142,11 @@ class Layer(ABC):
         self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]
     ) -> None:
         """Write the diff of each bottom that propagates; add to the diff of each parameter."""
+
+    def absorbs_rectifier(self, *bottom: Shape) -> bool:
+        """Whether it can apply the ReLU that follows it, forward and backward; if so, `rectifier`
+        may be set, its top shows the rectified data, and its backward reads that top."""
+        return False
 
     def fillers(self) -> Sequence[Any]:
         """The FillerParameter message of each parameter, in the order of `blobs`."""

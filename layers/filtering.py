@@ -7,8 +7,6 @@ Every bottom is filtered into the top of the same index with the same weights.  
 shapes (kernels/convolution.py).  The context's engine, "caffe" or "fast", overrules the message;
 "auto" obeys it.  `force_nd_im2col` chooses among implementations in Caffe; here there is one.
 
-`rectifier` is the slope of a ReLU that the net lets this layer apply on the way, 1 for none.
-
 Errors: SpecError for a message that is wrong by itself, ShapeError for one that does not fit its
 bottom.  Source: Caffe's src/caffe/layers/base_conv_layer.cpp.
 """
@@ -43,7 +41,6 @@ class Filtering(Layer):
         self.param = spec.convolution_param
         self.outputs, self.group = int(self.param.num_output), int(self.param.group)
         self._room = Room(context.budget // context.dtype.itemsize, context.workers)
-        self.rectifier = 1.0
         if len(spec.bottom) != len(spec.top):
             raise GraphError(
                 f"{self.label} makes one top of each bottom",
@@ -100,6 +97,11 @@ class Filtering(Layer):
                 self._room,
             ),
         )
+
+    def absorbs_rectifier(self, *bottom: Shape) -> bool:
+        need = self.shapes(*bottom)
+        x, y = self._folded(bottom[0]), self._folded(need.tops[0])
+        return self.form(x, need.params[0], y).rectifies
 
     def form(self, x: Shape, w: Shape, y: Shape) -> Form:
         """How (images, channels, *spatial) is filtered."""

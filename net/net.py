@@ -23,7 +23,7 @@ from ..layers.base import Array, Blob, Context, Shape
 from ..layers.filler import fill
 from ..netspec.graph import Graph, Value
 from ..weights import Report, Weights, match
-from . import arena, lifetimes, params
+from . import arena, fusion, lifetimes, params
 from .inference import build_layers
 from .planning import Planned, plan_net
 
@@ -188,6 +188,7 @@ class Net:
         graph, n, inferred = self.graph, len(self.graph.nodes), planned.inferred
         self.planned, self.flags, self.plan = planned, planned.flags, planned.plan
         placement = planned.placement
+        fusion.apply(self.layers, planned.absorbed)
         memory = np.zeros(placement.size + arena.ALIGNMENT, np.uint8)
         start = -memory.ctypes.data % arena.ALIGNMENT
         self.arena = memory[start : start + placement.size]

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..layers.base import Layer, Shape
 from ..netspec.graph import Graph
-from . import arena, lifetimes, sizes
+from . import arena, fusion, lifetimes, sizes
 from .inference import Inferred
 from .lifetimes import Plan
 from .schedule import Schedule, schedule
@@ -18,12 +18,14 @@ from .schedule import Schedule, schedule
 
 @dataclass(frozen=True)
 class Planned:
-    """Shapes, backward flags, lifetimes and places of everything a net computes."""
+    """Shapes, backward flags, lifetimes and places of everything a net computes; absorbed: which
+    node applies which rectifier."""
 
     inferred: Inferred
     flags: Schedule
     plan: Plan
     placement: arena.Placement
+    absorbed: Mapping[int, int]
 
     @property
     def arena_bytes(self) -> int:
@@ -54,5 +56,15 @@ def plan_net(
     at their files to learn the shapes in them."""
     inferred = sizes.infer_or_suggest(graph, layers, inputs)
     flags = schedule(graph, layers, inferred.needs)
-    plan = lifetimes.plan(graph, layers, inferred, flags, dtype=dtype, backward=backward, keep=keep)
-    return Planned(inferred, flags, plan, arena.place(plan.buffers))
+    absorbed = {} if keep else fusion.rectifiers(graph, layers, inferred)
+    plan = lifetimes.plan(
+        graph,
+        layers,
+        inferred,
+        flags,
+        dtype=dtype,
+        backward=backward,
+        keep=keep,
+        absorbed=absorbed,
+    )
+    return Planned(inferred, flags, plan, arena.place(plan.buffers), absorbed)
