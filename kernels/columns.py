@@ -26,6 +26,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from . import relu, strips
 from .im2col import Array, Box, Sizes, Window, boxes, col2im, im2col, pieces, run
 from .workers import Room
 
@@ -45,8 +46,11 @@ class Cut(NamedTuple):
     scratch: int
 
 
-def forward(x: Array, w: Array, b: Array, y: Array, window: Window, group: int, room: Room) -> None:
-    """Write y; b may be None."""
+def forward(
+    x: Array, w: Array, b: Array, y: Array, window: Window, group: int, room: Room,
+    rectify: bool = False,
+) -> None:  # fmt: skip
+    """Write y, what is negative as 0 if it is to be rectified; b may be None."""
     size = y.shape[2:]
     cut = _strips(x.shape, w.shape, size, window, room)
     x, y, w = _grouped(x, group), _flat(y, group), w.reshape(group, w.shape[0] // group, -1)
@@ -59,6 +63,8 @@ def forward(x: Array, w: Array, b: Array, y: Array, window: Window, group: int, 
         np.matmul(w, _columns(x[first:end], window, box, size, slots[slot]), out=part)
         if b is not None:
             part += b.reshape(group, -1, 1)
+        if rectify:
+            np.maximum(part, 0, out=part)
 
     room.workers.run(strip, len(tasks))
 
@@ -122,6 +128,19 @@ def _scatter(dy: Array, w: Array, dx: Array, window: Window, group: int, room: R
     room.workers.run(block, len(tasks))
 
 
+def rectify_gradient(y: Array, dy: Array, room: Room) -> None:
+    """dy = 0 where y <= 0."""
+    cuts = list(pieces(dy.size, min(dy.size, PARTS * strips.LENGTH)))
+    y, dy = y.reshape(-1), dy.reshape(-1)
+    slots = room.slots(strips.length(dy.size))
+
+    def part(i: int, slot: int) -> None:
+        here = slice(*cuts[i])
+        relu.gradient(y[here], dy[here], dy[here], 0.0, slots[slot])
+
+    room.workers.run(part, len(cuts))
+
+
 def bias_gradient(dy: Array, db: Array, room: Room) -> None:
     """Add to db."""
     tasks = list(pieces(len(db), -(-len(db) // (PARTS if dy.size > SMALL else 1))))
@@ -140,6 +159,7 @@ def scratch_size(x: Sizes, w: Sizes, y: Sizes, window: Window, group: int, room:
     needed = [
         room.threads * _blocks(x, w, size, window, group, room).scratch,
         room.threads * _strips(x, w, size, window, room).scratch,
+        room.threads * strips.length(prod(y)),
     ]
     if _gathers(w, size, window, group, room):
         flipped = (w[1] * group, w[0] // group, *window.kernel)

@@ -40,10 +40,9 @@ class Form(NamedTuple):
     engine: str = COLUMNS
     slope: float = 1.0
 
-    @property
-    def rectifies(self) -> bool:
-        """Whether the engine can apply a rectifier on the way."""
-        return self.engine == WINOGRAD
+    def rectifies(self, slope: float) -> bool:
+        """Whether the engine can apply a rectifier of this slope on the way."""
+        return slope == 0 or self.engine == WINOGRAD
 
 
 def choose(x: Sizes, w: Sizes, y: Sizes, window: Window, group: int, dtype: Any) -> str:
@@ -60,16 +59,19 @@ def forward(x: Array, w: Array, b: Array, y: Array, form: Form, room: Room) -> N
     if form.engine == WINOGRAD:
         winograd.forward(x, w, b, y, form.window.pad[0], form.slope, room)
     else:
-        columns.forward(x, w, b, y, form.window, form.group, room)
+        columns.forward(x, w, b, y, form.window, form.group, room, form.slope == 0)
 
 
 def backward(
     x: Array, w: Array, y: Array, dy: Array, dw: Array, db: Array, dx: Array, form: Form, room: Room
 ) -> None:
-    """Add to dw and db, write dx; each may be None.  y is read where there is a rectifier."""
+    """Add to dw and db, write dx; each may be None.  Where there is a rectifier, y is read, and dy
+    may become dy'."""
     if form.engine == WINOGRAD:
         winograd.backward(x, w, y, dy, dw, db, dx, form.window.pad[0], form.slope, room)
         return
+    if form.slope == 0:
+        columns.rectify_gradient(y, dy, room)
     if dw is not None:
         columns.weight_gradient(x, dy, dw, form.window, form.group, room)
     if db is not None:

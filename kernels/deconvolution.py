@@ -9,7 +9,8 @@
 
 So x stands where a convolution has its output, and y where it has its input.  Where windows tile
 the output (kernel = stride, no padding, as in a U-Net's up-convolution) each output is written
-once, from one product: nothing is zeroed and nothing added.
+once, from one product: nothing is zeroed and nothing added.  A rectifier of slope 0 can be applied
+on the way, as in kernels/convolution.py.
 
 Source: Caffe's src/caffe/layers/deconv_layer.cpp.
 """
@@ -21,7 +22,7 @@ from math import prod
 import numpy as np
 
 from . import columns
-from .convolution import Form
+from .convolution import COLUMNS, Form
 from .im2col import Array, Sizes, Window, boxes, pieces, run, views
 from .workers import Room
 
@@ -33,6 +34,8 @@ def forward(x: Array, w: Array, b: Array, y: Array, form: Form, room: Room) -> N
         columns.data_gradient(x, w, y, window, group, room)
         if b is not None:
             y += b.reshape(-1, *(1,) * len(size))
+        if form.slope == 0:
+            np.maximum(y, 0, out=y)
         return
     bias = y.dtype.type(0) if b is None else b.reshape(-1, *(1,) * len(size))
     images, cells = _tile_cut(y.shape, size, window, room)
@@ -52,7 +55,10 @@ def forward(x: Array, w: Array, b: Array, y: Array, form: Form, room: Room) -> N
             found = views(window, offset, y.shape[2:], box)
             assert found is not None
             part = col[(slice(None), slice(None), *offset)]
-            np.add(part, bias, out=y[first:end][(..., *found[0])])
+            painted = y[first:end][(..., *found[0])]
+            np.add(part, bias, out=painted)
+            if form.slope == 0:
+                np.maximum(painted, 0, out=painted)
 
     room.workers.run(strip, len(tasks))
 
@@ -60,7 +66,10 @@ def forward(x: Array, w: Array, b: Array, y: Array, form: Form, room: Room) -> N
 def backward(
     x: Array, w: Array, y: Array, dy: Array, dw: Array, db: Array, dx: Array, form: Form, room: Room
 ) -> None:
-    """Add to dw and db, write dx; each may be None."""
+    """Add to dw and db, write dx; each may be None.  Where there is a rectifier, y is read, and dy
+    may become what gets through it."""
+    if form.slope == 0:
+        columns.rectify_gradient(y, dy, room)
     if dw is not None:
         columns.weight_gradient(dy, x, dw, form.window, form.group, room)
     if db is not None:
@@ -71,7 +80,7 @@ def backward(
 
 def choose(*_: object) -> str:
     """There is one engine."""
-    return Form(Window((), (), (), ()), 1).engine
+    return COLUMNS
 
 
 def scratch_size(x: Sizes, w: Sizes, y: Sizes, form: Form, room: Room) -> int:

@@ -143,9 +143,10 @@ class Layer(ABC):
     ) -> None:
         """Write the diff of each bottom that propagates; add to the diff of each parameter."""
 
-    def absorbs_rectifier(self, *bottom: Shape) -> bool:
+    def absorbs_rectifier(self, slope: float, *bottom: Shape) -> bool:
         """Whether it can apply the ReLU that follows it, forward and backward; if so, `rectifier`
-        may be set, its top shows the rectified data, and its backward reads that top."""
+        may be set, its top shows the rectified data, its backward reads that top, and may change
+        the top's diff."""
         return False
 
     def fillers(self) -> Sequence[Any]:

@@ -98,10 +98,10 @@ class Filtering(Layer):
             ),
         )
 
-    def absorbs_rectifier(self, *bottom: Shape) -> bool:
+    def absorbs_rectifier(self, slope: float, *bottom: Shape) -> bool:
         need = self.shapes(*bottom)
         x, y = self._folded(bottom[0]), self._folded(need.tops[0])
-        return self.form(x, need.params[0], y).rectifies
+        return self.form(x, need.params[0], y).rectifies(slope)
 
     def form(self, x: Shape, w: Shape, y: Shape) -> Form:
         """How (images, channels, *spatial) is filtered."""

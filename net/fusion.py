@@ -1,7 +1,7 @@
 """Rectifiers that the layer below applies on its way, so that no pass over the blob is needed.
 
 A ReLU is absorbed where it works in place, nobody else reads what it changes, and the layer below
-can apply it (a convolution by Winograd's algorithm).  The results are the same bits.  A net that
+can apply it (a convolution).  The results are the same bits.  A net that
 keeps its blobs keeps its rectifiers: there one may look at a blob between the two layers.
 """
 
@@ -32,7 +32,7 @@ def rectifiers(graph: Graph, layers: Sequence[Layer], inferred: Inferred) -> dic
             continue
         below = graph.nodes[makers[bottom]]
         shapes = [inferred.values[value] for value in below.bottoms]
-        if len(below.tops) == 1 and layers[below.index].absorbs_rectifier(*shapes):
+        if len(below.tops) == 1 and layers[below.index].absorbs_rectifier(slope, *shapes):
             found[below.index] = node.index
     return found
 

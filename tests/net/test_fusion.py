@@ -66,6 +66,11 @@ def test_what_others_read_stays(middle, second, absorbed):
     np.testing.assert_array_equal(diff, other_diff)
 
 
-def test_only_where_the_engine_can():
-    assert not build(engine="CAFFE").planned.absorbed
-    assert not build(dtype=np.float64).planned.absorbed
+@pytest.mark.parametrize("settings", [{"engine": "CAFFE"}, {"dtype": np.float64}])
+def test_im2col_absorbs_only_a_plain_rectifier(settings):
+    assert not build(slope=0.1, **settings).planned.absorbed
+    fused, kept = build(poison=True, **settings), build(keep=True, **settings)
+    assert len(fused.planned.absorbed) == 2
+    (loss, diff), (other_loss, other_diff) = run(fused), run(kept)
+    assert loss == other_loss
+    np.testing.assert_array_equal(diff, other_diff)
