@@ -18,7 +18,7 @@ setup: .venv/.setup
 PIP = $(shell $(BIN)/python -m pip --version >/dev/null 2>&1 && echo $(BIN)/python -m pip || echo $(PYTHON) -m pip --python $(BIN)/python)
 
 .venv/.setup: pyproject.toml | .venv/bin/python
-	$(PIP) install --quiet --disable-pip-version-check -e .
+	$(PIP) install --quiet --disable-pip-version-check -e '.[fast]'
 	@touch $@
 
 .venv/.dev: pyproject.toml | .venv/bin/python

@@ -8,18 +8,20 @@
 The first maximum in row-major order wins and NaN never does; a window where nothing wins (empty, or
 all NaN) gives -FLT_MAX.  `arg` remembers the winner: 0 is none, j + 1 the j-th window position.
 
-Planes are taken a few at a time, so that all passes over them but the first read the cache.
+Planes are taken a few at a time, so that all passes over them but the first read the cache; such a
+chunk is a task for one thread.
 Source: Caffe's src/caffe/layers/pooling_layer.cpp.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from math import prod
 
 import numpy as np
 
 from .im2col import Array, Sizes, Window, pieces, views
+from .workers import Room
 
 LOWEST = -float(np.finfo(np.float32).max)
 PLANES = 1 << 18  # elements of x at once
@@ -41,15 +43,21 @@ def arg_dtype(window: Window) -> str:
     return "uint8" if window.volume < 256 else "int32"
 
 
-def scratch_size(x: Sizes, y: Sizes, itemsize: int) -> int:
+def scratch_size(x: Sizes, y: Sizes, itemsize: int, room: Room) -> int:
     """Elements of scratch for arrays of these shapes (planes, *S) and (planes, *O)."""
     cells = _at_once(x) * prod(y[1:])
-    return 2 * max(cells, prod(y[1:])) + -(-cells // itemsize)
+    return prod(y[1:]) + room.threads * _slot(cells, itemsize)
 
 
-def max_forward(x: Array, y: Array, arg: Array, window: Window, scratch: Array) -> None:
+def _slot(cells: int, itemsize: int) -> int:
+    """Of one thread: a value and a flag for each of some elements of y."""
+    return cells + -(-cells // itemsize)
+
+
+def max_forward(x: Array, y: Array, arg: Array, window: Window, room: Room) -> None:
     """Write y and arg."""
-    for planes in _chunks(x.shape):
+
+    def pool(planes: slice, scratch: Array) -> None:
         best, winner = y[planes], arg[planes]
         value, won = _temporaries(best, scratch)
         best.fill(LOWEST)
@@ -70,11 +78,14 @@ def max_forward(x: Array, y: Array, arg: Array, window: Window, scratch: Array) 
             else:
                 np.copyto(who, j + 1, where=b)
 
+    _each(x.shape, y.shape, room, pool)
 
-def max_backward(dy: Array, arg: Array, dx: Array, window: Window, scratch: Array) -> None:
+
+def max_backward(dy: Array, arg: Array, dx: Array, window: Window, room: Room) -> None:
     """Write dx."""
     disjoint = all(k <= s for k, s in zip(window.kernel, window.stride, strict=True))
-    for planes in _chunks(dx.shape):
+
+    def spread(planes: slice, scratch: Array) -> None:
         value, won = _temporaries(dy[planes], scratch)
         dx[planes] = 0
         for j, offset in enumerate(np.ndindex(*window.kernel)):
@@ -90,10 +101,12 @@ def max_backward(dy: Array, arg: Array, dx: Array, window: Window, scratch: Arra
                 np.multiply(dy[planes][target], b, out=v)
                 part += v
 
+    _each(dx.shape, dy.shape, room, spread)
 
-def max_index(arg: Array, index: Array, size: Sizes, window: Window, scratch: Array) -> None:
+
+def max_index(arg: Array, index: Array, size: Sizes, window: Window, room: Room) -> None:
     """Write where each maximum lies: its row-major place in the plane, -1 where there is none."""
-    base = scratch[: prod(index.shape[1:])].reshape(index.shape[1:])
+    base = room.scratch[: prod(index.shape[1:])].reshape(index.shape[1:])
     base.fill(0)
     steps = [prod(size[axis + 1 :]) for axis in range(len(size))]
     for axis, (n, s, p) in enumerate(zip(base.shape, window.stride, window.pad, strict=True)):
@@ -104,10 +117,11 @@ def max_index(arg: Array, index: Array, size: Sizes, window: Window, scratch: Ar
         np.add(base, place, out=index, where=arg == j + 1)
 
 
-def average_forward(x: Array, y: Array, window: Window, scratch: Array) -> None:
+def average_forward(x: Array, y: Array, window: Window, room: Room) -> None:
     """Write y."""
-    counts = _counts(x.shape[1:], y, window, scratch)
-    for planes in _chunks(x.shape):
+    counts = _counts(x.shape[1:], y, window, room.scratch)
+
+    def pool(planes: slice, scratch: Array) -> None:
         total = y[planes]
         total.fill(0)
         for offset in np.ndindex(*window.kernel):
@@ -117,12 +131,15 @@ def average_forward(x: Array, y: Array, window: Window, scratch: Array) -> None:
                 part += x[planes][found[0]]
         total /= counts
 
+    _each(x.shape, y.shape, room.without(counts.size), pool)
 
-def average_backward(dy: Array, dx: Array, window: Window, scratch: Array) -> None:
+
+def average_backward(dy: Array, dx: Array, window: Window, room: Room) -> None:
     """Write dx."""
-    counts = _counts(dx.shape[1:], dy, window, scratch)
-    for planes in _chunks(dx.shape):
-        value, _ = _temporaries(dy[planes], scratch[counts.size :])
+    counts = _counts(dx.shape[1:], dy, window, room.scratch)
+
+    def spread(planes: slice, scratch: Array) -> None:
+        value, _ = _temporaries(dy[planes], scratch)
         np.divide(dy[planes], counts, out=value)
         dx[planes] = 0
         for offset in np.ndindex(*window.kernel):
@@ -130,6 +147,15 @@ def average_backward(dy: Array, dx: Array, window: Window, scratch: Array) -> No
             if found is not None:
                 part = dx[planes][found[0]]
                 part += value[found[1]]
+
+    _each(dx.shape, dy.shape, room.without(counts.size), spread)
+
+
+def _each(x: Sizes, y: Sizes, room: Room, task: Callable[[slice, Array], None]) -> None:
+    """Do the task for all planes, a few at a time, with a part of the scratch."""
+    chunks = [slice(*piece) for piece in pieces(x[0], _at_once(x))]
+    slots = room.slots(_slot(_at_once(x) * prod(y[1:]), room.scratch.itemsize))
+    room.workers.run(lambda i, slot: task(chunks[i], slots[slot]), len(chunks))
 
 
 def _counts(size: Sizes, y: Array, window: Window, scratch: Array) -> Array:
@@ -166,8 +192,3 @@ def _temporaries(y: Array, scratch: Array) -> tuple[Array, Array]:
 
 def _at_once(x: Sizes) -> int:
     return max(1, min(PLANES // prod(x[1:]), x[0]))
-
-
-def _chunks(x: Sizes) -> Iterator[slice]:
-    for first, end in pieces(x[0], _at_once(x)):
-        yield slice(first, end)

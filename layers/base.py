@@ -27,6 +27,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..errors import GraphError
+from ..kernels.workers import SERIAL, Workers
 
 Shape = tuple[int, ...]
 Array = Any  # numpy.ndarray or cupy.ndarray
@@ -74,7 +75,8 @@ class Context:
     phase "TRAIN" or "TEST"; seed: the net's random seed; index: the layer's place in the net, which
     with the seed keys its own random stream; where: "path:line:column" for messages; folder: what a
     relative data source is relative to; budget: bytes of scratch a layer may ask for; allow_python:
-    whether layers may run Python code that the net names.
+    whether layers may run Python code that the net names; workers: the threads it may use; engine:
+    "auto", "caffe" or "fast" (layers/filtering.py).
     """
 
     phase: str = "TEST"
@@ -83,8 +85,10 @@ class Context:
     index: int = 0
     where: str = ""
     folder: str = ""
-    budget: int = 32 << 20
+    budget: int = 64 << 20
     allow_python: bool = False
+    workers: Workers = SERIAL
+    engine: str = "auto"
 
 
 class Layer(ABC):
@@ -102,6 +106,9 @@ class Layer(ABC):
     reshapes: bool = False  # its tops may have other shapes in every pass (Filter)
     no_gradient: frozenset[int] = frozenset()  # bottoms that get none (labels)
     backward_reads: Sequence[str] = ()  # of "bottom0", "bottom1", ..., "bottom*", "top0", "top*"
+
+    rectifier: float = 1.0  # the slope of a ReLU that this layer applies on the way (net/fusion.py)
+    absorbed: bool = False  # the layer below does this one's work
 
     blobs: list[Blob]
     saved: list[Array]
@@ -160,6 +167,12 @@ class Layer(ABC):
     def prepare(self, top: Sequence[Blob]) -> None:  # noqa: B027 (most have nothing to do)
         """Called once, where every blob keeps its arrays: write the tops that forward then leaves
         alone, because a caller may put something else there (Caffe's constant DummyData)."""
+
+    def absorbs_rectifier(self, slope: float, *bottom: Shape) -> bool:
+        """Whether it can apply the ReLU that follows it, forward and backward; if so, `rectifier`
+        may be set, its top shows the rectified data, its backward reads that top, and may change
+        the top's diff."""
+        return False
 
     def fillers(self) -> Sequence[Any]:
         """The FillerParameter message of each parameter, or an array of its values, in the order of

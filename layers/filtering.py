@@ -1,8 +1,11 @@
 """What Convolution and Deconvolution share: their message, their parameters, and the loop.
 
 Every bottom is filtered into the top of the same index with the same weights.  The axes before
-`axis` are images, `axis` holds the channels, those behind it are spatial.  `engine` and
-`force_nd_im2col` choose among implementations in Caffe; here there is one.
+`axis` are images, `axis` holds the channels, those behind it are spatial.
+
+`engine: CAFFE` is im2col, the specification; DEFAULT and CUDNN mean the fastest that fits the
+shapes (kernels/convolution.py).  The context's engine, "caffe" or "fast", overrules the message;
+"auto" obeys it.  `force_nd_im2col` chooses among implementations in Caffe; here there is one.
 
 Errors: SpecError for a message that is wrong by itself, ShapeError for one that does not fit its
 bottom.  Source: Caffe's src/caffe/layers/base_conv_layer.cpp.
@@ -12,12 +15,15 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from math import prod
 from types import ModuleType
 from typing import Any, ClassVar
 
 from ..errors import DemitasseError, GraphError, ShapeError, SpecError
+from ..kernels.convolution import COLUMNS, Form
 from ..kernels.im2col import Window
+from ..kernels.workers import Room
 from .axes import axis_of
 from .base import Array, Blob, Context, Layer, Shape, Shapes
 from .sizes import times
@@ -34,7 +40,7 @@ class Filtering(Layer):
         super().__init__(spec, context)
         self.param = spec.convolution_param
         self.outputs, self.group = int(self.param.num_output), int(self.param.group)
-        self._budget = context.budget // context.dtype.itemsize
+        self._room = Room(context.budget // context.dtype.itemsize, context.workers)
         if len(spec.bottom) != len(spec.top):
             raise GraphError(
                 f"{self.label} makes one top of each bottom",
@@ -84,38 +90,55 @@ class Filtering(Layer):
             tops=(top,) * len(bottom),
             params=(weights, (self.outputs,)) if self.param.bias_term else (weights,),
             scratch=self.kernel.scratch_size(
-                self._folded(first), weights, self._folded(top), window, self.group, self._budget
+                self._folded(first),
+                weights,
+                self._folded(top),
+                self.form(self._folded(first), weights, self._folded(top)),
+                self._room,
             ),
         )
 
+    def absorbs_rectifier(self, slope: float, *bottom: Shape) -> bool:
+        need = self.shapes(*bottom)
+        x, y = self._folded(bottom[0]), self._folded(need.tops[0])
+        return self.form(x, need.params[0], y).rectifies(slope)
+
+    def form(self, x: Shape, w: Shape, y: Shape) -> Form:
+        """How (images, channels, *spatial) is filtered."""
+        window, engine = self.window(len(x) - 2), self.context.engine
+        if engine == "auto":
+            engine = "caffe" if self.param.engine == self.param.CAFFE else "fast"
+        if engine == "caffe":
+            return Form(window, self.group, COLUMNS, self.rectifier)
+        chosen = self.kernel.choose(x, w, y, window, self.group, self.context.dtype)
+        return Form(window, self.group, chosen, self.rectifier)
+
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        w, b, how = self.blobs[0].data, None, self._how()
-        if self.param.bias_term:
-            b = self.blobs[1].data
-        for x, y in zip(bottom, top, strict=True):
-            self.kernel.forward(self._images(x.data), w, b, self._images(y.data), *how)
+        w, room = self.blobs[0].data, replace(self._room, scratch=self.scratch)
+        b = self.blobs[1].data if self.param.bias_term else None
+        for x_, y_ in zip(bottom, top, strict=True):
+            x, y = self._images(x_.data), self._images(y_.data)
+            self.kernel.forward(x, w, b, y, self.form(x.shape, w.shape, y.shape), room)
 
     def backward(
         self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]
     ) -> None:
-        how = self._how()
-        for x, y, down in zip(bottom, top, propagate_down, strict=True):
-            dy = self._images(y.diff)
-            if self.param_propagate_down[0]:
-                self.kernel.weight_gradient(self._images(x.data), dy, self.blobs[0].diff, *how)
-            if self.param.bias_term and self.param_propagate_down[1]:
-                self.kernel.bias_gradient(dy, self.blobs[1].diff)
-            if down:
-                self.kernel.data_gradient(dy, self.blobs[0].data, self._images(x.diff), *how)
+        w, room = self.blobs[0], replace(self._room, scratch=self.scratch)
+        wanted = [
+            b.diff if p else None
+            for b, p in zip(self.blobs, self.param_propagate_down, strict=True)
+        ]
+        dw, db = (*wanted, None)[:2]
+        for x_, y_, down in zip(bottom, top, propagate_down, strict=True):
+            x, dy = self._images(x_.data), self._images(y_.diff)
+            y = None if self.rectifier == 1 else self._images(y_.data)
+            dx = self._images(x_.diff) if down else None
+            form = self.form(x.shape, w.shape, dy.shape)
+            self.kernel.backward(x, w.data, y, dy, dw, db, dx, form, room)
 
     def fillers(self) -> Sequence[Any]:
         both = (self.param.weight_filler, self.param.bias_filler)
         return both if self.param.bias_term else both[:1]
-
-    def _how(self) -> tuple[Window, int, Array, int]:
-        """What every kernel takes behind its arrays."""
-        window = self.window(len(self.blobs[0].shape) - 2)
-        return window, self.group, self.scratch, self._budget
 
     def _folded(self, shape: Shape) -> Shape:
         """(images, channels, *spatial)."""

@@ -23,6 +23,7 @@ from typing import Any
 from ..errors import GraphError, ShapeError, SpecError
 from ..kernels import pooling
 from ..kernels.im2col import Window
+from ..kernels.workers import Room
 from .axes import axis_of
 from .base import Array, Blob, Buffer, Context, Layer, Shape, Shapes
 from .sizes import times
@@ -94,7 +95,7 @@ class Pooling(Layer):
             tops=(top,) * len(self.spec.top),
             saved=(Buffer(top, pooling.arg_dtype(window)),) if self.is_max else (),
             scratch=pooling.scratch_size(
-                (planes, *size), (planes, *out), self.context.dtype.itemsize
+                (planes, *size), (planes, *out), self.context.dtype.itemsize, self._room()
             ),
         )
 
@@ -102,13 +103,13 @@ class Pooling(Layer):
         x, y = self._planes(bottom[0].data), self._planes(top[0].data)
         window = self._window(x.shape[1:])
         if not self.is_max:
-            pooling.average_forward(x, y, window, self.scratch)
+            pooling.average_forward(x, y, window, self._room())
             return
         arg = self._planes(self.saved[0])
-        pooling.max_forward(x, y, arg, window, self.scratch)
+        pooling.max_forward(x, y, arg, window, self._room())
         if len(top) == 2:
             index = self._planes(top[1].data)
-            pooling.max_index(arg, index, x.shape[1:], window, self.scratch)
+            pooling.max_index(arg, index, x.shape[1:], window, self._room())
 
     def backward(
         self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]
@@ -118,9 +119,12 @@ class Pooling(Layer):
         dy, dx = self._planes(top[0].diff), self._planes(bottom[0].diff)
         window = self._window(dx.shape[1:])
         if self.is_max:
-            pooling.max_backward(dy, self._planes(self.saved[0]), dx, window, self.scratch)
+            pooling.max_backward(dy, self._planes(self.saved[0]), dx, window, self._room())
         else:
-            pooling.average_backward(dy, dx, window, self.scratch)
+            pooling.average_backward(dy, dx, window, self._room())
+
+    def _room(self) -> Room:
+        return Room(0, self.context.workers, self.scratch)
 
     def _window(self, size: Shape) -> Window:
         n = len(size)

@@ -26,13 +26,13 @@ class ReLU(Layer):
 
     def __init__(self, spec: Any, context: Context) -> None:
         super().__init__(spec, context)
-        self._slope = float(spec.relu_param.negative_slope)
-        self.backward_reads = ("top0",) if self._slope >= 0 else ("bottom0",)
-        if self._slope < 0 and spec.bottom[0] == spec.top[0]:
+        self.slope = float(spec.relu_param.negative_slope)
+        self.backward_reads = ("top0",) if self.slope >= 0 else ("bottom0",)
+        if self.slope < 0 and spec.bottom[0] == spec.top[0]:
             raise GraphError(
                 f"{self.label} cannot work in place with a negative_slope below 0",
                 where=context.where,
-                found=f"negative_slope {self._slope:g}",
+                found=f"negative_slope {self.slope:g}",
                 remedy="Give the top a name of its own",
             )
 
@@ -40,11 +40,12 @@ class ReLU(Layer):
         return Shapes((bottom[0],), scratch=length(prod(bottom[0])))
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        kernel.relu(bottom[0].data, top[0].data, self._slope, self.scratch)
+        if not self.absorbed:
+            kernel.relu(bottom[0].data, top[0].data, self.slope, self.scratch)
 
     def backward(
         self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]
     ) -> None:
-        if propagate_down[0]:
-            sign = (top if self._slope >= 0 else bottom)[0].data
-            kernel.gradient(sign, top[0].diff, bottom[0].diff, self._slope, self.scratch)
+        if propagate_down[0] and not self.absorbed:
+            sign = (top if self.slope >= 0 else bottom)[0].data
+            kernel.gradient(sign, top[0].diff, bottom[0].diff, self.slope, self.scratch)

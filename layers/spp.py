@@ -21,6 +21,7 @@ from typing import Any
 from ..errors import ShapeError, SpecError
 from ..kernels import pooling
 from ..kernels.im2col import Window
+from ..kernels.workers import Room
 from .base import Array, Blob, Buffer, Context, Layer, Shape, Shapes
 from .sizes import times
 
@@ -71,12 +72,16 @@ class SPP(Layer):
             planes = (n * c, *out)
             saved.append(Buffer(planes, pooling.arg_dtype(window)))
             cells.append(prod(out))
-            inner = max(inner, pooling.scratch_size((n * c, *size), planes, itemsize))
+            needed = pooling.scratch_size((n * c, *size), planes, itemsize, self._room(None))
+            inner = max(inner, needed)
         return Shapes(
             tops=((n, c, 1, 1) if self._levels == 1 else (n, c * sum(cells)),),
             saved=tuple(saved) if self._is_max else (),
             scratch=n * c * (max(cells) + (prod(size) if self._levels > 1 else 0)) + inner,
         )
+
+    def _room(self, scratch: Array) -> Room:
+        return Room(0, self.context.workers, scratch)
 
     def _pyramid(self, size: Sequence[int]) -> Iterator[tuple[Window, Shape]]:
         """The window of each level, and how many there are on each axis."""
@@ -90,11 +95,11 @@ class SPP(Layer):
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         x = _planes(bottom[0].data)
         for level, (window, y, part) in enumerate(self._parts(x, top[0].data)):
-            scratch = self.scratch[y.size :]
+            room = self._room(self.scratch[y.size :])
             if self._is_max:
-                pooling.max_forward(x, y, self.saved[level], window, scratch)
+                pooling.max_forward(x, y, self.saved[level], window, room)
             else:
-                pooling.average_forward(x, y, window, scratch)
+                pooling.average_forward(x, y, window, room)
             part[...] = y.reshape(part.shape)
 
     def backward(
@@ -108,10 +113,11 @@ class SPP(Layer):
             scratch, more = self.scratch[dy.size :], dx
             if level:
                 scratch, more = scratch[dx.size :], scratch[: dx.size].reshape(dx.shape)
+            room = self._room(scratch)
             if self._is_max:
-                pooling.max_backward(dy, self.saved[level], more, window, scratch)
+                pooling.max_backward(dy, self.saved[level], more, window, room)
             else:
-                pooling.average_backward(dy, more, window, scratch)
+                pooling.average_backward(dy, more, window, room)
             if level:
                 dx += more
 

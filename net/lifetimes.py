@@ -13,7 +13,7 @@ In-place is a permission: the two versions share a buffer unless the older one i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,9 +50,10 @@ def plan(
     dtype: np.dtype,
     backward: bool,
     keep: bool,
+    absorbed: Mapping[int, int],
 ) -> Plan:
     """Lifetimes of all arrays; keep: data, diffs and what is saved live through the iteration and
-    beyond."""
+    beyond; absorbed: which node applies which rectifier, and reads its top in backward."""
     n = len(graph.nodes)
     first, last = -1, 2 * n
     runs = [backward and flag for flag in flags.backward]
@@ -67,7 +68,10 @@ def plan(
         for bottom in node.bottoms:
             reads[bottom].append(i)
         if runs[i]:
-            for value in named(layer.backward_reads, node.bottoms, node.tops):
+            found = named(layer.backward_reads, node.bottoms, node.tops)
+            if i in absorbed:
+                found += graph.nodes[absorbed[i]].tops
+            for value in found if i not in absorbed.values() else ():
                 reads[value].append(2 * n - 1 - i)
     for value in (*graph.outputs, *(t for node in graph.nodes for t in node.tops)):
         if value in graph.outputs or not reads[value]:

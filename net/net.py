@@ -11,18 +11,18 @@ Source: Caffe's Net (src/caffe/net.cpp).
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
 
 from ..errors import GraphError, NonFiniteError, ShapeError
+from ..kernels.workers import Workers, usable_cpus
 from ..layers.base import Array, Blob, Context, Shape
 from ..layers.filler import fill
 from ..netspec.graph import Graph, Value
 from ..weights import Report, Weights, match
-from . import dynamic, params
+from . import dynamic, fusion, params
 from .inference import build_layers
 from .kept import Callbacks, Kept, prepare
 from .memory import Memory
@@ -37,7 +37,9 @@ class Net:
     graph: from `netspec.build`; dtype: of every blob, float32 or float64; seed: of fillers and
     dropout; backward: plan a backward pass (default: in TRAIN, or with force_backward); keep: every
     blob stays readable; inputs: shapes of Input blobs, instead of those in the prototxt; budget:
-    bytes of scratch a layer may use; fill: run the fillers (not needed where weights are loaded);
+    bytes of scratch a layer may use; engine: "caffe" is im2col everywhere, "fast" the fastest that
+    fits, "auto" what the prototxt says; threads: of kernels (default: all CPUs); fill: run the
+    fillers (not needed where weights are loaded);
     share: a net whose parameters this one uses (test nets); poison: fill freed buffers with NaN;
     folder: what data sources are relative to; allow_python: run the code that Python layers name.
 
@@ -53,7 +55,9 @@ class Net:
         backward: bool | None = None,
         keep: bool = False,
         inputs: Mapping[str, Shape] | None = None,
-        budget: int = 32 << 20,
+        budget: int = 64 << 20,
+        engine: str = "auto",
+        threads: int | None = None,
         fill: bool = True,
         share: Net | None = None,
         poison: bool = False,
@@ -65,11 +69,17 @@ class Net:
         if backward is None:
             backward = graph.phase == "TRAIN" or graph.force_backward
         self.plans_backward = backward
-        self.callbacks = Callbacks()
+        self.callbacks, self.workers = Callbacks(), Workers(threads or usable_cpus())
         self.layers = build_layers(
             graph,
             Context(
-                dtype=self.dtype, seed=seed, folder=folder, budget=budget, allow_python=allow_python
+                dtype=self.dtype,
+                seed=seed,
+                folder=folder,
+                budget=budget,
+                allow_python=allow_python,
+                workers=self.workers,
+                engine=engine,
             ),
         )
         planned = self._plan(inputs)
@@ -190,6 +200,7 @@ class Net:
         """Give every blob and layer its views; a blob that was known stays the same object."""
         graph, n, inferred, view = self.graph, len(self.graph.nodes), planned.inferred, memory.view
         self.planned, self.flags, self.plan = planned, planned.flags, planned.plan
+        fusion.apply(self.layers, planned.absorbed)
         self._memory = memory
         for value in inferred.values:
             blob = self.values.setdefault(value, Blob(None))
@@ -300,22 +311,6 @@ class Net:
     def clear_param_diffs(self) -> None:
         """Set the gradient of every parameter to zero."""
         self.flat_diff.fill(0)
-
-    def time_layers(self) -> list[tuple[str, float, float]]:
-        """Seconds of each layer in one iteration: (name, forward, backward)."""
-        times: list[list[float]] = []
-        for i in range(len(self.layers)):
-            begin = time.perf_counter()
-            self.forward(i, i)
-            times.append([time.perf_counter() - begin, 0.0])
-        if self.plans_backward:
-            for i in reversed(range(len(self.layers))):
-                begin = time.perf_counter()
-                self.backward(i, i)
-                times[i][1] = time.perf_counter() - begin
-        return [
-            (layer.name, fwd, bwd) for layer, (fwd, bwd) in zip(self.layers, times, strict=True)
-        ]
 
     def _refuse_nonfinite(self, i: int) -> None:
         for value, top in zip(self.graph.nodes[i].tops, self._tops[i], strict=True):

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..layers.base import Layer, Shape
 from ..netspec.graph import Graph
-from . import arena, lifetimes, sizes
+from . import arena, fusion, lifetimes, sizes
 from .inference import Inferred
 from .lifetimes import Plan
 from .schedule import Schedule, schedule
@@ -18,13 +18,14 @@ from .schedule import Schedule, schedule
 
 @dataclass(frozen=True)
 class Planned:
-    """Shapes, backward flags, lifetimes and places of everything a net computes; and what it was
-    planned for."""
+    """Shapes, backward flags, lifetimes and places of everything a net computes; absorbed: which
+    node applies which rectifier; and what it was planned for."""
 
     inferred: Inferred
     flags: Schedule
     plan: Plan
     placement: arena.Placement
+    absorbed: Mapping[int, int]
     dtype: np.dtype
     backward: bool
     keep: bool
@@ -58,5 +59,16 @@ def plan_net(
     at their files to learn the shapes in them."""
     inferred = sizes.infer_or_suggest(graph, layers, inputs)
     flags = schedule(graph, layers, inferred.needs)
-    plan = lifetimes.plan(graph, layers, inferred, flags, dtype=dtype, backward=backward, keep=keep)
-    return Planned(inferred, flags, plan, arena.place(plan.buffers), dtype, backward, keep)
+    absorbed = {} if keep else fusion.rectifiers(graph, layers, inferred)
+    plan = lifetimes.plan(
+        graph,
+        layers,
+        inferred,
+        flags,
+        dtype=dtype,
+        backward=backward,
+        keep=keep,
+        absorbed=absorbed,
+    )
+    placement = arena.place(plan.buffers)
+    return Planned(inferred, flags, plan, placement, absorbed, dtype, backward, keep)

@@ -254,6 +254,8 @@ def test(args: Any, log: Glog) -> None:
 
 def time(args: Any, log: Glog) -> None:
     """Print the average time of every layer, forward and backward."""
+    from ..net.timing import time_layers
+
     needs(args, "model")
     log("caffe.cpp:343", "Use CPU.")
     phase = netspec.schema.TEST if args.phase == "TEST" else netspec.schema.TRAIN
@@ -270,7 +272,7 @@ def time(args: Any, log: Glog) -> None:
     for i in range(args.iterations):
         since = clock.perf_counter()
         net.clear_param_diffs()
-        spent += 1e3 * np.array([times for _, *times in net.time_layers()])
+        spent += 1e3 * np.array([times for _, *times in time_layers(net)])
         ms = 1e3 * (clock.perf_counter() - since)
         log("caffe.cpp:394", f"Iteration: {i + 1} forward-backward time: {ms:g} ms.")
     total = 1e3 * (clock.perf_counter() - begun)

@@ -1,9 +1,13 @@
 """Convolution and deconvolution against their definitions, however they are cut."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from demitasse.kernels import convolution, deconvolution
+from demitasse.kernels import columns, convolution, deconvolution
+from demitasse.kernels.convolution import COLUMNS, WINOGRAD, Form
 from demitasse.kernels.im2col import Window
+from demitasse.kernels.workers import Room, Workers
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -45,7 +49,13 @@ def cases(draw):
     x = (draw(st.integers(1, 3)), group * c, *each(1, 7))
     w = (group * m, c, *window.kernel)
     # small budgets force strips, blocks of channels and the scattering gradient
-    return window, group, x, w, draw(st.sampled_from([TINY, 40, 300, AMPLE]))
+    return (
+        Form(window, group),
+        x,
+        w,
+        draw(st.sampled_from([TINY, 160, 1200, AMPLE])),
+        draw(st.integers(1, 3)),
+    )
 
 
 def arrays(*shapes):
@@ -53,29 +63,28 @@ def arrays(*shapes):
     return [rng.standard_normal(shape) for shape in shapes]
 
 
-def scratch(module, shapes, window, group, budget):
-    size = module.scratch_size(*shapes, window, group, budget)
-    return np.full(size, np.nan)
+def room_for(module, shapes, form, budget, threads, dtype=np.float64):
+    """The scratch a kernel asks for, not an element more, and poisoned."""
+    room = Room(budget, Workers(threads))
+    scratch = np.full(module.scratch_size(*shapes, form, room), np.nan, dtype)
+    return replace(room, scratch=scratch)
 
 
 @steady
 @given(cases())
 def test_convolution(case):
-    window, group, x_shape, w_shape, budget = case
+    form, x_shape, w_shape, budget, threads = case
+    window, group = form[:2]
     size = window.outputs(x_shape[2:])
     assume(min(size) >= 1)
     y_shape = (x_shape[0], w_shape[0], *size)
     x, w, b, dy = arrays(x_shape, w_shape, w_shape[:1], y_shape)
-    room = scratch(convolution, (x_shape, w_shape, y_shape), window, group, budget)
-    how = (window, group, room, budget)
+    room = room_for(convolution, (x_shape, w_shape, y_shape), form, budget, threads)
     y, dx = np.full(y_shape, np.nan), np.full(x_shape, np.nan)
     dw, db = np.ones(w_shape), np.ones(len(b))
-    convolution.forward(x, w, b, y, *how)
-    room.fill(np.nan)
-    convolution.weight_gradient(x, dy, dw, *how)
-    room.fill(np.nan)
-    convolution.data_gradient(dy, w, dx, *how)
-    convolution.bias_gradient(dy, db)
+    convolution.forward(x, w, b, y, form, room)
+    room.scratch.fill(np.nan)
+    convolution.backward(x, w, None, dy, dw, db, dx, form, room)
     over = tuple(i for i in range(dy.ndim) if i != 1)
     expected = slow(x, w, window, group)
     np.testing.assert_allclose(y, expected + b.reshape(-1, *(1,) * len(size)), atol=1e-12)
@@ -91,19 +100,17 @@ def test_convolution(case):
 @steady
 @given(cases())
 def test_deconvolution(case):
-    window, group, small, w_shape, budget = case
+    form, small, w_shape, budget, threads = case
+    window, group = form[:2]
     big = window.inputs(small[2:])
     assume(min(big) >= 1)
     x_shape, y_shape = (small[0], w_shape[0], *small[2:]), (small[0], group * w_shape[1], *big)
     x, w, b, dy = arrays(x_shape, w_shape, y_shape[1:2], y_shape)
-    room = scratch(deconvolution, (x_shape, w_shape, y_shape), window, group, budget)
-    how = (window, group, room, budget)
+    room = room_for(deconvolution, (x_shape, w_shape, y_shape), form, budget, threads)
     y, dx, dw = np.full(y_shape, np.nan), np.full(x_shape, np.nan), np.ones(w_shape)
-    deconvolution.forward(x, w, b, y, *how)
-    room.fill(np.nan)
-    deconvolution.data_gradient(dy, w, dx, *how)
-    room.fill(np.nan)
-    deconvolution.weight_gradient(x, dy, dw, *how)
+    deconvolution.forward(x, w, b, y, form, room)
+    room.scratch.fill(np.nan)
+    deconvolution.backward(x, w, None, dy, dw, None, dx, form, room)
     y -= b.reshape(-1, *(1,) * len(big))
     expected = slow(dy, w, window, group)
     np.testing.assert_allclose(dx, expected, atol=1e-12)
@@ -116,32 +123,55 @@ def test_deconvolution(case):
 
 def test_up_convolution_is_the_formula():
     x, w, b = arrays((2, 3, 4, 5), (3, 2, 2, 2), (2,))
-    y, window = np.full((2, 2, 8, 10), np.nan), Window((2, 2), (2, 2), (0, 0), (1, 1))
-    room = scratch(deconvolution, (x.shape, w.shape, y.shape), window, 1, AMPLE)
-    deconvolution.forward(x, w, b, y, window, 1, room, AMPLE)
+    y, form = np.full((2, 2, 8, 10), np.nan), Form(Window((2, 2), (2, 2), (0, 0), (1, 1)), 1)
+    room = room_for(deconvolution, (x.shape, w.shape, y.shape), form, AMPLE, 2)
+    deconvolution.forward(x, w, b, y, form, room)
     expected = np.einsum("nihw,iokl->nohkwl", x, w).reshape(y.shape) + b.reshape(-1, 1, 1)
     np.testing.assert_allclose(y, expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("module", [convolution, deconvolution])
 @pytest.mark.parametrize("kernel", [1, 2, 3])
-def test_scratch_is_within_the_budget_when_it_can_be(module, kernel):
+@pytest.mark.parametrize("threads", [1, 2, 8])
+def test_scratch_is_within_the_budget_when_it_can_be(module, kernel, threads):
     window = Window((kernel,) * 2, (1, 1), (0, 0), (1, 1))
     x, w = (1, 64, 100, 100), (64, 64, kernel, kernel)
     y = (1, 64, *(window.outputs if module is convolution else window.inputs)(x[2:]))
     for budget in (1 << 17, 1 << 20, 1 << 23):
-        assert module.scratch_size(x, w, y, window, 1, budget) <= budget
+        room = Room(budget, Workers(threads))
+        assert module.scratch_size(x, w, y, Form(window, 1), room) <= budget
 
 
-def test_strips_of_deep_and_shallow_layers_stay_modest():
-    window, budget = Window((3, 3), (1, 1), (0, 0), (1, 1)), 8 << 20
+@pytest.mark.parametrize("engine", [COLUMNS, WINOGRAD])
+def test_strips_of_deep_and_shallow_layers_stay_modest(engine):
+    form, budget = Form(Window((3, 3), (1, 1), (0, 0), (1, 1)), 1, engine), 16 << 20
     for c, m, n in [(64, 64, 570), (1024, 1024, 30), (1024, 512, 56), (128, 64, 392)]:
         x, w, y = (1, c, n, n), (m, c, 3, 3), (1, m, n - 2, n - 2)
-        assert convolution.scratch_size(x, w, y, window, 1, budget) <= budget
+        room = Room(budget, Workers(2))
+        assert convolution.scratch_size(x, w, y, form, room) <= budget
 
 
-def test_a_thousand_small_images_are_one_strip():
+def test_a_thousand_small_images_are_few_strips():
     """Otherwise every image would cost a round of Python per kernel position."""
     window = Window((3, 3), (1, 1), (0, 0), (1, 1))
-    cut = convolution._strips((1000, 1, 6, 6), (2, 1, 3, 3), (4, 4), window, AMPLE)
+    cut = columns._strips((1000, 1, 6, 6), (2, 1, 3, 3), (4, 4), window, Room(AMPLE))
     assert cut.images == 1000
+
+
+def test_results_do_not_depend_on_the_number_of_threads():
+    form = Form(Window((3, 3), (1, 1), (1, 1), (1, 1)), 1)
+    x, w, dy = (
+        a.astype(np.float32) for a in arrays((2, 9, 40, 44), (10, 9, 3, 3), (2, 10, 40, 44))
+    )
+    for engine in (COLUMNS, WINOGRAD):
+        form, found = form._replace(engine=engine), []
+        for threads in (1, 2, 3):
+            shapes = (x.shape, w.shape, dy.shape)
+            room = room_for(convolution, shapes, form, AMPLE, threads, np.float32)
+            y, dw, dx = np.empty_like(dy), np.zeros_like(w), np.empty_like(x)
+            convolution.forward(x, w, None, y, form, room)
+            convolution.backward(x, w, None, dy, dw, None, dx, form, room)
+            found.append((y, dw, dx))
+        for other in found[1:]:
+            for a, b in zip(found[0], other, strict=True):
+                np.testing.assert_array_equal(a, b)

@@ -1,9 +1,12 @@
 """Pooling against its definition, NaN and empty windows included."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from demitasse.kernels import pooling
 from demitasse.kernels.im2col import Window
+from demitasse.kernels.workers import Room, Workers
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -36,7 +39,9 @@ def seen(o, size, window):
 
 
 def room(x, y):
-    return np.full(pooling.scratch_size(x.shape, y.shape, x.itemsize), np.nan, x.dtype)
+    how = Room(0, Workers(2))
+    size = pooling.scratch_size(x.shape, y.shape, x.itemsize, how)
+    return replace(how, scratch=np.full(size, np.nan, x.dtype))
 
 
 @steady

@@ -1,0 +1,326 @@
+"""3x3 convolution of stride 1 by Winograd's F(4x4, 3x3): four times fewer products.
+
+The output is cut into tiles of 4x4, each made from 6x6 of the input (d; tiles overlap by two):
+
+    forward    U = G g G^T    V = B^T d B    M[k, t] = sum_c U[k, c] V[c, t]    y = A^T M A + b
+    backward   D = A dy A^T   dU[k, c] = sum_t D[k, t] V[c, t]                  dg += G^T dU G
+                              dV[c, t] = sum_k U[k, c] D[k, t]                  dd = B dV B^T
+
+Each sum is 36 matrix products, one for each element of a 6x6 tile.  The backward pass is the
+transposed algorithm: one transform of dy serves both gradients.  A rectifier that follows the
+convolution is a factor on the way: y times slope where negative, dy times slope where y <= 0.
+
+How a layer is cut (`cut`) depends on its shapes alone:
+
+    maps       few channels, large maps.  Some rows of tiles at a time, all channels; the whole U.
+               Backward, a lane is a run of tile rows with its own dU; lanes are added in order.
+    channels   many channels, small maps.  V (and D) of the whole image, or of a band of it; then
+               some channels of U at a time, so that U is never whole.
+
+float32 only; error at most 3e-5 of the largest output (1e-5 where im2col has 1e-6).  The transforms
+are those of kernels/tiles_numba.py, or of kernels/tiles_numpy.py where Numba is not installed.
+
+Source: A. Lavin, S. Gray, Fast Algorithms for Convolutional Neural Networks (arXiv:1509.09308).
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from math import prod
+from types import ModuleType
+from typing import NamedTuple
+
+import numpy as np
+
+from .im2col import Array, Sizes, Window, pieces
+from .workers import Room, Taker, Workers
+
+BLOCK = 650_000  # elements of V and M of one block: they stay in a core's share of the cache
+WEIGHTS = 36 * 128 * 256  # elements of U from which channels are cut instead of maps
+LANES = 5_000_000  # elements of all lanes' dU together
+CHANNELS = 64  # channels of U at a time
+
+
+@cache
+def transforms() -> ModuleType:
+    """The compiled transforms, or NumPy's."""
+    try:
+        from . import tiles_numba as found
+    except ImportError:
+        from . import tiles_numpy as found  # type: ignore[no-redef]
+    return found
+
+
+class Cut(NamedTuple):
+    """maps: which scheme; rows: tile rows at a time; lanes (maps) of the backward pass."""
+
+    maps: bool
+    rows: int
+    lanes: int
+
+
+def applies(w: Sizes, window: Window, group: int) -> bool:
+    """Whether this is a convolution that Winograd's algorithm computes."""
+    plain = set(window.stride) == {1} == set(window.dilation)
+    return window.kernel == (3, 3) and plain and group == 1
+
+
+def forward(
+    x: Array, w: Array, b: Array, y: Array, pad: int, slope: float, room: Room
+) -> None:  # fmt: skip
+    """Write y; b may be None; slope 1: no rectifier."""
+    made, take, shape = transforms(), Taker(room.scratch), _Tiling(x.shape, w.shape, y.shape)
+    how, workers = cut(x.shape, w.shape, y.shape, room), room.workers
+    k, c = w.shape[:2]
+    bias = take(k)
+    bias[...] = 0 if b is None else b
+    work = [take(_work(w.shape, shape.across, how.rows)) for _ in range(workers.threads)]
+    cells = how.rows * shape.across
+
+    if how.maps:
+        u = take(36, k, c)
+        parts = list(pieces(k, CHANNELS))
+        _weights(made, w, u, work, workers)
+        buffers = [(take(36 * c * cells), take(36 * k * cells)) for _ in work]
+        blocks = shape.blocks(how.rows)
+
+        def block(i: int, slot: int) -> None:
+            n, r0, rows = blocks[i]
+            v = _view(buffers[slot][0], 36, c, rows * shape.across)
+            m = _view(buffers[slot][1], 36, k, rows * shape.across)
+            made.input_tiles(x, n, 0, c, 0, r0, rows, pad, v, work[slot])
+            np.matmul(u, v, out=m)
+            made.output_tiles(m, y, n, 0, k, r0, rows, bias, slope, work[slot])
+
+        workers.run(block, len(blocks))
+        return
+
+    whole = take(36 * c * cells)
+    parts = list(pieces(k, CHANNELS))
+    most = max(end - start for start, end in parts)
+    slots = [(take(36 * most * c), take(36 * most * cells)) for _ in work]
+    for n, r0, rows in shape.blocks(how.rows):
+        v = _view(whole, 36, c, rows * shape.across)
+        _inputs(made, x, n, r0, rows, pad, v, work, workers)
+
+        def outputs(i: int, slot: int, n: int = n, r0: int = r0, v: Array = v) -> None:
+            k0, k1 = parts[i]
+            rows = v.shape[2] // shape.across
+            u, m = _view(slots[slot][0], 36, k1 - k0, c), slots[slot][1]
+            made.weight_tiles(w, k0, k1, 0, c, u, work[slot])
+            m = _view(m, 36, k1 - k0, v.shape[2])
+            np.matmul(u, v, out=m)
+            made.output_tiles(m, y, n, k0, k1, r0, rows, bias, slope, work[slot])
+
+        workers.run(outputs, len(parts))
+
+
+def backward(
+    x: Array, w: Array, y: Array, dy: Array, dw: Array, db: Array, dx: Array, pad: int,
+    slope: float, room: Room,
+) -> None:  # fmt: skip
+    """Add to dw and db, write dx; each may be None.  y is read where slope is not 1."""
+    how = cut(x.shape, w.shape, dy.shape, room)
+    shape = _Tiling(x.shape, w.shape, dy.shape)
+    (_backward_maps if how.maps else _backward_channels)(
+        x, w, dy if y is None else y, dy, dw, db, dx, pad, slope, room, how, shape
+    )
+
+
+def _backward_maps(
+    x: Array, w: Array, y: Array, dy: Array, dw: Array, db: Array, dx: Array, pad: int,
+    slope: float, room: Room, how: Cut, shape: _Tiling,
+) -> None:  # fmt: skip
+    made, take, across = transforms(), Taker(room.scratch), shape.across
+    workers = room.workers
+    k, c = w.shape[:2]
+    work = [take(_work(w.shape, across, how.rows)) for _ in range(workers.threads)]
+    cells = how.rows * across
+    u = take(36, k, c)
+    if dx is not None:
+        _weights(made, w, u, work, workers)
+    buffers = [
+        (take(36 * c * cells), take(36 * k * cells), take(36, k, c)) for _ in range(workers.threads)
+    ]
+    lanes = shape.lanes(how.rows, how.lanes)
+    sums = [take(36, k, c) for _ in lanes] if dw is not None else []
+    carries = [take(c, 2, 6, across) for _ in lanes]
+    biases = [take(k) for _ in lanes]
+
+    def lane(i: int, slot: int) -> None:
+        biases[i][...] = 0
+        if dw is not None:
+            sums[i][...] = 0
+        product = buffers[slot][2]
+        for at, (n, r0, rows) in enumerate(lanes[i]):
+            v = _view(buffers[slot][0], 36, c, rows * across)
+            d = _view(buffers[slot][1], 36, k, rows * across)
+            made.diff_tiles(dy, y, n, 0, k, 0, r0, rows, slope, d, biases[i], work[slot])
+            if dw is not None:
+                made.input_tiles(x, n, 0, c, 0, r0, rows, pad, v, work[slot])
+                np.matmul(d, v.transpose(0, 2, 1), out=product)
+                sums[i] += product
+            if dx is None:
+                continue
+            np.matmul(u.transpose(0, 2, 1), d, out=v)
+            fresh = at == 0 or r0 == 0
+            made.data_tiles(v, dx, n, 0, c, r0, rows, pad, carries[i], fresh, work[slot])
+            if r0 + rows == shape.down:
+                made.last_rows(carries[i], dx, n, 0, c, shape.down, pad, False, work[slot])
+
+    workers.run(lane, len(lanes))
+    if dx is not None:
+        for i, blocks in enumerate(lanes[:-1]):  # what a lane leaves for the first rows of the next
+            n, r0, rows = blocks[-1]
+            if r0 + rows < shape.down:
+                made.last_rows(carries[i], dx, n, 0, c, r0 + rows, pad, True, work[0])
+    for i in range(1, len(lanes)):
+        biases[0] += biases[i]
+        if dw is not None:
+            sums[0] += sums[i]
+    if dw is not None:
+        made.weight_diff(sums[0], dw, 0, k, work[0])
+    if db is not None:
+        db += biases[0]
+
+
+def _backward_channels(
+    x: Array, w: Array, y: Array, dy: Array, dw: Array, db: Array, dx: Array, pad: int,
+    slope: float, room: Room, how: Cut, shape: _Tiling,
+) -> None:  # fmt: skip
+    made, take, across = transforms(), Taker(room.scratch), shape.across
+    workers = room.workers
+    k, c = w.shape[:2]
+    work = [take(_work(w.shape, across, how.rows)) for _ in range(workers.threads)]
+    cells = how.rows * across
+    inputs, diffs = take(36 * c * cells), take(36 * k * cells)
+    carry, bias = take(c, 2, 6, across), take(k)
+    outs, ins = list(pieces(k, CHANNELS)), list(pieces(c, CHANNELS))
+    slots = [take(_slot(w.shape, cells)) for _ in work]
+    bias[...] = 0
+    for n, r0, rows in shape.blocks(how.rows):
+        v, d = _view(inputs, 36, c, rows * across), _view(diffs, 36, k, rows * across)
+        if dw is not None:
+            _inputs(made, x, n, r0, rows, pad, v, work, workers)
+
+        def transform(i: int, slot: int, n: int = n, r0: int = r0, d: Array = d) -> None:
+            k0, k1 = outs[i]
+            made.diff_tiles(
+                dy, y, n, k0, k1, 0, r0, d.shape[2] // across, slope, d, bias, work[slot]
+            )
+
+        def weights(i: int, slot: int, v: Array = v, d: Array = d) -> None:
+            k0, k1 = outs[i]
+            du = _view(slots[slot], 36, k1 - k0, c)
+            np.matmul(d[:, k0:k1], v.transpose(0, 2, 1), out=du)
+            made.weight_diff(du, dw, k0, k1, work[slot])
+
+        def data(i: int, slot: int, n: int = n, r0: int = r0, d: Array = d) -> None:
+            c0, c1 = ins[i]
+            u = _view(slots[slot], 36, k, c1 - c0)
+            dv = _view(slots[slot][u.size :], 36, c1 - c0, d.shape[2])
+            made.weight_tiles(w, 0, k, c0, c1, u, work[slot])
+            np.matmul(u.transpose(0, 2, 1), d, out=dv)
+            rows = d.shape[2] // across
+            made.data_tiles(dv, dx, n, c0, c1, r0, rows, pad, carry, r0 == 0, work[slot])
+            if r0 + rows == shape.down:
+                made.last_rows(carry, dx, n, c0, c1, shape.down, pad, False, work[slot])
+
+        workers.run(transform, len(outs))
+        if dw is not None:
+            workers.run(weights, len(outs))
+        if dx is not None:
+            workers.run(data, len(ins))
+    if db is not None:
+        db += bias
+
+
+def cut(x: Sizes, w: Sizes, y: Sizes, room: Room) -> Cut:
+    """How a layer of these shapes is cut, so that its scratch stays within the budget."""
+    shape, (k, c), threads = _Tiling(x, w, y), w[:2], room.threads
+    each = 36 * k * c
+    if each <= WEIGHTS:
+        rows = max(1, min(BLOCK // (36 * (k + c) * shape.across), shape.down))
+        lanes = max(2, min(LANES // each, 8))
+        if _maps_size(w, shape, rows, lanes, threads) <= room.budget:
+            return Cut(True, rows, lanes)
+    rows = shape.down
+    while rows > 1 and _channels_size(w, shape, rows, threads) > room.budget:
+        rows = -(-rows // 2)
+    return Cut(False, rows, 0)
+
+
+def scratch_size(x: Sizes, w: Sizes, y: Sizes, room: Room) -> int:
+    """Elements of scratch for arrays of these shapes."""
+    shape, how = _Tiling(x, w, y), cut(x, w, y, room)
+    if how.maps:
+        return _maps_size(w, shape, how.rows, how.lanes, room.threads)
+    return _channels_size(w, shape, how.rows, room.threads)
+
+
+def _maps_size(w: Sizes, shape: _Tiling, rows: int, lanes: int, threads: int) -> int:
+    (k, c), cells = w[:2], rows * shape.across
+    each = 36 * k * c
+    slot = _work(w, shape.across, rows) + 36 * (k + c) * cells + each
+    return each + k + threads * slot + lanes * (each + 12 * c * shape.across + k)
+
+
+def _channels_size(w: Sizes, shape: _Tiling, rows: int, threads: int) -> int:
+    (k, c), cells = w[:2], rows * shape.across
+    slot = _work(w, shape.across, rows) + _slot(w, cells)
+    return 36 * (k + c) * cells + 12 * c * shape.across + k + threads * slot
+
+
+def _slot(w: Sizes, cells: int) -> int:
+    """Of one thread: some channels of U, and of M or dV."""
+    return 36 * min(CHANNELS, max(w[:2])) * (max(w[:2]) + cells)
+
+
+def _work(w: Sizes, across: int, rows: int) -> int:
+    return int(transforms().work_size(max(w[:2]), rows, across))
+
+
+class _Tiling:
+    """How many tiles lie across and down an image of y, and the images."""
+
+    def __init__(self, x: Sizes, w: Sizes, y: Sizes) -> None:
+        self.images, self.down, self.across = y[0], -(-y[2] // 4), -(-y[3] // 4)
+
+    def blocks(self, rows: int) -> list[tuple[int, int, int]]:
+        """(image, first tile row, tile rows) of at most `rows`."""
+        cuts = list(pieces(self.down, rows))
+        return [(n, r, end - r) for n in range(self.images) for r, end in cuts]
+
+    def lanes(self, rows: int, count: int) -> list[list[tuple[int, int, int]]]:
+        """The blocks as `count` runs."""
+        blocks = self.blocks(rows)
+        return [blocks[a:b] for a, b in pieces(len(blocks), -(-len(blocks) // count))]
+
+
+def _view(buffer: Array, *shape: int) -> Array:
+    return buffer.reshape(-1)[: prod(shape)].reshape(shape)
+
+
+def _weights(made: ModuleType, w: Array, u: Array, work: list[Array], workers: Workers) -> None:
+    """The whole U."""
+    parts = list(pieces(len(w), 16))
+
+    def part(i: int, slot: int) -> None:
+        k0, k1 = parts[i]
+        made.weight_tiles(w, k0, k1, 0, w.shape[1], u[:, k0:k1], work[slot])
+
+    workers.run(part, len(parts))
+
+
+def _inputs(
+    made: ModuleType, x: Array, n: int, r0: int, rows: int, pad: int, v: Array,
+    work: list[Array], workers: Workers,
+) -> None:  # fmt: skip
+    """V of all channels for some tile rows."""
+    parts = list(pieces(v.shape[1], 32))
+
+    def part(i: int, slot: int) -> None:
+        c0, c1 = parts[i]
+        made.input_tiles(x, n, c0, c1, 0, r0, rows, pad, v, work[slot])
+
+    workers.run(part, len(parts))

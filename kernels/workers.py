@@ -1,0 +1,126 @@
+"""Threads for kernels: a piece of work is cut into tasks, and every thread takes the next one.
+
+    run(task, count)   task(i, slot) for i = 0 ... count - 1; slot < threads belongs to one thread
+                       at a time, so it names a part of the scratch
+
+Inside, the BLAS uses one thread: a product is cut by the tasks, never by the BLAS, so NumPy's
+element-wise passes between two products run on all cores too, and results do not depend on how many
+threads there are.  The calling thread works, too; one thread means no other.
+
+A kernel is handed a `Room`: the scratch it may use, how large that may be, and the workers.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import copy_context
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import count as counter
+from math import prod
+from typing import Any
+
+Array = Any
+MOST = 4  # scratch is cut for this many threads (or more): so cuts are alike on most machines
+
+
+def usable_cpus() -> int:
+    """How many CPUs this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class Workers:
+    """threads: how many run at once, the caller's included."""
+
+    def __init__(self, threads: int = 1) -> None:
+        self.threads = threads
+        self._pool: ThreadPoolExecutor | None = None
+
+    def run(self, task: Callable[[int, int], None], count: int) -> None:
+        """Do all tasks; when all have ended, the first exception of any of them is raised here."""
+        threads = min(self.threads, count)
+        with single_blas():
+            if threads <= 1:
+                for i in range(count):
+                    task(i, 0)
+            else:
+                self._share(task, count, threads)
+
+    def _share(self, task: Callable[[int, int], None], count: int, threads: int) -> None:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self.threads - 1, "demitasse")
+        numbers = counter()
+
+        def work(slot: int) -> None:
+            while (i := next(numbers)) < count:
+                task(i, slot)
+
+        others = [  # the context carries NumPy's errstate
+            self._pool.submit(copy_context().run, work, slot) for slot in range(1, threads)
+        ]
+        try:
+            work(0)
+        finally:
+            failed = [error for other in others if (error := other.exception())]
+        if failed:
+            raise failed[0]
+
+
+@cache
+def _blas() -> Any:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController().select(user_api="blas")
+
+
+@contextmanager
+def single_blas() -> Iterator[None]:
+    """The BLAS uses one thread inside."""
+    with _blas().limit(limits=1):
+        yield
+
+
+SERIAL = Workers(1)
+
+
+@dataclass(frozen=True)
+class Room:
+    """What a kernel may use: elements of scratch (budget), threads, and the scratch itself."""
+
+    budget: int
+    workers: Workers = SERIAL
+    scratch: Array = None
+
+    @property
+    def threads(self) -> int:
+        return self.workers.threads
+
+    @property
+    def share(self) -> int:
+        """Elements of scratch for each thread."""
+        return self.budget // max(MOST, self.threads)
+
+    def slots(self, each: int) -> list[Array]:
+        """A part of the scratch for each thread."""
+        return [self.scratch[i * each : (i + 1) * each] for i in range(self.threads)]
+
+    def without(self, used: int) -> Room:
+        """What is left behind the first `used` elements."""
+        rest = None if self.scratch is None else self.scratch[used:]
+        return replace(self, budget=self.budget - used, scratch=rest)
+
+
+class Taker:
+    """Gives out parts of a scratch, one after the other."""
+
+    def __init__(self, scratch: Array) -> None:
+        self.scratch, self.used = scratch, 0
+
+    def __call__(self, *shape: int) -> Array:
+        start, self.used = self.used, self.used + prod(shape)
+        return self.scratch[start : self.used].reshape(shape)

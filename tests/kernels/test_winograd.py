@@ -1,0 +1,147 @@
+"""Winograd's algorithm against im2col in double precision, however it is cut."""
+
+import importlib.util
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from demitasse.kernels import columns, tiles_numpy, winograd
+from demitasse.kernels.convolution import COLUMNS, WINOGRAD, choose
+from demitasse.kernels.im2col import Window
+from demitasse.kernels.workers import Room, Workers
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+steady = settings(max_examples=60, deadline=None, derandomize=True, database=None)
+BOTH = ["tiles_numpy"]
+if importlib.util.find_spec("numba"):
+    BOTH.append("tiles_numba")
+
+
+@pytest.fixture(params=BOTH)
+def made(request, monkeypatch):
+    module = importlib.import_module(f"demitasse.kernels.{request.param}")
+    monkeypatch.setattr(winograd, "transforms", lambda: module)
+    return module
+
+
+def exact(x, w, b, dy, pad, slope):
+    """y, dw, db, dx in double precision, by im2col."""
+    x, w, b, dy = (a.astype(np.float64) for a in (x, w, b, dy))
+    window = Window((3, 3), (1, 1), (pad, pad), (1, 1))
+    room = Room(1 << 22)
+    size = columns.scratch_size(x.shape, w.shape, dy.shape, window, 1, room)
+    room = replace(room, scratch=np.empty(size))
+    y, dw, dx = np.empty_like(dy), np.zeros_like(w), np.empty_like(x)
+    columns.forward(x, w, b, y, window, 1, room)
+    y, dy = np.where(y > 0, y, slope * y), np.where(y > 0, dy, slope * dy)
+    columns.weight_gradient(x, dy, dw, window, 1, room)
+    columns.data_gradient(dy, w, dx, window, 1, room)
+    return y, dw, dy.sum((0, 2, 3)), dx
+
+
+def compare(images, c, k, height, width, pad, slope, budget, threads, tolerance=3e-5):
+    rng = np.random.default_rng(images + 7 * c + 11 * k + height)
+    x = rng.standard_normal((images, c, height, width), "f")
+    w = rng.standard_normal((k, c, 3, 3), "f") / np.float32(3 * c**0.5)
+    b = rng.standard_normal(k, "f")
+    y = np.full((images, k, height + 2 * pad - 2, width + 2 * pad - 2), np.nan, "f")
+    dy = rng.standard_normal(y.shape, "f")
+    want = exact(x, w, b, dy, pad, slope)
+    room = Room(budget, Workers(threads))
+    scratch = np.full(winograd.scratch_size(x.shape, w.shape, y.shape, room), np.nan, "f")
+    room = replace(room, scratch=scratch)
+    winograd.forward(x, w, b, y, pad, slope, room)
+    scratch.fill(np.nan)
+    # backward is given the exact y: the sign of what is nearly 0 must not decide
+    dw, db, dx = np.ones_like(w), np.ones_like(b), np.full_like(x, np.nan)
+    winograd.backward(x, w, want[0].astype("f"), dy, dw, db, dx, pad, slope, room)
+    for name, got, right in zip(
+        ["y", "dw", "db", "dx"], (y, dw - 1, db - 1, dx), want, strict=True
+    ):
+        error = np.abs(got - right).max() / max(np.abs(right).max(), 0.1)
+        assert error <= tolerance, f"{name}: {error}"
+    return winograd.cut(x.shape, w.shape, y.shape, room)
+
+
+@pytest.mark.usefixtures("made")
+class TestBothTransforms:
+    @steady
+    @given(
+        st.integers(1, 2), st.integers(1, 9), st.integers(1, 9), st.integers(3, 22),
+        st.integers(3, 22), st.integers(0, 3), st.sampled_from([1.0, 0.0, 0.25]),
+        st.integers(1, 3),
+    )  # fmt: skip
+    def test_few_channels(self, images, c, k, height, width, pad, slope, threads):
+        assert compare(images, c, k, height, width, pad, slope, 1 << 22, threads).maps
+
+    @pytest.mark.parametrize("budget", [1 << 24, 900_000])
+    @pytest.mark.parametrize("threads", [1, 2])
+    def test_many_channels(self, budget, threads, monkeypatch):
+        monkeypatch.setattr(winograd, "WEIGHTS", 0)
+        for c, k, height, pad, slope in [(70, 30, 21, 0, 0.0), (30, 130, 14, 1, 1.0)]:
+            how = compare(2, c, k, height, 11, pad, slope, budget, threads)
+            assert not how.maps
+
+    def test_lanes_meet(self, monkeypatch):
+        """More blocks than lanes, and an image boundary inside a lane."""
+        monkeypatch.setattr(winograd, "BLOCK", 1)
+        assert compare(3, 4, 5, 43, 9, 1, 0.0, 1 << 22, 2).rows == 1
+
+    def test_parts_can_be_left_out(self):
+        rng = np.random.default_rng(1)
+        x, w = rng.standard_normal((1, 4, 12, 12), "f"), rng.standard_normal((5, 4, 3, 3), "f")
+        dy = rng.standard_normal((1, 5, 10, 10), "f")
+        _, dw, db, dx = exact(x, w, np.zeros(5), dy, 0, 1.0)
+        room = Room(1 << 20)
+        size = winograd.scratch_size(x.shape, w.shape, dy.shape, room)
+        room = replace(room, scratch=np.full(size, np.nan, "f"))
+        for k in range(3):
+            got = [np.zeros_like(w), np.zeros(5, "f"), np.zeros_like(x)]
+            given_ = [a if i == k else None for i, a in enumerate(got)]
+            winograd.backward(x, w, None, dy, *given_, 0, 1.0, room)
+            for i, want in enumerate((dw, db, dx)):
+                want = want if i == k else np.zeros_like(want)
+                np.testing.assert_allclose(got[i], want, rtol=0, atol=2e-4)
+
+    def test_nan_and_infinity_are_not_lost(self):
+        x, w = np.ones((1, 2, 10, 10), "f"), np.ones((2, 2, 3, 3), "f")
+        y, room = np.zeros((1, 2, 8, 8), "f"), Room(1 << 20)
+        size = winograd.scratch_size(x.shape, w.shape, y.shape, room)
+        x[0, 1, 3, 3] = np.nan
+        winograd.forward(x, w, None, y, 0, 0.0, replace(room, scratch=np.empty(size, "f")))
+        assert np.isnan(y[0, :, 1:4, 1:4]).all()
+
+
+@pytest.mark.skipif("tiles_numba" not in BOTH, reason="Numba is not installed")
+def test_compiled_and_numpy_transforms_agree(monkeypatch):
+    from demitasse.kernels import tiles_numba
+
+    rng = np.random.default_rng(2)
+    x, w = rng.standard_normal((1, 6, 23, 18), "f"), rng.standard_normal((7, 6, 3, 3), "f")
+    found = []
+    for module in (tiles_numba, tiles_numpy):
+        monkeypatch.setattr(winograd, "transforms", lambda module=module: module)
+        y, room = np.empty((1, 7, 21, 16), "f"), Room(1 << 20)
+        size = winograd.scratch_size(x.shape, w.shape, y.shape, room)
+        winograd.forward(x, w, None, y, 0, 1.0, replace(room, scratch=np.empty(size, "f")))
+        found.append(y)
+    np.testing.assert_allclose(found[0], found[1], atol=3e-6 * np.abs(found[1]).max())
+
+
+def test_the_table():
+    """Who computes what."""
+    plain = Window((3, 3), (1, 1), (0, 0), (1, 1))
+
+    def engine(c, k, n, window=plain, group=1, dtype=np.float32):
+        w = (k, c // group, *window.kernel)
+        return choose((1, c, n, n), w, (1, k, *window.outputs((n, n))), window, group, dtype)
+
+    assert engine(64, 64, 570) == engine(1024, 1024, 30) == engine(16, 16, 390) == WINOGRAD
+    assert engine(1, 64, 572) == COLUMNS  # the first layer
+    assert engine(1024, 1024, 10) == COLUMNS  # small maps, many weights
+    assert engine(8, 8, 40) == COLUMNS  # nothing to gain
+    assert engine(64, 64, 570, dtype=np.float64) == COLUMNS
+    assert engine(64, 64, 570, group=2) == COLUMNS
+    for changed in ({"stride": (2, 2)}, {"dilation": (2, 2)}, {"kernel": (1, 1)}):
+        assert engine(64, 64, 570, plain._replace(**changed)) == COLUMNS
