@@ -98,6 +98,11 @@ class Filtering(Layer):
             ),
         )
 
+    def engine(self, bottom: Shape) -> str:
+        """Who filters a bottom of this shape."""
+        need = self.shapes(bottom)
+        return self.form(self._folded(bottom), need.params[0], self._folded(need.tops[0])).engine
+
     def absorbs_rectifier(self, slope: float, *bottom: Shape) -> bool:
         need = self.shapes(*bottom)
         x, y = self._folded(bottom[0]), self._folded(need.tops[0])

@@ -139,16 +139,18 @@ class Net:
             self.flat_data = np.zeros(0, self.dtype)
 
     def _fill(self, shared: Collection[str]) -> None:
-        """Initial values: weights then bias, layer by layer, from one stream; those of layers named
-        in `shared` come from elsewhere."""
+        """Initial values: what the file gives (`blobs`), else weights then bias, layer by layer,
+        from one stream; those of layers named in `shared` come from elsewhere."""
         rng = np.random.Generator(np.random.Philox(key=[self.seed, FILLER_STREAM]))
         for i, p in enumerate(self.param_table):
             if p.owner != i or p.layer in shared:
                 continue
-            fillers = self.layers[p.node].fillers()
-            if p.index < len(fillers):
-                where = self.graph.nodes[p.node].where
-                fill(self.layers[p.node].blobs[p.index].data, fillers[p.index], rng, where=where)
+            layer, node = self.layers[p.node], self.graph.nodes[p.node]
+            fillers = layer.fillers()
+            if node.layer.blobs:
+                layer.blobs[p.index].data[...] = params.given(node, layer, p)
+            elif p.index < len(fillers):
+                fill(layer.blobs[p.index].data, fillers[p.index], rng, where=node.where)
 
     def reshape(self, inputs: Mapping[str, Shape]) -> None:
         """Take other input shapes: a new plan and arena; parameters stay, and with `keep` also what

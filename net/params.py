@@ -15,7 +15,8 @@ import numpy as np
 
 from ..errors import GraphError, ShapeError
 from ..layers.base import Layer, Shape, Shapes
-from ..netspec.graph import Graph
+from ..netspec.graph import Graph, Node
+from ..weights.match import fits_shape
 
 PERMISSIVE = 1  # ParamSpec.DimCheckMode
 
@@ -40,6 +41,35 @@ class Param:
     @property
     def count(self) -> int:
         return int(np.prod(self.shape, dtype=np.int64))
+
+
+def given(node: Node, layer: Layer, param: Param) -> np.ndarray:
+    """The values of a parameter that its layer's message holds (`blobs { ... }`), as Caffe takes
+    them instead of the filler's.  ShapeError where they are of another number or shape."""
+    blobs, count = node.layer.blobs, len(layer.blobs)
+    shapes = [
+        tuple(b.shape.dim) if b.HasField("shape") else (b.num, b.channels, b.height, b.width)
+        for b in blobs
+    ]
+    if len(blobs) != count or not fits_shape(
+        param.shape, shapes[param.index], legacy=not blobs[param.index].HasField("shape")
+    ):
+        raise ShapeError(
+            f"{layer.label} brings blobs that are not its parameters",
+            where=node.where,
+            expected=f"{count} blobs, number {param.index} of shape {param.shape}",
+            found=", ".join(map(str, shapes)),
+        )
+    blob = blobs[param.index]
+    values = np.array(blob.double_data or blob.data, np.float64)
+    if values.size != param.count:
+        raise ShapeError(
+            f"{layer.label} brings a blob whose numbers do not fill its shape",
+            where=node.where,
+            expected=f"{param.count} numbers",
+            found=values.size,
+        )
+    return values.reshape(param.shape)
 
 
 def table(graph: Graph, layers: Sequence[Layer], needs: Sequence[Shapes]) -> tuple[Param, ...]:

@@ -24,9 +24,11 @@ class AdaDelta(Solver):
     histories = 2
     limits = (("momentum", 0, 1), ("delta", 0, None))
 
-    def update(self, g: np.ndarray, history: Sequence[np.ndarray], rate: float) -> None:
+    def update(
+        self, g: np.ndarray, history: Sequence[np.ndarray], rate: float, scratch: np.ndarray
+    ) -> None:
         gradients, updates = history
-        t, ratio = self.scratch(g.size), self.scratch(g.size, 1)
+        t, ratio = scratch
         self.follow(gradients, g, t)
         np.add(updates, self.delta, out=ratio)
         np.add(gradients, self.delta, out=t)

@@ -21,9 +21,11 @@ class AdaGrad(Solver):
     uses_momentum = False
     limits = (("delta", 0, None),)
 
-    def update(self, g: np.ndarray, history: Sequence[np.ndarray], rate: float) -> None:
+    def update(
+        self, g: np.ndarray, history: Sequence[np.ndarray], rate: float, scratch: np.ndarray
+    ) -> None:
         (squares,) = history
-        t = self.scratch(g.size)
+        t = scratch[0]
         np.multiply(g, g, out=t)
         squares += t
         np.sqrt(squares, out=t)

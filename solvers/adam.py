@@ -24,10 +24,12 @@ class Adam(Solver):
     histories = 2
     limits = (("momentum", 0, 1), ("momentum2", 0, 1), ("delta", 0, None))
 
-    def update(self, g: np.ndarray, history: Sequence[np.ndarray], rate: float) -> None:
+    def update(
+        self, g: np.ndarray, history: Sequence[np.ndarray], rate: float, scratch: np.ndarray
+    ) -> None:
         m, v = history
         dtype = self.net.dtype.type
-        b1, b2, t = self.momentum, dtype(self.param.momentum2), self.scratch(g.size)
+        b1, b2, t = self.momentum, dtype(self.param.momentum2), scratch[0]
         n = self.iter + 1
         correction = dtype(math.sqrt(1 - float(b2) ** n) / (1 - float(b1) ** n))
         v *= b2

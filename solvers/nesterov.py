@@ -18,9 +18,11 @@ class Nesterov(Solver):
     type = "Nesterov"
     histories = 1
 
-    def update(self, g: np.ndarray, history: Sequence[np.ndarray], rate: float) -> None:
+    def update(
+        self, g: np.ndarray, history: Sequence[np.ndarray], rate: float, scratch: np.ndarray
+    ) -> None:
         (velocity,) = history
-        back = self.scratch(g.size)
+        back = scratch[0]
         np.multiply(velocity, self.momentum, out=back)
         g *= rate
         np.add(g, back, out=velocity)

@@ -21,9 +21,11 @@ class RMSProp(Solver):
     uses_momentum = False
     limits = (("rms_decay", 0, 1), ("delta", 0, None))
 
-    def update(self, g: np.ndarray, history: Sequence[np.ndarray], rate: float) -> None:
+    def update(
+        self, g: np.ndarray, history: Sequence[np.ndarray], rate: float, scratch: np.ndarray
+    ) -> None:
         (squares,) = history
-        t, decay = self.scratch(g.size), self.net.dtype.type(self.param.rms_decay)
+        t, decay = scratch[0], self.net.dtype.type(self.param.rms_decay)
         squares *= decay
         np.multiply(g, g, out=t)
         t *= 1 - decay

@@ -20,7 +20,9 @@ class SGD(Solver):
     type = "SGD"
     histories = 1
 
-    def update(self, g: np.ndarray, history: Sequence[np.ndarray], rate: float) -> None:
+    def update(
+        self, g: np.ndarray, history: Sequence[np.ndarray], rate: float, scratch: np.ndarray
+    ) -> None:
         (velocity,) = history
         velocity *= self.momentum
         g *= rate

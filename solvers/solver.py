@@ -69,15 +69,16 @@ class Solver(ABC):
         self.stop = self.snapshot_now = False
         self.last_snapshot: Path | None = None
         self.losses: deque[float] = deque(maxlen=param.average_loss)
-        self._scratch = np.empty((2, min(CHUNK, max(1, net.flat_data.size))), net.dtype)
+        self._scratch = np.empty(
+            (net.workers.threads, 2 * min(CHUNK, net.flat_data.size)), net.dtype
+        )
 
     @abstractmethod
-    def update(self, g: np.ndarray, history: Sequence[np.ndarray], rate: float) -> None:
-        """Turn the gradient `g` into what is subtracted from the parameter, in place."""
-
-    def scratch(self, size: int, k: int = 0) -> np.ndarray:
-        """Array k (0 or 1) of `size` elements, for use within one `update`."""
-        return self._scratch[k, :size]
+    def update(
+        self, g: np.ndarray, history: Sequence[np.ndarray], rate: float, scratch: np.ndarray
+    ) -> None:
+        """Turn the gradient `g` into what is subtracted from the parameter, in place; scratch: two
+        arrays as long as g.  Called from several threads, each with its part."""
 
     @classmethod
     def check_fields(cls, param: Any, where: str) -> None:
@@ -187,29 +188,35 @@ class Solver(ABC):
         return lr_policy.learning_rate(self.param, self.iter, self.current_step, dtype)
 
     def _subtract(self, rate: float, norm: float) -> None:
-        """The update itself, chunk by chunk."""
+        """The update itself, chunk by chunk, on all threads."""
         p, net = self.param, self.net
         scale = 1.0
         if p.clip_gradients >= 0 and norm > p.clip_gradients:
             scale = p.clip_gradients / norm
         scale /= p.iter_size
-        for q in net.learnable:
-            if not net.flags.param_propagate_down[q.node][q.index]:
-                continue
-            decay = p.weight_decay * q.decay_mult
-            for start in range(q.offset, q.offset + q.count, CHUNK):
-                part = slice(start, min(start + CHUNK, q.offset + q.count))
-                w, g = net.flat_data[part], net.flat_diff[part]
-                if scale != 1.0:
-                    g *= net.dtype.type(scale)
-                if decay:
-                    self._regularize(w, g, net.dtype.type(decay))
-                self.update(g, [h[part] for h in self.history], net.dtype.type(rate * q.lr_mult))
-                w -= g
+        tasks = [
+            (q, slice(start, min(start + CHUNK, q.offset + q.count)))
+            for q in net.learnable
+            if net.flags.param_propagate_down[q.node][q.index]
+            for start in range(q.offset, q.offset + q.count, CHUNK)
+        ]
 
-    def _regularize(self, w: np.ndarray, g: np.ndarray, decay: Any) -> None:
+        def update(i: int, slot: int) -> None:
+            q, part = tasks[i]
+            w, g, decay = net.flat_data[part], net.flat_diff[part], p.weight_decay * q.decay_mult
+            scratch = self._scratch[slot, : 2 * g.size].reshape(2, -1)
+            if scale != 1.0:
+                g *= net.dtype.type(scale)
+            if decay:
+                self._regularize(w, g, net.dtype.type(decay), scratch[0])
+            history, step = [h[part] for h in self.history], net.dtype.type(rate * q.lr_mult)
+            self.update(g, history, step, scratch)
+            w -= g
+
+        net.workers.run(update, len(tasks))
+
+    def _regularize(self, w: np.ndarray, g: np.ndarray, decay: Any, extra: np.ndarray) -> None:
         """L2: g += decay * w.  L1: g += decay * sign(w)."""
-        extra = self.scratch(w.size)
         if self.param.regularization_type == "L1":
             np.sign(w, out=extra)
             extra *= decay

@@ -105,10 +105,13 @@ class Deployed:
     weights: str
 
 
-def load_deployed(path: str, model: str | None, normalization: str | None) -> Deployed:
+def load_deployed(
+    path: str, model: str | None, normalization: str | None, **options: Any
+) -> Deployed:
     """Read a parameter file and build its net.
 
-    model: the prototxt a bare Caffe file needs; normalization: instead of what the file says.
+    model: the prototxt a bare Caffe file needs; normalization: instead of what the file says;
+    options: further arguments of `Net`.
     Raises WeightsError where parameters are missing, foreign, not finite or of other shapes.
     """
     found = weights.read(path)
@@ -132,7 +135,7 @@ def load_deployed(path: str, model: str | None, normalization: str | None) -> De
             remedy="The training diverged before it was written; take an earlier snapshot",
         )
     drop_last_softmax(message)
-    net = smallest(netspec.Source(where, message), found)
+    net = smallest(netspec.Source(where, message), found, **options)
     net.load(found, complete=True)
     if normalization is not None:
         rule = Normalization(normalization)
@@ -156,7 +159,7 @@ def drop_last_softmax(message: Any) -> None:
             read.update(layer.bottom)
 
 
-def smallest(source: netspec.Source, found: weights.Weights) -> Net:
+def smallest(source: netspec.Source, found: weights.Weights, **options: Any) -> Net:
     """The deploy net at its smallest legal size, so that building it allocates little.
 
     An Input layer without a shape gets the channels that the filters reading it were trained on.
@@ -175,7 +178,7 @@ def smallest(source: netspec.Source, found: weights.Weights) -> Net:
         if node.type == "Input"
         for value in node.tops
     }
-    return Net(graph, fill=False, inputs=inputs)
+    return Net(graph, fill=False, inputs=inputs, **options)
 
 
 def channels(message: Any, blob: str, found: weights.Weights) -> int:

@@ -39,6 +39,29 @@ def check_gpu(value: str) -> None:
         )
 
 
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """`--engine auto|caffe|fast`, `--threads N`."""
+    parser.add_argument(
+        "--engine",
+        choices=("auto", "caffe", "fast"),
+        default="auto",
+        help="how to convolve: as the net says (auto), by im2col as Caffe (caffe), or the fastest "
+        "way everywhere (fast; within 3e-5 of the largest output of a layer)",
+    )
+    parser.add_argument(
+        "--threads", type=positive_int, metavar="N", help="to compute with (default: all CPUs)"
+    )
+
+
+def net_options(args: argparse.Namespace) -> dict[str, Any]:
+    """What the command line says about every net, as arguments of `Net`."""
+    return {
+        "engine": args.engine,
+        "threads": args.threads,
+        "allow_python": getattr(args, "allow_python_layers", False),
+    }
+
+
 def add_python(parser: argparse.ArgumentParser) -> None:
     """`--allow-python-layers`: a net is data, but its Python layers are code."""
     parser.add_argument(

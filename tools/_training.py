@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
+from ..net.engines import engines
 from ..solvers.observer import Display, Observer, Tested
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class TrainingLog(Observer):
             f" {mib(activations)} for activations"
             f" (one array per blob, as in Caffe: {mib(planned.one_each_bytes)})"
         )
+        self.said(f"engine: {engines(net)}")
         self.said(f"device: CPU, {blas()}, {net.dtype.name}; random seed {net.seed}")
         goal = f"to iteration {param.max_iter}, results at {param.snapshot_prefix}*"
         self.said(f"solver: {solver.type} {goal}")

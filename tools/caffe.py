@@ -76,6 +76,7 @@ def parser() -> _options.Parser:
     _signals.add_effects(p)
     _options.add_gpu(p)
     _options.add_python(p)
+    _options.add_engine(p)
     return p
 
 
@@ -144,7 +145,7 @@ def train(args: Any, log: Glog) -> None:
     if args.snapshot and (seed := snapshot.seed_of(Path(args.snapshot))) is not None:
         param.random_seed = seed
     observer = SolverLog(log, param)
-    options = {"allow_python": args.allow_python_layers}
+    options = _options.net_options(args)
     solver = solvers.build(source, observer=observer, net_options=options)
     for place, said in built(source, solver):
         log(place, said)
@@ -215,7 +216,7 @@ def make_net(args: Any, log: Glog, phase: int, *, backward: bool) -> Net:
         log.own(said)
     state = netspec.net_state(source.message, phase, args.level, args.stage.split(","))
     graph = netspec.build_in_state(source, state)
-    net = Net(graph, backward=backward, allow_python=args.allow_python_layers)
+    net = Net(graph, backward=backward, **_options.net_options(args))
     for place, text in lines(source, state, net):
         log(place, text)
     if source.message.debug_info:

@@ -89,6 +89,8 @@ def parser() -> _options.Parser:
     )
     p.add_argument("--overlay", action="store_true", help="also write a PNG of the contours")
     _options.add_gpu(p)
+    _options.add_engine(p)
+    _options.add_python(p)
     return p
 
 
@@ -101,7 +103,8 @@ def main(argv: Sequence[str]) -> int:
     targets = plan_outputs(paths, kinds, args)
     from ._model import load_deployed
 
-    deployed = load_deployed(args.weights, args.model, args.normalization)
+    options = _options.net_options(args)
+    deployed = load_deployed(args.weights, args.model, args.normalization, **options)
     for path, outputs in zip(paths, targets, strict=True):
         segment(deployed, path, outputs, args)
     return 0
@@ -156,6 +159,7 @@ def plan_outputs(images: Sequence[Path], kinds: Sequence[str], args: Any) -> lis
 def segment(deployed: Any, path: Path, targets: dict[str, Path], args: Any) -> None:
     """Read, normalise, predict and write one image, page by page."""
     from ..imaging import averaging, picture, tiff
+    from ..net.engines import engines
     from ._progress import track
 
     began = time.monotonic()
@@ -200,7 +204,7 @@ def segment(deployed: Any, path: Path, targets: dict[str, Path], args: Any) -> N
         )
     for kind, target in targets.items():
         print(f"{target}: {kind}")
-    print(f"{time.monotonic() - began:.1f} s")
+    print(f"{time.monotonic() - began:.1f} s; {engines(deployed.predictor.net)}")
 
 
 def each_score(

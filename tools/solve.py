@@ -56,6 +56,7 @@ def parser() -> _options.Parser:
     _options.add_gpu(p)
     _signals.add_effects(p)
     _options.add_python(p)
+    _options.add_engine(p)
     p.add_argument("--seed", type=whole(0), metavar="N", help="instead of the solver's random_seed")
     p.add_argument(
         "--max-iter", type=whole(1), metavar="N", help="instead of the solver's max_iter"
@@ -157,8 +158,7 @@ def train(source: netspec.Source, args: Any, target: Path) -> None:
     from ._model import describe
 
     log = TrainingLog(sys.stdout)
-    options = {"allow_python": args.allow_python_layers}
-    solver = solvers.build(source, observer=log, net_options=options)
+    solver = solvers.build(source, observer=log, net_options=_options.net_options(args))
     log.header(solver)
     for line in ignored(solver.param):
         log.said(line)

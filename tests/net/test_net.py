@@ -243,3 +243,33 @@ def test_reshaping_keeps_the_parameters():
 def test_what_cannot_work_is_refused(text, words):
     with pytest.raises(DemitasseError, match=words):
         build(text)
+
+
+def given_blobs(*blobs):
+    text = 'layer { name: "d" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 } } }'
+    text += 'layer { name: "ip" type: "InnerProduct" bottom: "x" top: "y" %s '
+    text += "inner_product_param { num_output: 1 } }"
+    return Net(netspec.build(netspec.parse_net(text % " ".join(blobs)), "TEST"))
+
+
+def test_parameters_written_in_the_net_come_before_fillers():
+    net = given_blobs(
+        "blobs { shape { dim: 1 dim: 3 } data: 1 data: 2 data: 3 }",
+        "blobs { num: 1 channels: 1 height: 1 width: 1 double_data: 0.5 }",
+    )
+    weights, bias = net.params["ip"]
+    np.testing.assert_array_equal(weights.data, [[1, 2, 3]])
+    np.testing.assert_array_equal(bias.data, [0.5])
+
+
+@pytest.mark.parametrize(
+    ("blobs", "words"),
+    [
+        (["blobs { shape { dim: 1 dim: 3 } data: 1 data: 2 data: 3 }"], "2 blobs"),
+        (["blobs { shape { dim: 3 dim: 1 } data: 1 }", "blobs { shape { dim: 1 } }"], r"\(1, 3\)"),
+        (["blobs { shape { dim: 1 dim: 3 } data: 1 }", "blobs { shape { dim: 1 } }"], "3 numbers"),
+    ],
+)
+def test_parameters_written_in_the_net_must_fit(blobs, words):
+    with pytest.raises(ShapeError, match=words):
+        given_blobs(*blobs)

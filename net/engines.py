@@ -1,0 +1,25 @@
+"""Who computes a net's convolutions, in a line for people."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from ..kernels import winograd
+from ..kernels.convolution import WINOGRAD
+from ..layers.filtering import Filtering
+from .net import Net
+
+
+def engines(net: Net) -> str:
+    """Such as "18 convolutions by Winograd F(4x4,3x3) with Numba, 5 by im2col; 2 threads"."""
+    count: Counter[str] = Counter()
+    for node, layer in zip(net.graph.nodes, net.layers, strict=True):
+        if isinstance(layer, Filtering):
+            count[layer.engine(net.planned.inferred.values[node.bottoms[0]])] += 1
+    words, what = [], " convolutions"
+    for name, n in count.most_common():
+        tool = f" with {winograd.transforms().NAME}" if name == WINOGRAD else ""
+        words.append(f"{n}{what if n > 1 else what.rstrip('s')} by {name}{tool}")
+        what = ""
+    threads = net.workers.threads
+    return f"{', '.join(words) or 'no convolutions'}; {threads} thread{'s' * (threads > 1)}"
