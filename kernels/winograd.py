@@ -33,7 +33,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .im2col import Array, Sizes, Window, pieces
-from .workers import Room, Taker, Workers
+from .workers import MOST, Room, Taker, Workers
 
 BLOCK = 650_000  # elements of V and M of one block: they stay in a core's share of the cache
 WEIGHTS = 36 * 128 * 256  # elements of U from which channels are cut instead of maps
@@ -61,7 +61,7 @@ class Cut(NamedTuple):
 
 def applies(w: Sizes, window: Window, group: int) -> bool:
     """Whether this is a convolution that Winograd's algorithm computes."""
-    plain = set(window.stride) == {1} == set(window.dilation)
+    plain = set(window.stride) == {1} == set(window.dilation) and len(set(window.pad)) == 1
     return window.kernel == (3, 3) and plain and group == 1
 
 
@@ -79,7 +79,6 @@ def forward(
 
     if how.maps:
         u = take(36, k, c)
-        parts = list(pieces(k, CHANNELS))
         _weights(made, w, u, work, workers)
         buffers = [(take(36 * c * cells), take(36 * k * cells)) for _ in work]
         blocks = shape.blocks(how.rows)
@@ -236,8 +235,9 @@ def _backward_channels(
 
 
 def cut(x: Sizes, w: Sizes, y: Sizes, room: Room) -> Cut:
-    """How a layer of these shapes is cut, so that its scratch stays within the budget."""
-    shape, (k, c), threads = _Tiling(x, w, y), w[:2], room.threads
+    """How a layer of these shapes is cut, so that its scratch for MOST threads stays within the
+    budget."""
+    shape, (k, c), threads = _Tiling(x, w, y), w[:2], MOST
     each = 36 * k * c
     if each <= WEIGHTS:
         rows = max(1, min(BLOCK // (36 * (k + c) * shape.across), shape.down))

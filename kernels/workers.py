@@ -24,7 +24,7 @@ from math import prod
 from typing import Any
 
 Array = Any
-MOST = 4  # scratch is cut for this many threads (or more): so cuts are alike on most machines
+MOST = 4  # threads that the budget is for: cuts, and so results, are alike on all machines
 
 
 def usable_cpus() -> int:
@@ -90,7 +90,10 @@ SERIAL = Workers(1)
 
 @dataclass(frozen=True)
 class Room:
-    """What a kernel may use: elements of scratch (budget), threads, and the scratch itself."""
+    """What a kernel may use: elements of scratch (budget), threads, and the scratch itself.
+
+    The budget is for up to MOST threads; each further one takes as much again as one of these.
+    """
 
     budget: int
     workers: Workers = SERIAL
@@ -103,7 +106,7 @@ class Room:
     @property
     def share(self) -> int:
         """Elements of scratch for each thread."""
-        return self.budget // max(MOST, self.threads)
+        return self.budget // MOST
 
     def slots(self, each: int) -> list[Array]:
         """A part of the scratch for each thread."""

@@ -85,7 +85,7 @@ class Context:
     index: int = 0
     where: str = ""
     folder: str = ""
-    budget: int = 64 << 20
+    budget: int = 80 << 20
     allow_python: bool = False
     workers: Workers = SERIAL
     engine: str = "auto"

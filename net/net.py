@@ -55,7 +55,7 @@ class Net:
         backward: bool | None = None,
         keep: bool = False,
         inputs: Mapping[str, Shape] | None = None,
-        budget: int = 64 << 20,
+        budget: int = 80 << 20,
         engine: str = "auto",
         threads: int | None = None,
         fill: bool = True,

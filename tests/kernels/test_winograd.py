@@ -143,5 +143,5 @@ def test_the_table():
     assert engine(8, 8, 40) == COLUMNS  # nothing to gain
     assert engine(64, 64, 570, dtype=np.float64) == COLUMNS
     assert engine(64, 64, 570, group=2) == COLUMNS
-    for changed in ({"stride": (2, 2)}, {"dilation": (2, 2)}, {"kernel": (1, 1)}):
+    for changed in ({"stride": (2, 2)}, {"pad": (1, 0)}, {"dilation": (2, 2)}, {"kernel": (1, 1)}):
         assert engine(64, 64, 570, plain._replace(**changed)) == COLUMNS
