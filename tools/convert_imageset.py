@@ -7,6 +7,7 @@ if not __package__:  # run as a script
 
     _root.run("convert_imageset")
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -127,7 +128,7 @@ def main(argv: Sequence[str]) -> int:
                     found=" x ".join(map(str, found)),
                     remedy="Give --resize_height and --resize_width",
                 )
-            put(f"{i:08d}_{name}".encode(), value)
+            put(os.fsencode(f"{i:08d}_{name}"), value)
             written += 1
         if not written:
             raise DataError("no image could be read", where=args.list)
