@@ -9,14 +9,17 @@ The first maximum in row-major order wins and NaN never does; a window where not
 all NaN) gives -FLT_MAX.  `arg` remembers the winner: 0 is none, j + 1 the j-th window position.
 
 Planes are taken a few at a time, so that all passes over them but the first read the cache; such a
-chunk is a task for one thread.
+chunk is a task for one thread.  Disjoint 2x2 windows have compiled kernels of the same results
+(kernels/pooling_numba.py), used where Numba is installed.
 Source: Caffe's src/caffe/layers/pooling_layer.cpp.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from math import prod
+from types import ModuleType
 
 import numpy as np
 
@@ -25,6 +28,8 @@ from .workers import Room
 
 LOWEST = -float(np.finfo(np.float32).max)
 PLANES = 1 << 18  # elements of x at once
+PARTS = 8  # tasks of the compiled kernels
+LARGE = 1 << 16  # elements of x from which compiled kernels are worth loading
 
 
 def outputs(size: Sizes, window: Window, ceil: bool) -> Sizes:
@@ -54,8 +59,30 @@ def _slot(cells: int, itemsize: int) -> int:
     return cells + -(-cells // itemsize)
 
 
+def _compiled(x: Sizes, y: Sizes, window: Window) -> ModuleType | None:
+    """The compiled kernels, where they apply, Numba is installed, and there is enough to do."""
+    plain = window.kernel == window.stride == (2, 2) and not any(window.pad)
+    if plain and x[1:] == (2 * y[1], 2 * y[2]) and prod(x) >= LARGE:
+        return _numba()
+    return None
+
+
+@cache
+def _numba() -> ModuleType | None:
+    try:
+        from . import pooling_numba
+    except ImportError:
+        return None
+    return pooling_numba
+
+
 def max_forward(x: Array, y: Array, arg: Array, window: Window, room: Room) -> None:
     """Write y and arg."""
+    made = _compiled(x.shape, y.shape, window)
+    if made is not None:
+        cuts = list(pieces(len(x), -(-len(x) // PARTS)))
+        room.workers.run(lambda i, _: made.max_forward(x, y, arg, *cuts[i]), len(cuts))
+        return
 
     def pool(planes: slice, scratch: Array) -> None:
         best, winner = y[planes], arg[planes]
@@ -83,6 +110,11 @@ def max_forward(x: Array, y: Array, arg: Array, window: Window, room: Room) -> N
 
 def max_backward(dy: Array, arg: Array, dx: Array, window: Window, room: Room) -> None:
     """Write dx."""
+    made = _compiled(dx.shape, dy.shape, window)
+    if made is not None:
+        cuts = list(pieces(len(dx), -(-len(dx) // PARTS)))
+        room.workers.run(lambda i, _: made.max_backward(dy, arg, dx, *cuts[i]), len(cuts))
+        return
     disjoint = all(k <= s for k, s in zip(window.kernel, window.stride, strict=True))
 
     def spread(planes: slice, scratch: Array) -> None:
