@@ -28,7 +28,7 @@ from .workers import Room
 
 COLUMNS, WINOGRAD = "im2col", "Winograd F(4x4,3x3)"
 CHANNELS = 8  # fewer, and the transforms cost more than the products they save
-OUTPUTS = 100  # elements of y's maps; fewer, and transforming the weights costs more
+OUTPUTS = 180  # elements of y's maps; fewer, and transforming the weights costs more
 PRODUCTS = 20_000_000  # fewer, and there is nothing to gain: small nets give Caffe's bits
 
 
