@@ -11,7 +11,6 @@ Of labels the last is classes too.  Everything between is not decided: the user 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np

@@ -81,7 +81,7 @@ def warp(
     truth: np.ndarray, prediction: np.ndarray, threshold: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The warped truth (bool), and y, x of the pixels in which it still differs."""
-    height, width = truth.shape
+    width = truth.shape[1]
     stride = width + 2
     x, y = np.nonzero((truth != (prediction > threshold)).T)
     far = np.abs(prediction[y, x].astype(np.float32) - np.float64(threshold)).astype(np.float32)
