@@ -166,7 +166,7 @@ def main(argv: Sequence[str]) -> int:
             "probability of membrane, give --invert"
         )
     for slice_name, error in compared.failed.items():
-        print(f"error: slice {name} is left out: {error}", file=sys.stderr)
+        print(f"error: slice {slice_name} is left out: {error}", file=sys.stderr)
     if args.json:
         record = {
             "truth": args.truth,
