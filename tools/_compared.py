@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 COMPARED = ("membrane", "classes", "instances")
 MOST_CLASSES = 256
+MASKS = re.compile("man_(seg|track)")  # the Cell Tracking Challenge's names of instance masks
 
 
 @dataclass(frozen=True)
@@ -55,27 +57,30 @@ class Compared:
     def understand(self) -> None:
         """Look at all values and decide what is compared; ImageError where that is unclear."""
         o = self.options
-        truth = self._survey(lambda frame: (self.labels(frame)[0], frame.truth), o.ignore)
-        is_a, why = truth.kind(labels=True, ignore=o.ignore)
+        truth = self._survey(lambda frame: (self.labels(frame)[0], frame.truth))
+        is_a, why = truth.kind(labels=True)
         self._refuse_empty(truth, "truth", str(self.frames[0].truth.path))
         if o.classes:
             is_a, why = "classes", f"--classes {', '.join(map(str, o.classes))}"
         self._argmax = o.channel is None and "classes" in (is_a, o.kind)
-        guess = self._survey(lambda frame: (self.plane(frame), frame.guess), None)
+        named = all(MASKS.match(frame.truth.path.name) for frame in self.frames)
+        if named and o.kind in (None, "instances"):
+            is_a, why = "instances", "man_seg files hold objects"
+        guess = self._survey(lambda frame: (self.plane(frame), frame.guess))
         guess_is, guess_why = guess.kind(labels=False)
         self._refuse_empty(guess, "prediction", str(self.frames[0].guess.path))
-        self.kind = o.kind or self._decide(is_a, why, guess_is, guess_why)
+        asked = o.kind or ("instances" if named else None)
+        self.kind = asked or self._decide(is_a, why, guess_is, guess_why)
         self._views = self._truth_view(is_a, truth), self._guess_view(guess_is, guess, guess_why)
-        self.read_as = {
-            "truth": f"{self._views[0]} ({why})",
-            "prediction": f"{self._views[1]} ({guess_why})"
-            + (f", interior above {o.threshold:g}" if self._views[1] == "probability" else "")
-            + (", inverted" if o.invert else ""),
-        }
+        said = f"{self._views[1]} ({guess_why})"
+        if self._views[1] == "probability":
+            dtype = self.guess.open(self.frames[-1].guess.path).dtype
+            scaled = "" if dtype.kind == "f" else f" divided by {np.iinfo(dtype).max}"
+            said = f"probability ({guess_why}), {dtype}{scaled}"
+        said += ", inverted" if o.invert else ""
+        self.read_as = {"truth": f"{self._views[0]} ({why})", "prediction": said}
 
-    def _survey(
-        self, get: Callable[[Frame], tuple[np.ndarray, Side]], ignore: int | None
-    ) -> Survey:
+    def _survey(self, get: Callable[[Frame], tuple[np.ndarray, Side]]) -> Survey:
         """Look at all frames; those that cannot be read fail; raises where none can be."""
         survey = Survey()
         for frame in self.frames:
@@ -83,7 +88,7 @@ class Compared:
                 continue
             try:
                 pixels, side = get(frame)
-                survey.add(pixels, str(side), ignore)
+                survey.add(pixels, str(side))
             except DemitasseError as error:
                 self.fail(frame, error)
         return survey
@@ -97,23 +102,20 @@ class Compared:
     def _refuse_empty(self, survey: Survey, what: str, where: str) -> None:
         if survey.constant:
             empty = survey.low == 0
+            ignoring = what == "truth" and self.options.ignore is not None
+            unless = " that is not ignored" if ignoring else ""
             raise ImageError(
                 f"the {what} is {'empty' if empty else 'constant'}",
                 where=where,
                 expected="objects and background",
-                found=f"{survey.low:g} in every pixel",
-            )
-        known = survey.values - {0, self.options.ignore}
-        if what == "truth" and not survey.fractions and not known:
-            raise ImageError(
-                "the truth is empty", where=where, found="no value but 0 and the ignored one"
+                found=f"{survey.low:g} in every pixel{unless}",
             )
 
     @staticmethod
     def _decide(truth: str, why: str, guess: str, guess_why: str) -> str:
         if truth == "binary" and guess:
             return "membrane" if guess in ("probability", "binary") else guess
-        if truth in ("classes", "instances"):
+        if truth == "classes" or (truth == "instances" and guess != "classes"):
             return truth
         raise ImageError(
             "it cannot be told what is compared",
@@ -123,16 +125,17 @@ class Compared:
 
     def _truth_view(self, is_a: str, survey: Survey) -> str:
         if self.kind == "classes":
-            self._refuse_many(survey, str(self.frames[0].truth.path))
-            return "classes"
+            return self._classes_view(survey, str(self.frames[0].truth.path))
         if is_a == "binary" or (self.kind == "membrane" and is_a != "instances"):
             return "binary"
         return "instances"
 
     def _guess_view(self, is_a: str, survey: Survey, why: str) -> str:
+        where = str(self.frames[0].guess.path)
+        if self.kind == "classes" and is_a != "probability" and not self.options.invert:
+            return self._classes_view(survey, where)
         if is_a in ("probability", "binary"):
             return is_a
-        where = str(self.frames[0].guess.path)
         if self.options.invert:
             raise ImageError("only a map of membranes can be inverted", where=where, found=why)
         if self.kind == "membrane" and is_a != "instances":
@@ -142,12 +145,14 @@ class Compared:
                 found=why,
                 remedy="tools/deploy.py writes probabilities with --output prob",
             )
-        if self.kind == "classes":
-            self._refuse_many(survey, where)
-        return "instances" if self.kind == "membrane" else self.kind
+        return "instances"
 
-    def _refuse_many(self, survey: Survey, where: str) -> None:
-        greatest = max(survey.values - {self.options.ignore}, default=0)
+    def _classes_view(self, survey: Survey, where: str) -> str:
+        """A mask of 0 and 1, or 0 and 255, is one class beside the background."""
+        known = survey.values - {0}
+        if not self.options.classes and (known <= {1} or known <= {MOST_CLASSES - 1}):
+            return "binary"
+        greatest = max(known, default=0)
         if greatest >= MOST_CLASSES or survey.low < 0:
             raise ImageError(
                 "these are no classes",
@@ -156,6 +161,7 @@ class Compared:
                 found=f"{survey.low:g} to {greatest}",
                 remedy="If they are objects, say --kind instances",
             )
+        return "classes"
 
     # ------------------------------------------------------------------ arrays
 

@@ -80,7 +80,7 @@ def test_seg_is_the_mean_over_objects_not_over_frames():
     assert np.isnan(seg_score([seg_part(none)]).value)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(masks, masks)
 def test_objects_equal_brute_force(truth, guess):
     found = seg(truth, guess).value

@@ -8,10 +8,10 @@ from demitasse.imaging.recognise import Survey
 from scipy import ndimage
 
 
-def survey(*slices, ignore=None):
+def survey(*slices):
     found = Survey()
     for k, pixels in enumerate(slices):
-        found.add(np.asarray(pixels), f"slice {k}", ignore)
+        found.add(np.asarray(pixels), f"slice {k}")
     return found
 
 
@@ -35,6 +35,9 @@ def test_kinds_of_real_looking_data(instances):
         (classes, False, "classes"),
         (grey, False, "probability"),
         (np.rint(255 * grey).astype(np.uint8), False, "probability"),
+        (np.rint(65535 * grey).astype(np.uint16), False, "probability"),
+        (np.rint(65535 * blurred).astype(np.uint16), False, "probability"),
+        (np.rint(65535 * grey).astype(np.uint16), True, ""),
     ):
         assert survey(*slices).kind(labels=labels)[0] == kind
 
@@ -49,9 +52,7 @@ def test_what_is_not_clear_is_left_open():
     assert survey([[-3, -2, 0, -3, 1]]).kind(labels=False)[0] == ""
 
 
-def test_an_ignored_value_is_no_object():
-    labels = [[1, 0, 255, 0, 1, 255]]
-    assert survey(labels, ignore=255).kind(labels=True, ignore=255)[0] == "binary"
+def test_constant_maps_are_noticed():
     assert survey([[0, 0]]).kind(labels=True) == ("binary", "all 0")
     assert survey([[0, 0], [0, 0]]).constant
     assert not survey([[0, 0]], [[0, 1]]).constant
