@@ -9,7 +9,8 @@
 
 So x stands where a convolution has its output, and y where it has its input.  Where windows tile
 the output (kernel = stride, no padding, as in a U-Net's up-convolution) each output is written
-once, from one product: nothing is zeroed and nothing added.  A rectifier of slope 0 can be applied
+once, from one product: nothing is zeroed and nothing added (2x2 windows: in one compiled pass,
+kernels/painting_numba.py, where Numba is installed).  A rectifier of slope 0 can be applied
 on the way, as in kernels/convolution.py.
 
 Source: Caffe's src/caffe/layers/deconv_layer.cpp.
@@ -17,7 +18,9 @@ Source: Caffe's src/caffe/layers/deconv_layer.cpp.
 
 from __future__ import annotations
 
+from functools import cache
 from math import prod
+from types import ModuleType
 
 import numpy as np
 
@@ -25,6 +28,8 @@ from . import columns
 from .convolution import COLUMNS, Form
 from .im2col import Array, Sizes, Window, boxes, pieces, run, views
 from .workers import Room
+
+LARGE = 1 << 16  # elements of y from which a compiled pass is worth loading
 
 
 def forward(x: Array, w: Array, b: Array, y: Array, form: Form, room: Room) -> None:
@@ -37,7 +42,8 @@ def forward(x: Array, w: Array, b: Array, y: Array, form: Form, room: Room) -> N
         if form.slope == 0:
             np.maximum(y, 0, out=y)
         return
-    bias = y.dtype.type(0) if b is None else b.reshape(-1, *(1,) * len(size))
+    made = _compiled(y.shape, window)
+    bias = np.zeros(channels, y.dtype) if b is None else b
     images, cells = _tile_cut(y.shape, size, window, room)
     w = w.reshape(group, w.shape[0] // group, -1).swapaxes(1, 2)
     x = x.reshape(len(x), group, x.shape[1] // group, -1)
@@ -51,12 +57,16 @@ def forward(x: Array, w: Array, b: Array, y: Array, form: Form, room: Room) -> N
         rows = col.reshape(end - first, group, w.shape[1], -1)
         np.matmul(w, x[first:end, ..., run(size, box)], out=rows)
         col = col.reshape(end - first, channels, *window.kernel, *lengths)
+        if made is not None:
+            top, left = (start for start, _ in box)
+            made.paint(col, y[first:end], top, left, bias, form.slope == 0)
+            return
         for offset in np.ndindex(*window.kernel):
             found = views(window, offset, y.shape[2:], box)
             assert found is not None
             part = col[(slice(None), slice(None), *offset)]
             painted = y[first:end][(..., *found[0])]
-            np.add(part, bias, out=painted)
+            np.add(part, bias.reshape(-1, *(1,) * len(size)), out=painted)
             if form.slope == 0:
                 np.maximum(painted, 0, out=painted)
 
@@ -76,6 +86,20 @@ def backward(
         columns.bias_gradient(dy, db, room)
     if dx is not None:
         columns.forward(dy, w, None, dx, form.window, form.group, room)
+
+
+def _compiled(y: Sizes, window: Window) -> ModuleType | None:
+    """The compiled pass, where windows are 2x2, Numba is installed, and there is enough to do."""
+    return _numba() if window.kernel == (2, 2) and prod(y) >= LARGE else None
+
+
+@cache
+def _numba() -> ModuleType | None:
+    try:
+        from . import painting_numba
+    except ImportError:
+        return None
+    return painting_numba
 
 
 def choose(*_: object) -> str:
