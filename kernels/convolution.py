@@ -1,4 +1,4 @@
-"""Convolution (cross-correlation) over any number of axes: one primitive, two engines.
+"""Convolution (cross-correlation) over any number of axes: one primitive, three engines.
 
     forward    y[n, m, o] = f(b[m] + sum_{c, k} w[m, c, k] x[n, c, s o - p + d k])
     backward   dw[m, c, k] += sum_{n, o} dy'[n, m, o] x[n, c, s o - p + d k]
@@ -10,13 +10,16 @@
 
     COLUMNS    im2col and matrix products: the specification, any shape, any dtype (kernels/columns)
     WINOGRAD   3x3, stride 1, float32, four times fewer products          (kernels/winograd)
+    DIRECT     3x3 of few channels, forward by the definition; float32    (kernels/direct_numba)
 
-`choose` is the table of who computes what; it looks at shapes alone.
+`choose` is the table of who computes what; it looks at shapes, and whether Numba is installed.
 """
 
 from __future__ import annotations
 
+from functools import cache
 from math import prod
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,9 +29,10 @@ from .columns import bias_gradient
 from .im2col import Array, Sizes, Window
 from .workers import Room
 
-COLUMNS, WINOGRAD = "im2col", "Winograd F(4x4,3x3)"
+COLUMNS, WINOGRAD, DIRECT = "im2col", "Winograd F(4x4,3x3)", "definition"
 CHANNELS = 8  # fewer, and the transforms cost more than the products they save
 OUTPUTS = 180  # elements of y's maps; fewer, and transforming the weights costs more
+FEW = 4  # channels of x: fewer, and im2col costs more than its product
 PRODUCTS = 20_000_000  # fewer, and there is nothing to gain: small nets give Caffe's bits
 
 
@@ -50,14 +54,29 @@ def choose(x: Sizes, w: Sizes, y: Sizes, window: Window, group: int, dtype: Any)
     if not winograd.applies(w, window, group) or np.dtype(dtype) != np.float32:
         return COLUMNS
     cells = y[0] * y[2] * y[3]
-    pays = min(w[:2]) >= CHANNELS and cells >= OUTPUTS and prod(w) * cells >= PRODUCTS
-    return WINOGRAD if pays else COLUMNS
+    if prod(w) * cells < PRODUCTS:
+        return COLUMNS
+    if w[1] < FEW and not any(window.pad) and _direct() is not None:
+        return DIRECT
+    return WINOGRAD if min(w[:2]) >= CHANNELS and cells >= OUTPUTS else COLUMNS
+
+
+@cache
+def _direct() -> ModuleType | None:
+    """The compiled kernel, where Numba is installed."""
+    try:
+        from . import direct_numba
+    except ImportError:
+        return None
+    return direct_numba
 
 
 def forward(x: Array, w: Array, b: Array, y: Array, form: Form, room: Room) -> None:
     """Write y; b may be None."""
     if form.engine == WINOGRAD:
         winograd.forward(x, w, b, y, form.window.pad[0], form.slope, room)
+    elif form.engine == DIRECT and (direct := _direct()) is not None:
+        direct.forward(x, w, b, y, form.slope == 0, room)
     else:
         columns.forward(x, w, b, y, form.window, form.group, room, form.slope == 0)
 
