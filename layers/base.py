@@ -76,7 +76,8 @@ class Context:
     with the seed keys its own random stream; where: "path:line:column" for messages; folder: what a
     relative data source is relative to; budget: bytes of scratch a layer may ask for; allow_python:
     whether layers may run Python code that the net names; workers: the threads it may use; engine:
-    "auto", "caffe" or "fast" (layers/filtering.py).
+    "auto", "caffe" or "fast" (layers/filtering.py); caffe_unet_2015: what filler xavier means
+    (layers/filler.py).
     """
 
     phase: str = "TEST"
@@ -89,6 +90,7 @@ class Context:
     allow_python: bool = False
     workers: Workers = SERIAL
     engine: str = "auto"
+    caffe_unet_2015: bool = False
 
 
 class Layer(ABC):

@@ -41,7 +41,8 @@ class Net:
     fits, "auto" what the prototxt says; threads: of kernels (default: all CPUs); fill: run the
     fillers (not needed where weights are loaded);
     share: a net whose parameters this one uses (test nets); poison: fill freed buffers with NaN;
-    folder: what data sources are relative to; allow_python: run the code that Python layers name.
+    folder: what data sources are relative to; allow_python: run the code that Python layers name;
+    caffe_unet_2015: filler xavier is the Gaussian that it was in the U-Net authors' Caffe.
 
     Raises GraphError, ShapeError (before anything is allocated) and DataError.
     """
@@ -63,6 +64,7 @@ class Net:
         poison: bool = False,
         folder: str = "",
         allow_python: bool = False,
+        caffe_unet_2015: bool = False,
     ) -> None:
         self.graph, self.name, self.phase = graph, graph.name, graph.phase
         self.dtype, self.seed, self._keep, self._poison = np.dtype(dtype), seed, keep, poison
@@ -80,6 +82,7 @@ class Net:
                 allow_python=allow_python,
                 workers=self.workers,
                 engine=engine,
+                caffe_unet_2015=caffe_unet_2015,
             ),
         )
         planned = self._plan(inputs)
@@ -147,10 +150,11 @@ class Net:
                 continue
             layer, node = self.layers[p.node], self.graph.nodes[p.node]
             fillers = layer.fillers()
+            data, as_2015 = layer.blobs[p.index].data, layer.context.caffe_unet_2015
             if node.layer.blobs:
-                layer.blobs[p.index].data[...] = params.given(node, layer, p)
+                data[...] = params.given(node, layer, p)
             elif p.index < len(fillers):
-                fill(layer.blobs[p.index].data, fillers[p.index], rng, where=node.where)
+                fill(data, fillers[p.index], rng, where=node.where, caffe_unet_2015=as_2015)
 
     def reshape(self, inputs: Mapping[str, Shape]) -> None:
         """Take other input shapes: a new plan and arena; parameters stay, and with `keep` also what

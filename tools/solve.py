@@ -57,6 +57,7 @@ def parser() -> _options.Parser:
     _signals.add_effects(p)
     _options.add_python(p)
     _options.add_engine(p)
+    _options.add_fillers(p)
     p.add_argument("--seed", type=whole(0), metavar="N", help="instead of the solver's random_seed")
     p.add_argument(
         "--max-iter", type=whole(1), metavar="N", help="instead of the solver's max_iter"
@@ -160,6 +161,8 @@ def train(source: netspec.Source, args: Any, target: Path) -> None:
     log = TrainingLog(sys.stdout)
     solver = solvers.build(source, observer=log, net_options=_options.net_options(args))
     log.header(solver)
+    if args.caffe_unet_2015:
+        log.said(_options.FILLERS_SAID)
     for line in ignored(solver.param):
         log.said(line)
     if solver.param.debug_info:
