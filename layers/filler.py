@@ -11,7 +11,7 @@
     n = fan_in = size / shape[0] (default), fan_out = size / shape[1], or their mean
 
 A Deconvolution's weights are (in, out / group, h, w), so its "fan_in" counts its outputs.
-The U-Net's authors changed xavier into msra in their Caffe of 2015; `caffe_unet_2015` does the same.
+In the Caffe of the U-Net's authors (2015) xavier was msra; `caffe_unet_2015` makes it so here.
 Values are drawn in double and in order, so a float32 and a float64 net start from the same ones.
 
 Source: Caffe's include/caffe/filler.hpp, and that of u-net-release-2015-10-02; the streams differ

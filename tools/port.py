@@ -151,11 +151,9 @@ def convert(found: weights.Weights, target: Path, args: Any) -> None:
             typed = [(name, kind or "", arrays) for name, kind, arrays in layers]
             weights.write_caffemodel_v1(target, target.stem, typed, overwrite=args.overwrite)
         else:
-            messages = [
-                (netspec.schema.LayerParameter(name=name, type=kind).SerializeToString(), arrays, [])
-                for name, kind, arrays in layers
-            ]
-            weights.write_caffemodel(target, target.stem, messages, overwrite=args.overwrite)
+            said = netspec.schema.LayerParameter
+            today = [(said(name=n, type=t).SerializeToString(), a, []) for n, t, a in layers]
+            weights.write_caffemodel(target, target.stem, today, overwrite=args.overwrite)
     print(f"{target}: the parameters")
 
 

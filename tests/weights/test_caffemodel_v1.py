@@ -1,4 +1,4 @@
-"""Files of the first binary generation: four axes, read here, by protobuf, and as Caffe wrote them."""
+"""Binary files of V1: four axes, as Caffe wrote them; protobuf reads them, too."""
 
 from pathlib import Path
 
