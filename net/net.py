@@ -374,13 +374,14 @@ class Net:
 
     def state(self) -> dict[str, Mapping[str, Any]]:
         """Positions of data layers and random streams, for an exact resume."""
-        return {layer.name: state for layer in self.layers if (state := layer.state())}
+        named = zip(self.graph.nodes, self.layers, strict=True)
+        return {node.name: state for node, layer in named if (state := layer.state())}
 
     def load_state(self, state: Mapping[str, Mapping[str, Any]]) -> None:
         """Take back what `state` gave; layers it does not name stay as they are."""
-        for layer in self.layers:
-            if layer.name in state:
-                layer.load_state(state[layer.name])
+        for node, layer in zip(self.graph.nodes, self.layers, strict=True):
+            if node.name in state:
+                layer.load_state(state[node.name])
 
     def load(self, found: Weights, *, complete: bool) -> Report:
         """Copy the parameters of a file into layers of the same name; say what went where.

@@ -18,6 +18,7 @@ from .connect import check_connections
 from .filter import kept_layers, net_state
 from .source import Source, as_source
 from .split import with_splits
+from .unique import unique_names
 
 # layers that make up a top where none is given; nobody can read it, and it is no output
 AUTO_TOP = frozenset(
@@ -43,17 +44,18 @@ class Value:
 
 @dataclass(frozen=True)
 class Node:
-    """One layer of a built net.  layer: its LayerParameter, upgraded, with the phase filled in."""
+    """One layer of a built net.
+
+    name: the layer's, made unique (unique.py); layer: its LayerParameter, upgraded, with the
+    phase filled in.
+    """
 
     index: int
+    name: str
     layer: Any
     bottoms: tuple[Value, ...]
     tops: tuple[Value, ...]
     where: str  # path:line:column of the layer in the user's file
-
-    @property
-    def name(self) -> str:
-        return str(self.layer.name)
 
     @property
     def type(self) -> str:
@@ -133,7 +135,9 @@ def _nodes(source: Source, kept: Sequence[int], phase: int) -> tuple[Node, ...]:
     newest: dict[str, Value] = {}
     nodes: list[Node] = []
     anonymous = 0
-    for i, layer in with_splits(source.message.layer[k] for k in kept):
+    split = with_splits(source.message.layer[k] for k in kept)
+    names = unique_names(str(layer.name) for _, layer in split)
+    for (i, layer), name in zip(split, names, strict=True):
         if not layer.HasField("phase"):
             layer.phase = phase
         bottoms = tuple(newest[blob] for blob in layer.bottom)
@@ -144,5 +148,5 @@ def _nodes(source: Source, kept: Sequence[int], phase: int) -> tuple[Node, ...]:
             anonymous += 1
             tops = [Value("(automatic)" + f" {anonymous}" * (anonymous > 1), 0)]
         where = source.where_nth(kept[i])
-        nodes.append(Node(len(nodes), layer, bottoms, tuple(tops), where))
+        nodes.append(Node(len(nodes), name, layer, bottoms, tuple(tops), where))
     return tuple(nodes)

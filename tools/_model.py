@@ -63,7 +63,8 @@ def describe(solver: Solver, source: netspec.Source) -> Description:
             "data": packed.get("origin", {}),
         },
     )
-    return Description(model, frozenset(layer.name for layer in message.layer))
+    names = netspec.unique_names(layer.name for layer in message.layer)
+    return Description(model, frozenset(names))
 
 
 def image_shape(net: Net) -> tuple[int, ...]:

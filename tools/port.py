@@ -151,9 +151,13 @@ def convert(found: weights.Weights, target: Path, args: Any) -> None:
             typed = [(name, kind or "", arrays) for name, kind, arrays in layers]
             weights.write_caffemodel_v1(target, target.stem, typed, overwrite=args.overwrite)
         else:
-            said = netspec.schema.LayerParameter
-            today = [(said(name=n, type=t).SerializeToString(), a, []) for n, t, a in layers]
-            weights.write_caffemodel(target, target.stem, today, overwrite=args.overwrite)
+            message = netspec.schema.LayerParameter
+            weights.write_caffemodel(
+                target,
+                target.stem,
+                [(message(name=n, type=t).SerializeToString(), a, []) for n, t, a in layers],
+                overwrite=args.overwrite,
+            )
     print(f"{target}: the parameters")
 
 
