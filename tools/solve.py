@@ -142,14 +142,16 @@ def make_built_in_data(source: netspec.Source) -> None:
 
 def make_data_of(net: netspec.Source) -> Iterator[str]:
     """The same for one net; yields what it is about to make."""
-    from ..data import synthetic
+    from ..data import synthetic, volumes
 
     for layer in net.message.layer:
-        if layer.type == "HDF5Data" and not Path(layer.hdf5_data_param.source).exists():
-            recipe = synthetic.built_in(layer.hdf5_data_param.source)
-            if recipe is not None:
-                yield f"{recipe.folder}: making the built-in synthetic membrane images (once)"
-                recipe.make(track=follow)
+        source = layer.hdf5_data_param.source
+        if layer.type == "HDF5Data" and not Path(source).exists():
+            for made, what in ((synthetic, "membrane images"), (volumes, "volumes of cells")):
+                recipe = made.built_in(source)
+                if recipe is not None:
+                    yield f"{recipe.folder}: making the built-in synthetic {what} (once)"
+                    recipe.make(track=follow)
 
 
 def train(source: netspec.Source, args: Any, target: Path) -> None:

@@ -55,3 +55,28 @@ def deployed(name: str, *size: int, channels: int = 1) -> Deployed:
     layers = build_layers(graph, Context())
     planned = plan_net(graph, layers, None, dtype=np.dtype(np.float32), backward=False)
     return Deployed(source, message, graph, layers, planned)
+
+
+def trainable(name: str, size: Shape, source: str, thinner: int = 1) -> netspec.Source:
+    """The net of a file without augmentation: HDF5 files that `source` lists hold tiles of `size`.
+
+    thinner: by what the channels are divided, apart from those of the score.
+    """
+    whole = deployed(name, *size)
+    message = netspec.schema.NetParameter(name=name)
+    rows = message.layer.add(name="rows", type="HDF5Data", top=["image", "label", "weight"])
+    rows.hdf5_data_param.source, rows.hdf5_data_param.batch_size = source, 1
+    (given,) = (value.blob for value in whole.graph.inputs)
+    for layer in whole.message.layer:
+        if layer.type == "Input":
+            continue
+        new = message.layer.add()
+        new.CopyFrom(layer)
+        if given in new.bottom:
+            new.bottom[0] = "image"
+        if new.type in ("Convolution", "Deconvolution") and new.top[0] != "score":
+            new.convolution_param.num_output //= thinner
+    loss = message.layer.add(name="loss", type="SoftmaxWithLoss", top=["loss"])
+    loss.bottom.extend(["score", "label", "weight"])
+    loss.loss_param.ignore_label = 255
+    return netspec.Source(name, message)

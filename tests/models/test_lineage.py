@@ -1,4 +1,4 @@
-"""The later nets of the U-Net's authors, and ours after them: parameters, sizes, what training adds."""
+"""The nets that came after the U-Net's release: parameters, sizes, and what training adds."""
 
 import pytest
 from demitasse import netspec
