@@ -22,7 +22,7 @@ from ..layers.base import Array, Blob, Context, Shape
 from ..layers.filler import fill
 from ..netspec.graph import Graph, Value
 from ..weights import Report, Weights, match
-from . import dynamic, fusion, params
+from . import dynamic, fusion, limits, params
 from .inference import build_layers
 from .kept import Callbacks, Kept, prepare
 from .memory import Memory
@@ -42,9 +42,10 @@ class Net:
     fillers (not needed where weights are loaded);
     share: a net whose parameters this one uses (test nets); poison: fill freed buffers with NaN;
     folder: what data sources are relative to; allow_python: run the code that Python layers name;
-    caffe_unet_2015: filler xavier is the Gaussian that it was in the U-Net authors' Caffe.
+    caffe_unet_2015: filler xavier is the Gaussian that it was in the U-Net authors' Caffe; memory:
+    bytes that activations and parameters may take (default: what there is).
 
-    Raises GraphError, ShapeError (before anything is allocated) and DataError.
+    Raises GraphError, ShapeError, MemoryBudgetError (before anything is allocated) and DataError.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Net:
         folder: str = "",
         allow_python: bool = False,
         caffe_unet_2015: bool = False,
+        memory: int | None = None,
     ) -> None:
         self.graph, self.name, self.phase = graph, graph.name, graph.phase
         self.dtype, self.seed, self._keep, self._poison = np.dtype(dtype), seed, keep, poison
@@ -87,6 +89,8 @@ class Net:
         )
         planned = self._plan(inputs)
         self.param_table = params.table(graph, self.layers, planned.inferred.needs)
+        self._most = memory
+        self._check_memory(planned)
         self._allocate_params()
         if fill:
             self._fill(share.params if share is not None else ())
@@ -99,6 +103,12 @@ class Net:
             prepare(graph, self.layers, self.values)
 
     # ------------------------------------------------------------------ set-up
+
+    def _check_memory(self, planned: Planned) -> None:
+        size = params.flat_size(self.param_table) * self.dtype.itemsize
+        size *= 2 if self.plans_backward else 1
+        made = [planned.inferred.values[n.tops[0]] for n in self.graph.nodes if not n.bottoms]
+        limits.check(planned.arena_bytes, size, self._most, made[:1], self.graph.path)
 
     def _allocate_params(self) -> None:
         """The flat arrays, one view for each parameter, and Caffe's list of learnable ones."""
@@ -158,7 +168,7 @@ class Net:
 
     def reshape(self, inputs: Mapping[str, Shape]) -> None:
         """Take other input shapes: a new plan and arena; parameters stay, and with `keep` also what
-        layers without bottoms hold, where its shape stays."""
+        layers without bottoms hold, where its shape stays.  Errors as when the net was made."""
         planned = self._plan(inputs)
         table = params.table(self.graph, self.layers, planned.inferred.needs)
         for old, new in zip(self.param_table, table, strict=True):
@@ -170,6 +180,7 @@ class Net:
                     found=" x ".join(map(str, new.shape)),
                     remedy="Only spatial sizes and the batch may change",
                 )
+        self._check_memory(planned)
         held = self._kept.held() if self._kept is not None else ()
         self._release()
         self._bind(planned, Memory(planned))

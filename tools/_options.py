@@ -60,6 +60,7 @@ def net_options(args: argparse.Namespace) -> dict[str, Any]:
         "engine": args.engine,
         "threads": args.threads,
         "allow_python": getattr(args, "allow_python_layers", False),
+        "memory": getattr(args, "most", None),
         "caffe_unet_2015": getattr(args, "caffe_unet_2015", False),
     }
 
@@ -71,6 +72,23 @@ def add_python(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="run the code that the net's Python layers name",
     )
+
+
+def add_memory(parser: argparse.ArgumentParser) -> None:
+    """`--memory MIB`: the most that each net may take."""
+    parser.add_argument(
+        "--memory",
+        dest="most",
+        type=mebibytes,
+        metavar="MIB",
+        help="refuse a net whose activations, parameters and gradients need more (default: what "
+        "there is)",
+    )
+
+
+def mebibytes(text: str) -> int:
+    """A number of MiB, in bytes."""
+    return int(min(positive_float(text), 2.0**40) * 2**20)
 
 
 def add_fillers(parser: argparse.ArgumentParser) -> None:

@@ -78,6 +78,7 @@ def parser() -> _options.Parser:
     _options.add_python(p)
     _options.add_engine(p)
     _options.add_fillers(p)
+    _options.add_memory(p)
     return p
 
 

@@ -58,6 +58,7 @@ def parser() -> _options.Parser:
     _options.add_python(p)
     _options.add_engine(p)
     _options.add_fillers(p)
+    _options.add_memory(p)
     p.add_argument("--seed", type=whole(0), metavar="N", help="instead of the solver's random_seed")
     p.add_argument(
         "--max-iter", type=whole(1), metavar="N", help="instead of the solver's max_iter"
