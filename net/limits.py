@@ -7,11 +7,15 @@ than there is, and end the process when the net writes to it.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import MemoryBudgetError
-from ..layers.base import Shape
+from .params import flat_size
+from .planning import Planned
+
+if TYPE_CHECKING:
+    from .net import Net
 
 # where Linux says how much a group of processes may use (a container's limit), version 2 and 1
 _GROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
@@ -28,27 +32,23 @@ def installed() -> int:
     return min(found)
 
 
-def check(
-    activations: int, params: int, limit: int | None, images: Sequence[Shape], where: str
-) -> None:
-    """Raise MemoryBudgetError where activations and parameters (bytes) exceed the limit.
-
-    limit: None is what is installed; images: shapes of what the net reads, for the message.
-    """
+def check(net: Net, planned: Planned, limit: int | None) -> None:
+    """Raise MemoryBudgetError where what is planned, and the parameters of the net with their
+    gradients, exceed the limit (bytes; None: what is installed)."""
+    activations, itemsize = planned.arena_bytes, net.dtype.itemsize
+    params = flat_size(net.param_table) * itemsize * (2 if net.plans_backward else 1)
     most = installed() if limit is None else limit
     if activations + params <= most:
         return
-    of = ", ".join("x".join(map(str, shape)) for shape in images)
+    made = [node.tops[0] for node in net.graph.nodes if not node.bottoms and node.tops]
+    image = "x".join(map(str, planned.inferred.values[made[0]])) if made else "it"
     raise MemoryBudgetError(
-        "the net needs more memory than "
-        + ("there is" if limit is None or installed() < limit else "allowed"),
-        where=where,
+        f"the net needs more memory than {'there is' if limit is None else 'allowed'}",
+        where=net.graph.path,
         expected=f"at most {mib(most)}",
-        found=f"{mib(activations + params)}: {mib(activations)} of activations"
-        + (f" for {of}" if of else "")
-        + f", {mib(params)} of parameters and gradients",
-        remedy="Take smaller tiles or a smaller batch"
-        + (", or give more --memory" if limit else ""),
+        found=f"{mib(activations + params)}: {mib(activations)} of activations for {image}, "
+        f"{mib(params)} of parameters and gradients",
+        remedy="Take smaller tiles or a smaller batch" + (", or more --memory" if limit else ""),
     )
 
 

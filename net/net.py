@@ -90,7 +90,7 @@ class Net:
         planned = self._plan(inputs)
         self.param_table = params.table(graph, self.layers, planned.inferred.needs)
         self._most = memory
-        self._check_memory(planned)
+        limits.check(self, planned, self._most)
         self._allocate_params()
         if fill:
             self._fill(share.params if share is not None else ())
@@ -103,12 +103,6 @@ class Net:
             prepare(graph, self.layers, self.values)
 
     # ------------------------------------------------------------------ set-up
-
-    def _check_memory(self, planned: Planned) -> None:
-        size = params.flat_size(self.param_table) * self.dtype.itemsize
-        size *= 2 if self.plans_backward else 1
-        made = [planned.inferred.values[n.tops[0]] for n in self.graph.nodes if not n.bottoms]
-        limits.check(planned.arena_bytes, size, self._most, made[:1], self.graph.path)
 
     def _allocate_params(self) -> None:
         """The flat arrays, one view for each parameter, and Caffe's list of learnable ones."""
@@ -180,7 +174,7 @@ class Net:
                     found=" x ".join(map(str, new.shape)),
                     remedy="Only spatial sizes and the batch may change",
                 )
-        self._check_memory(planned)
+        limits.check(self, planned, self._most)
         held = self._kept.held() if self._kept is not None else ()
         self._release()
         self._bind(planned, Memory(planned))

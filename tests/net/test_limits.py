@@ -38,7 +38,7 @@ def test_a_limit_counts_activations_parameters_and_gradients():
     net = Net(graph(1, 1, 40, 40, 40), memory=100 << 20)
     needed = net.planned.arena_bytes + net.flat_data.nbytes + net.flat_diff.nbytes
     Net(graph(1, 1, 40, 40, 40), memory=needed)
-    with pytest.raises(MemoryBudgetError, match="than allowed.*more --memory"):
+    with pytest.raises(MemoryBudgetError, match=r"than allowed.*more --memory"):
         Net(graph(1, 1, 40, 40, 40), memory=needed - 1)
 
 
