@@ -274,7 +274,15 @@ def geometry(graph: Graph, layers: Sequence[Layer], output: str) -> Geometry:
     while len(fits) < 3 and size < 4096:
         shapes = legal(layers, image, nodes, shape[:2] + (size,) * axes)
         if shapes is not None:
-            fits.append((size, shapes[value][2]))
+            out = shapes[value][2:]
+            if len(set(out)) > 1:
+                raise ShapeError(
+                    f"the output '{output}' loses another border on each axis",
+                    where=graph.path,
+                    found=f"{size} -> {', '.join(map(str, out))}",
+                    remedy="Such a net runs on tiles, but images are not cut for it",
+                )
+            fits.append((size, out[0]))
         size += 1
     if len(fits) < 3:
         raise ShapeError("no legal image size below 4096 was found for this net", where=graph.path)

@@ -3,6 +3,7 @@
 import pytest
 from demitasse import netspec
 from demitasse.errors import ShapeError
+from demitasse.net.sizes import geometry
 
 from .nets import MODELS, deployed
 
@@ -87,3 +88,12 @@ def test_the_tile_that_training_bends_is_legal(name):
     size = (param.nz, param.ny, param.nx) if param.nz else (param.ny, param.nx)
     assert param.ncomponents == len(size) == len(param.random_elastic_grid_spacing.v)
     assert min(deployed(name, *size).sizes["score"][2:]) > 0
+
+
+def test_a_border_that_differs_by_axis_is_said():
+    net = deployed("unet3d.prototxt", 92, 92, 92)
+    found = geometry(net.graph, net.layers, "score")
+    assert (found.smallest, found.step, found.before, found.after) == (92, 8, 44, 44)
+    net = deployed("unet3d_anisotropic.prototxt", 20, 92, 92)
+    with pytest.raises(ShapeError, match="another border on each axis"):
+        geometry(net.graph, net.layers, "score")
