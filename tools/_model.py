@@ -45,7 +45,7 @@ def describe(solver: Solver, source: netspec.Source) -> Description:
     """
     net = solver.net
     packed = packing(net)
-    shape = image_shape(net)
+    shape = image_shape(net, source)
     message = netspec.deploy(source, shape=(1, *shape[1:]), softmax=False)
     size = packed.get("pixel_size")
     model = weights.Model(
@@ -67,10 +67,14 @@ def describe(solver: Solver, source: netspec.Source) -> Description:
     return Description(model, frozenset(names))
 
 
-def image_shape(net: Net) -> tuple[int, ...]:
-    """The shape of the image blob of a training net."""
+def image_shape(net: Net, source: netspec.Source) -> tuple[int, ...]:
+    """The shape of the image blob of a training net, which was read from `source`: what its filters
+    read, or, where layers of the net augment that, what the deployment net reads."""
     found = trunk(net.graph)
     if found is None:
+        given = [la.top[0] for la in netspec.deploy(source).layer if la.type == "Input"]
+        if given and given[0] in net.blobs:
+            return net.blobs[given[0]].shape
         raise GraphError(
             "no layer with filters reads an image, so there is nothing to deploy",
             where=net.graph.path,

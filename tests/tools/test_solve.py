@@ -275,3 +275,25 @@ def test_the_xavier_of_2015_is_a_switch_that_is_said(tiny, capfd, command):
         said.append("xavier is N(0, sqrt(2 / fan_in))" in text)
         Path("tiny.h5").unlink(missing_ok=True)
     assert said == [False, True] and not np.array_equal(*starts)
+
+
+def test_a_net_that_augments_in_itself_becomes_a_model_too(tiny):
+    net = Path("net.prototxt")
+    first = 'layer { name: "d0" type: "Convolution" bottom: "data" top: "d0"'
+    augmented = """
+layer { name: "noise" type: "DummyData" top: "noise" include { phase: TRAIN }
+  dummy_data_param { shape { dim: 1 dim: 1 dim: 22 dim: 22 } data_filler { type: "gaussian" } } }
+layer { name: "lit" type: "Eltwise" bottom: "data" bottom: "noise" top: "lit"
+  include { phase: TRAIN } }
+"""
+    text = net.read_text()
+    start = text.index(first)
+    end = text.index('layer { name: "r0"')
+    conv = text[start:end]
+    train = conv.replace('bottom: "data"', 'bottom: "lit" include { phase: TRAIN }')
+    test = conv.replace('bottom: "data"', 'bottom: "data" include { phase: TEST }')
+    net.write_text(text[:start] + augmented + train + test + text[end:])
+    assert guarded(solve.main, ["solver.prototxt"]) == 0
+    found = weights.read("tiny.h5")
+    assert found.kind == "model" and "noise" not in found.model.deploy
+    assert guarded(deploy.main, ["--weights", "tiny.h5", "img.tif"]) == 0
