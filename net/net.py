@@ -11,7 +11,7 @@ Source: Caffe's Net (src/caffe/net.cpp).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,16 +19,14 @@ import numpy as np
 from ..errors import GraphError, NonFiniteError, ShapeError
 from ..kernels.workers import Workers, usable_cpus
 from ..layers.base import Array, Blob, Context, Shape
-from ..layers.filler import fill
 from ..netspec.graph import Graph, Value
 from ..weights import Report, Weights, match
 from . import dynamic, fusion, limits, params
+from .filling import first_values
 from .inference import build_layers
 from .kept import Callbacks, Kept, prepare
 from .memory import Memory
 from .planning import Planned, plan_net
-
-FILLER_STREAM = 1 << 63  # layers use their index as the second half of the key
 
 
 class Net:
@@ -93,7 +91,7 @@ class Net:
         limits.check(self, planned, self._most)
         self._allocate_params()
         if fill:
-            self._fill(share.params if share is not None else ())
+            first_values(self, share.params if share is not None else ())
         if share is not None:
             self.share_with(share)
         self.values: dict[Value, Blob] = {}
@@ -144,21 +142,6 @@ class Net:
                 blob.data = shared.data
         if all(p.layer in other.params for p in self.param_table):
             self.flat_data = np.zeros(0, self.dtype)
-
-    def _fill(self, shared: Collection[str]) -> None:
-        """Initial values: what the file gives (`blobs`), else weights then bias, layer by layer,
-        from one stream; those of layers named in `shared` come from elsewhere."""
-        rng = np.random.Generator(np.random.Philox(key=[self.seed, FILLER_STREAM]))
-        for i, p in enumerate(self.param_table):
-            if p.owner != i or p.layer in shared:
-                continue
-            layer, node = self.layers[p.node], self.graph.nodes[p.node]
-            fillers = layer.fillers()
-            data, as_2015 = layer.blobs[p.index].data, layer.context.caffe_unet_2015
-            if node.layer.blobs:
-                data[...] = params.given(node, layer, p)
-            elif p.index < len(fillers):
-                fill(data, fillers[p.index], rng, where=node.where, caffe_unet_2015=as_2015)
 
     def reshape(self, inputs: Mapping[str, Shape]) -> None:
         """Take other input shapes: a new plan and arena; parameters stay, and with `keep` also what
