@@ -51,12 +51,12 @@ def _slabs(shape: Sequence[int]) -> list[tuple[int, int]]:
 
 
 def affine(
-    angles: Sequence[float],
-    offset: Sequence[float],
+    angles: Array,
+    offset: Array,
     top: Sequence[int],
     bottom: Sequence[int],
     relative_z: float = 1.0,
-    flip: Sequence[bool] = (False, False, False),
+    flip: Array = (False, False, False),
 ) -> tuple[Array, Array]:
     """A (3, 3) and b (3,), over z, y, x; a plane has the z size 1.
 
@@ -80,9 +80,7 @@ def affine(
     return a * (1 - 2 * mirrored), b
 
 
-def create(
-    a: Array, b: Array, control: Array | None, spacing: Sequence[int], field: Array
-) -> None:
+def create(a: Array, b: Array, control: Array | None, spacing: Sequence[int], field: Array) -> None:
     """Write field (*O, k) = A (x + u) + b.
 
     a (k, k), b (k,); control: the points of u, (*bspline.grid(O, spacing), k), or None for u = 0.
