@@ -48,9 +48,6 @@ def deployed(name: str, *size: int, channels: int = 1) -> Deployed:
     """The net of a file in models/ for an image of this size."""
     source = netspec.read_net(str(MODELS / name))
     message = netspec.deploy(source, shape=(1, channels, *size), softmax=False)
-    for layer in message.layer:
-        if layer.type == "ValueTransformation":  # of the fork; for shapes another one will do
-            layer.type = "Power"
     graph = netspec.build(message, "TEST")
     layers = build_layers(graph, Context())
     planned = plan_net(graph, layers, None, dtype=np.dtype(np.float32), backward=False)
