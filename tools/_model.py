@@ -72,9 +72,9 @@ def image_shape(net: Net, source: netspec.Source) -> tuple[int, ...]:
     read, or, where layers of the net augment that, what the deployment net reads."""
     found = trunk(net.graph)
     if found is None:
-        given = [la.top[0] for la in netspec.deploy(source).layer if la.type == "Input"]
-        if given and given[0] in net.blobs:
-            return net.blobs[given[0]].shape
+        deployed = trunk(netspec.build(netspec.deploy(source), "TEST"))
+        if deployed is not None and deployed[0].blob in net.blobs:
+            return net.blobs[deployed[0].blob].shape
         raise GraphError(
             "no layer with filters reads an image, so there is nothing to deploy",
             where=net.graph.path,
