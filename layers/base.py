@@ -76,7 +76,8 @@ class Context:
     with the seed keys its own random stream; where: "path:line:column" for messages; folder: what a
     relative data source is relative to; budget: bytes of scratch a layer may ask for; allow_python:
     whether layers may run Python code that the net names; workers: the threads it may use; engine:
-    "auto", "caffe" or "fast" (layers/filtering.py).
+    "auto", "caffe" or "fast" (layers/filtering.py); caffe_unet_2015: what filler xavier means
+    (layers/filler.py).
     """
 
     phase: str = "TEST"
@@ -89,6 +90,7 @@ class Context:
     allow_python: bool = False
     workers: Workers = SERIAL
     engine: str = "auto"
+    caffe_unet_2015: bool = False
 
 
 class Layer(ABC):
@@ -104,6 +106,8 @@ class Layer(ABC):
     learns: ClassVar[bool] = True  # False: its parameters are statistics, not learned (BatchNorm)
     without_loss: ClassVar[bool] = False  # runs backward also where no loss asks (Parameter)
     reshapes: bool = False  # its tops may have other shapes in every pass (Filter)
+    # which bottoms' image sizes its tops' follow; None: all (net/ahead.py)
+    shaped_by: ClassVar[tuple[int, ...] | None] = None
     no_gradient: frozenset[int] = frozenset()  # bottoms that get none (labels)
     backward_reads: Sequence[str] = ()  # of "bottom0", "bottom1", ..., "bottom*", "top0", "top*"
 
@@ -142,6 +146,7 @@ class Layer(ABC):
     def shapes(self, *bottom: Shape) -> Shapes:
         """What the layer needs for these bottom shapes.  Pure.
 
+        Behind them come the shapes of the blobs that it names for their shape alone (`Node.likes`).
         Of a layer that `reshapes`: what to plan for, best the most it can ever need.
         """
 

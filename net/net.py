@@ -11,7 +11,7 @@ Source: Caffe's Net (src/caffe/net.cpp).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,16 +19,14 @@ import numpy as np
 from ..errors import GraphError, NonFiniteError, ShapeError
 from ..kernels.workers import Workers, usable_cpus
 from ..layers.base import Array, Blob, Context, Shape
-from ..layers.filler import fill
 from ..netspec.graph import Graph, Value
 from ..weights import Report, Weights, match
-from . import dynamic, fusion, params
+from . import dynamic, fusion, limits, params
+from .filling import first_values
 from .inference import build_layers
 from .kept import Callbacks, Kept, prepare
 from .memory import Memory
 from .planning import Planned, plan_net
-
-FILLER_STREAM = 1 << 63  # layers use their index as the second half of the key
 
 
 class Net:
@@ -41,9 +39,11 @@ class Net:
     fits, "auto" what the prototxt says; threads: of kernels (default: all CPUs); fill: run the
     fillers (not needed where weights are loaded);
     share: a net whose parameters this one uses (test nets); poison: fill freed buffers with NaN;
-    folder: what data sources are relative to; allow_python: run the code that Python layers name.
+    folder: what data sources are relative to; allow_python: run the code that Python layers name;
+    caffe_unet_2015: filler xavier is the Gaussian that it was in the U-Net authors' Caffe; memory:
+    bytes that activations and parameters may take (default: what there is).
 
-    Raises GraphError, ShapeError (before anything is allocated) and DataError.
+    Raises GraphError, ShapeError, MemoryBudgetError (before anything is allocated) and DataError.
     """
 
     def __init__(
@@ -63,6 +63,8 @@ class Net:
         poison: bool = False,
         folder: str = "",
         allow_python: bool = False,
+        caffe_unet_2015: bool = False,
+        memory: int | None = None,
     ) -> None:
         self.graph, self.name, self.phase = graph, graph.name, graph.phase
         self.dtype, self.seed, self._keep, self._poison = np.dtype(dtype), seed, keep, poison
@@ -80,13 +82,16 @@ class Net:
                 allow_python=allow_python,
                 workers=self.workers,
                 engine=engine,
+                caffe_unet_2015=caffe_unet_2015,
             ),
         )
         planned = self._plan(inputs)
         self.param_table = params.table(graph, self.layers, planned.inferred.needs)
+        self._most = memory
+        limits.check(self, planned, self._most)
         self._allocate_params()
         if fill:
-            self._fill(share.params if share is not None else ())
+            first_values(self, share.params if share is not None else ())
         if share is not None:
             self.share_with(share)
         self.values: dict[Value, Blob] = {}
@@ -138,23 +143,9 @@ class Net:
         if all(p.layer in other.params for p in self.param_table):
             self.flat_data = np.zeros(0, self.dtype)
 
-    def _fill(self, shared: Collection[str]) -> None:
-        """Initial values: what the file gives (`blobs`), else weights then bias, layer by layer,
-        from one stream; those of layers named in `shared` come from elsewhere."""
-        rng = np.random.Generator(np.random.Philox(key=[self.seed, FILLER_STREAM]))
-        for i, p in enumerate(self.param_table):
-            if p.owner != i or p.layer in shared:
-                continue
-            layer, node = self.layers[p.node], self.graph.nodes[p.node]
-            fillers = layer.fillers()
-            if node.layer.blobs:
-                layer.blobs[p.index].data[...] = params.given(node, layer, p)
-            elif p.index < len(fillers):
-                fill(layer.blobs[p.index].data, fillers[p.index], rng, where=node.where)
-
     def reshape(self, inputs: Mapping[str, Shape]) -> None:
         """Take other input shapes: a new plan and arena; parameters stay, and with `keep` also what
-        layers without bottoms hold, where its shape stays."""
+        layers without bottoms hold, where its shape stays.  Errors as when the net was made."""
         planned = self._plan(inputs)
         table = params.table(self.graph, self.layers, planned.inferred.needs)
         for old, new in zip(self.param_table, table, strict=True):
@@ -166,6 +157,7 @@ class Net:
                     found=" x ".join(map(str, new.shape)),
                     remedy="Only spatial sizes and the batch may change",
                 )
+        limits.check(self, planned, self._most)
         held = self._kept.held() if self._kept is not None else ()
         self._release()
         self._bind(planned, Memory(planned))
@@ -370,13 +362,14 @@ class Net:
 
     def state(self) -> dict[str, Mapping[str, Any]]:
         """Positions of data layers and random streams, for an exact resume."""
-        return {layer.name: state for layer in self.layers if (state := layer.state())}
+        named = zip(self.graph.nodes, self.layers, strict=True)
+        return {node.name: state for node, layer in named if (state := layer.state())}
 
     def load_state(self, state: Mapping[str, Mapping[str, Any]]) -> None:
         """Take back what `state` gave; layers it does not name stay as they are."""
-        for layer in self.layers:
-            if layer.name in state:
-                layer.load_state(state[layer.name])
+        for node, layer in zip(self.graph.nodes, self.layers, strict=True):
+            if node.name in state:
+                layer.load_state(state[node.name])
 
     def load(self, found: Weights, *, complete: bool) -> Report:
         """Copy the parameters of a file into layers of the same name; say what went where.

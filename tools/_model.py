@@ -45,7 +45,7 @@ def describe(solver: Solver, source: netspec.Source) -> Description:
     """
     net = solver.net
     packed = packing(net)
-    shape = image_shape(net)
+    shape = image_shape(net, source)
     message = netspec.deploy(source, shape=(1, *shape[1:]), softmax=False)
     size = packed.get("pixel_size")
     model = weights.Model(
@@ -63,13 +63,18 @@ def describe(solver: Solver, source: netspec.Source) -> Description:
             "data": packed.get("origin", {}),
         },
     )
-    return Description(model, frozenset(layer.name for layer in message.layer))
+    names = netspec.unique_names(layer.name for layer in message.layer)
+    return Description(model, frozenset(names))
 
 
-def image_shape(net: Net) -> tuple[int, ...]:
-    """The shape of the image blob of a training net."""
+def image_shape(net: Net, source: netspec.Source) -> tuple[int, ...]:
+    """The shape of the image blob of a training net, which was read from `source`: what its filters
+    read, or, where layers of the net augment that, what the deployment net reads."""
     found = trunk(net.graph)
     if found is None:
+        deployed = trunk(netspec.build(netspec.deploy(source), "TEST"))
+        if deployed is not None and deployed[0].blob in net.blobs:
+            return net.blobs[deployed[0].blob].shape
         raise GraphError(
             "no layer with filters reads an image, so there is nothing to deploy",
             where=net.graph.path,

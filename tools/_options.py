@@ -9,6 +9,7 @@ from typing import Any
 from ..errors import DemitasseError, DeviceError
 
 MOST, MOST_PAGES = 2**31 - 1, 1_000_000  # the first is Caffe's int32
+FILLERS_SAID = "fillers: xavier is N(0, sqrt(2 / fan_in)), as in the Caffe of the U-Net's release"
 
 
 class Parser(argparse.ArgumentParser):
@@ -59,6 +60,8 @@ def net_options(args: argparse.Namespace) -> dict[str, Any]:
         "engine": args.engine,
         "threads": args.threads,
         "allow_python": getattr(args, "allow_python_layers", False),
+        "memory": getattr(args, "most", None),
+        "caffe_unet_2015": getattr(args, "caffe_unet_2015", False),
     }
 
 
@@ -68,6 +71,34 @@ def add_python(parser: argparse.ArgumentParser) -> None:
         "--allow-python-layers",
         action="store_true",
         help="run the code that the net's Python layers name",
+    )
+
+
+def add_memory(parser: argparse.ArgumentParser) -> None:
+    """`--memory MIB`: the most that each net may take."""
+    parser.add_argument(
+        "--memory",
+        dest="most",
+        type=mebibytes,
+        metavar="MIB",
+        help="refuse a net whose activations, parameters and gradients need more (default: what "
+        "there is)",
+    )
+
+
+def mebibytes(text: str) -> int:
+    """A number of MiB, in bytes."""
+    return int(min(positive_float(text), 2.0**40) * 2**20)
+
+
+def add_fillers(parser: argparse.ArgumentParser) -> None:
+    """`--caffe-unet-2015`: what filler xavier means."""
+    parser.add_argument(
+        "-caffe_unet_2015",
+        "--caffe-unet-2015",
+        action="store_true",
+        help="filler xavier draws from N(0, sqrt(2 / fan_in)), as the Caffe of the U-Net's release "
+        "did, and not from U(-sqrt(3 / fan_in), sqrt(3 / fan_in))",
     )
 
 

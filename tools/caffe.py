@@ -77,6 +77,8 @@ def parser() -> _options.Parser:
     _options.add_gpu(p)
     _options.add_python(p)
     _options.add_engine(p)
+    _options.add_fillers(p)
+    _options.add_memory(p)
     return p
 
 
@@ -152,6 +154,8 @@ def train(args: Any, log: Glog) -> None:
     log.own(f"random seed {solver.net.seed}, {solver.net.dtype.name}")
     if param.debug_info:
         solver.hooks = (*solver.hooks, DebugInfo(solver, log))
+    if args.caffe_unet_2015:
+        log.own(_options.FILLERS_SAID)
     for line in ignored(param):
         log.own(line, "W")
     if args.snapshot:

@@ -57,6 +57,8 @@ def parser() -> _options.Parser:
     _signals.add_effects(p)
     _options.add_python(p)
     _options.add_engine(p)
+    _options.add_fillers(p)
+    _options.add_memory(p)
     p.add_argument("--seed", type=whole(0), metavar="N", help="instead of the solver's random_seed")
     p.add_argument(
         "--max-iter", type=whole(1), metavar="N", help="instead of the solver's max_iter"
@@ -141,14 +143,16 @@ def make_built_in_data(source: netspec.Source) -> None:
 
 def make_data_of(net: netspec.Source) -> Iterator[str]:
     """The same for one net; yields what it is about to make."""
-    from ..data import synthetic
+    from ..data import synthetic, volumes
 
     for layer in net.message.layer:
-        if layer.type == "HDF5Data" and not Path(layer.hdf5_data_param.source).exists():
-            recipe = synthetic.built_in(layer.hdf5_data_param.source)
-            if recipe is not None:
-                yield f"{recipe.folder}: making the built-in synthetic membrane images (once)"
-                recipe.make(track=follow)
+        source = layer.hdf5_data_param.source
+        if layer.type == "HDF5Data" and not Path(source).exists():
+            for made, what in ((synthetic, "membrane images"), (volumes, "volumes of cells")):
+                recipe = made.built_in(source)
+                if recipe is not None:
+                    yield f"{recipe.folder}: making the built-in synthetic {what} (once)"
+                    recipe.make(track=follow)
 
 
 def train(source: netspec.Source, args: Any, target: Path) -> None:
@@ -160,6 +164,8 @@ def train(source: netspec.Source, args: Any, target: Path) -> None:
     log = TrainingLog(sys.stdout)
     solver = solvers.build(source, observer=log, net_options=_options.net_options(args))
     log.header(solver)
+    if args.caffe_unet_2015:
+        log.said(_options.FILLERS_SAID)
     for line in ignored(solver.param):
         log.said(line)
     if solver.param.debug_info:
