@@ -77,7 +77,7 @@ def refit(old: Planned, inferred: Inferred, graph: Graph, layers: Sequence[Layer
         dtype=old.dtype,
         backward=old.backward,
         keep=old.keep,
-        absorbed=old.absorbed,
+        fused=old.fused,
     )
     if all(_size(plan, key) <= _room(old.plan, key) for key in plan.of):
         fitted = replace(old.plan, shapes={**old.plan.shapes, **plan.shapes})

@@ -19,7 +19,9 @@ import numpy as np
 from ..errors import GraphError, NonFiniteError, ShapeError
 from ..kernels.workers import Workers, usable_cpus
 from ..layers.base import Array, Blob, Context, Shape
+from ..layers.crop import Crop
 from ..layers.filler import fill
+from ..layers.split import Split
 from ..netspec.graph import Graph, Value
 from ..weights import Report, Weights, match
 from . import dynamic, fusion, params
@@ -38,7 +40,9 @@ class Net:
     dropout; backward: plan a backward pass (default: in TRAIN, or with force_backward); keep: every
     blob stays readable; inputs: shapes of Input blobs, instead of those in the prototxt; budget:
     bytes of scratch a layer may use; engine: "caffe" is im2col everywhere, "fast" the fastest that
-    fits, "auto" what the prototxt says; threads: of kernels (default: all CPUs); fill: run the
+    fits, "auto" what the prototxt says; fuse: let layers do each other's work, and a Concat's
+    bottoms lie in its top (net/fusion.py, net/slices.py); recompute: training takes less memory and
+    more time (net/recompute.py); threads: of kernels (default: all CPUs); fill: run the
     fillers (not needed where weights are loaded);
     share: a net whose parameters this one uses (test nets); poison: fill freed buffers with NaN;
     folder: what data sources are relative to; allow_python: run the code that Python layers name.
@@ -57,6 +61,8 @@ class Net:
         inputs: Mapping[str, Shape] | None = None,
         budget: int = 80 << 20,
         engine: str = "auto",
+        fuse: bool = True,
+        recompute: bool = False,
         threads: int | None = None,
         fill: bool = True,
         share: Net | None = None,
@@ -68,7 +74,7 @@ class Net:
         self.dtype, self.seed, self._keep, self._poison = np.dtype(dtype), seed, keep, poison
         if backward is None:
             backward = graph.phase == "TRAIN" or graph.force_backward
-        self.plans_backward = backward
+        self.plans_backward, self._fuse, self._recompute = backward, fuse, recompute
         self.callbacks, self.workers = Callbacks(), Workers(threads or usable_cpus())
         self.layers = build_layers(
             graph,
@@ -196,13 +202,15 @@ class Net:
             dtype=self.dtype,
             backward=self.plans_backward,
             keep=self._keep,
+            fuse=self._fuse,
+            recompute=self._recompute,
         )
 
     def _bind(self, planned: Planned, memory: Memory) -> None:
         """Give every blob and layer its views; a blob that was known stays the same object."""
         graph, n, inferred, view = self.graph, len(self.graph.nodes), planned.inferred, memory.view
         self.planned, self.flags, self.plan = planned, planned.flags, planned.plan
-        fusion.apply(self.layers, planned.absorbed)
+        fusion.apply(self.layers, planned.fused)
         self._memory = memory
         for value in inferred.values:
             blob = self.values.setdefault(value, Blob(None))
@@ -217,9 +225,17 @@ class Net:
                 self._inputs.append((versions[-1].data, versions[0].data))
         self._bottoms = [[self.values[v] for v in node.bottoms] for node in graph.nodes]
         self._tops = [[self.values[v] for v in node.tops] for node in graph.nodes]
-        self._scratch: list[tuple[Array, Array]] = [
-            (view(("scratch", i, "forward")), view(("scratch", i, "backward"))) for i in range(n)
-        ]
+        self._scratch = {
+            which: [view(("scratch", i, which)) for i in range(n)]
+            for which in ("forward", "again", "backward")
+        }
+        for layer in self.layers:
+            if isinstance(layer, Split):
+                layer.crops = []
+        for crop, split in planned.fused.crops.items():
+            above, below = self.layers[crop], self.layers[split]
+            assert isinstance(above, Crop) and isinstance(below, Split)
+            below.crops.append((above, self._tops[crop][0]))
         for i, (layer, need) in enumerate(zip(self.layers, inferred.needs, strict=True)):
             layer.saved = [view(("saved", i, k)) for k in range(len(need.saved))]
             layer.param_propagate_down = list(self.flags.param_propagate_down[i])
@@ -259,7 +275,7 @@ class Net:
             run(i)
         if layer.reshapes:
             self._reshape(i)
-        layer.scratch = self._scratch[i][0]
+        layer.scratch = self._scratch["forward"][i]
         if not (self._changing and dynamic.no_forward(layer, self._bottoms[i], self._tops[i])):
             layer.forward(self._bottoms[i], self._tops[i])
         if self._kept is not None:
@@ -292,6 +308,8 @@ class Net:
             for i in reversed(range(end, top)):
                 for run in self.callbacks.before_backward:
                     run(i)
+                for again in self.plan.order.before.get(i, ()):
+                    self._again(again)
                 if self.flags.backward[i]:
                     self._backward(i)
                 for run in self.callbacks.after_backward:
@@ -304,11 +322,19 @@ class Net:
         for k, weight in enumerate(self.flags.loss_weights[i]):
             if weight and not (self._kept is not None and self._kept.preset(i, k)):
                 top[k].diff.fill(weight)
-        layer.scratch = self._scratch[i][1]
+        layer.scratch = self._scratch["backward"][i]
         if not (self._changing and dynamic.no_backward(layer, top, down, bottom)):
             layer.backward(top, down, bottom)
         if self._poison:
-            self._spoil(2 * len(self.layers) - 1 - i)
+            self._spoil(self.plan.order.backward[i])
+
+    def _again(self, i: int) -> None:
+        """Run layer i forward once more, for data that were given up."""
+        layer = self.layers[i]
+        layer.scratch = self._scratch["again"][i]
+        layer.forward(self._bottoms[i], self._tops[i])
+        if self._poison:
+            self._spoil(self.plan.order.again[i])
 
     def clear_param_diffs(self) -> None:
         """Set the gradient of every parameter to zero."""
