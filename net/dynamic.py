@@ -28,7 +28,7 @@ import numpy as np
 from ..errors import ShapeError
 from ..layers.base import Blob, Layer, Shapes
 from ..netspec.graph import Graph, Value
-from . import arena, lifetimes
+from . import arena, lifetimes, uses
 from .inference import Inferred
 from .lifetimes import Key, Plan
 from .memory import Memory
@@ -69,13 +69,14 @@ def _listed(shapes: Iterable[Sequence[int]]) -> str:
 def refit(old: Planned, inferred: Inferred, graph: Graph, layers: Sequence[Layer]) -> Planned:
     """The plan for other shapes: in the places there are if they are large enough, or else in new
     ones where no buffer is smaller than it was.  Pure."""
+    runs = [old.backward and flag for flag in old.flags.backward]
     plan = lifetimes.plan(
         graph,
         layers,
         inferred,
         old.flags,
+        uses=uses.find(graph, layers, inferred, runs, old.fused),
         dtype=old.dtype,
-        backward=old.backward,
         keep=old.keep,
         fused=old.fused,
     )

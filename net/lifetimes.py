@@ -19,11 +19,11 @@ import numpy as np
 
 from ..layers.base import Layer, Shape
 from ..netspec.graph import Graph, Value
-from . import slices, uses
+from . import slices
 from .arena import Lifetime
 from .fusion import Fused
 from .inference import Inferred, in_place
-from .order import Order, makers, order
+from .order import Order, order
 from .schedule import Schedule
 from .slices import Key, Spans
 from .uses import BEFORE, Uses
@@ -49,24 +49,22 @@ def plan(
     inferred: Inferred,
     flags: Schedule,
     *,
+    uses: Uses,
     dtype: np.dtype,
-    backward: bool,
     keep: bool,
     fused: Fused,
     dropped: Collection[Value] = (),
 ) -> Plan:
     """Lifetimes of all arrays.  keep: data, diffs and what is saved live through the iteration and
     beyond; dropped: root values whose data are given up after the forward pass and made again."""
-    runs = [backward and flag for flag in flags.backward]
-    found = uses.find(graph, layers, inferred, runs, fused)
-    steps = order(graph, layers, found, dropped)
-    draft = Draft(graph, layers, inferred, flags, fused, found, steps, dtype, keep)
+    steps = order(graph, layers, uses, dropped)
+    draft = Draft(graph, layers, inferred, flags, fused, uses, steps, dtype, keep)
     draft.data()
     zero = draft.diffs()
     draft.saved()
     draft.scratch()
     inside = (
-        slices.find(graph, layers, inferred, found, draft.spans, draft.alias, zero, dtype.itemsize)
+        slices.find(graph, layers, inferred, uses, draft.spans, draft.alias, zero, dtype.itemsize)
         if fused.slices
         else {}
     )
@@ -82,7 +80,7 @@ def plan(
         while target in draft.alias:
             target = draft.alias[target]
         of[key], at[key] = of[target], at[target]
-    caffe = one_each(graph, layers, inferred, runs, dtype)
+    caffe = one_each(graph, layers, inferred, uses.runs, dtype)
     return Plan(tuple(buffers), of, at, draft.shapes, zero, caffe, steps)
 
 
@@ -136,11 +134,7 @@ class Draft:
         late = [self.order.backward[i] for v in group for i in self.uses.needed[v]] + [*again]
         if any(v in self.uses.results for v in group):
             late.append(self.order.last)
-        made = [
-            self.order.again[i]
-            for i in makers(self.graph, self.layers, group)
-            if i in self.order.again
-        ]
+        made = [self.order.again[i] for i in self.uses.makers[root] if i in self.order.again]
         if made:
             return [(min(early), max(early)), (min(made), max(late + made))]
         return [(min(early), max(early + late))]

@@ -69,19 +69,9 @@ def _make(
         return []
     there.add(root)
     nodes: list[int] = []
-    for i in makers(graph, layers, uses.group[root]):
+    for i in uses.makers[root]:
         for k, bottom in enumerate(graph.nodes[i].bottoms):
             if uses.root[bottom] in dropped and k not in layers[i].sizes_only:
                 nodes += _make(graph, layers, uses, uses.root[bottom], dropped, there)
         nodes.append(i)
     return nodes
-
-
-def makers(graph: Graph, layers: Sequence[Layer], group: Collection[Value]) -> list[int]:
-    """The nodes that write an array of these values, in order."""
-    members = set(group)
-    return [
-        node.index
-        for node, layer in zip(graph.nodes, layers, strict=True)
-        if not layer.shares_data and not members.isdisjoint(node.tops)
-    ]

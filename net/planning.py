@@ -71,6 +71,8 @@ def plan_net(
     inferred = sizes.infer_or_suggest(graph, layers, inputs)
     flags = schedule(graph, layers, inferred.needs)
     fused = fusion.find(graph, layers, inferred) if fuse and not keep else Fused()
+    runs = [backward and flag for flag in flags.backward]
+    used = uses.find(graph, layers, inferred, runs, fused)
 
     def plan(dropped: Collection[Value]) -> Plan:
         return lifetimes.plan(
@@ -78,8 +80,8 @@ def plan_net(
             layers,
             inferred,
             flags,
+            uses=used,
             dtype=dtype,
-            backward=backward,
             keep=keep,
             fused=fused,
             dropped=dropped,
@@ -87,8 +89,7 @@ def plan_net(
 
     dropped: Collection[Value] = ()
     if recompute and backward and not keep and not any(layer.reshapes for layer in layers):
-        found = uses.find(graph, layers, inferred, flags.backward, fused)
-        dropped = choose(graph, layers, inferred, fused, found, plan)
+        dropped = choose(graph, layers, inferred, fused, used, plan)
     planned = plan(dropped)
     placement = arena.place(planned.buffers)
     return Planned(inferred, flags, planned, placement, fused, dtype, backward, keep)

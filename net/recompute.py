@@ -2,8 +2,8 @@
 
 Greedy.  What is given up next is the array, with or without those that it is made from, that makes
 the plan's fullest steps smaller by most bytes for the work of making it again; as long as the plan
-gets smaller and all that work stays within a part of the forward pass's.  In the end, whatever turned
-out not to matter is kept after all.
+gets smaller and all that work stays within a part of the forward pass's.  In the end, whatever
+turned out not to matter is kept after all.
 
 An array can be made again where all layers that write it may run twice (`Layer.repeats`): not those
 with random numbers or statistics, nor data layers.  So gradients are the same bits.
@@ -22,11 +22,10 @@ from . import arena
 from .fusion import Fused
 from .inference import Inferred
 from .lifetimes import Plan
-from .order import makers
 from .uses import BEFORE, Uses
 
 WORK = 0.75  # of the forward pass's, at most, is done again: a quarter of a training step
-STEPNESS = 24  # the mean of the bytes alive that is made smaller: nearly the largest of them
+STEEPNESS = 24  # of the mean of the bytes alive that is made smaller: nearly the largest of them
 
 Dropped = frozenset[Value]
 
@@ -54,29 +53,35 @@ def choose(
     dropped: Dropped = frozenset()
     now = plan(dropped)
     while True:
+        bytes_ = arena.alive(now.buffers)
+        fullest = max(bytes_, key=lambda step: bytes_[step])
         best, gain = None, 0.0
         for move in moves:
-            if move <= dropped:
+            if move <= dropped or not any(_alive(now, root, fullest) for root in move):
                 continue
             then = plan(dropped | move)
-            more, most = cost(then) - cost(now), cost(then)
-            if most > limit or arena.lower_bound(then.buffers) > arena.lower_bound(now.buffers):
+            after = arena.alive(then.buffers)
+            if cost(then) > limit or max(after.values()) > bytes_[fullest]:
                 continue
-            found = (size(now) - size(then)) / max(more, 1)
-            if found > gain:
-                best, gain = move, found
+            freed = (mean(bytes_) - mean(after)) / max(cost(then) - cost(now), 1)
+            if freed > gain:
+                best, gain = move, freed
         if best is None:
-            break
+            return _without_needless(dropped, cost, plan)
         dropped |= best
         now = plan(dropped)
-    return _without_needless(dropped, cost, plan)
 
 
-def size(plan: Plan) -> float:
+def mean(alive: Mapping[int, int]) -> float:
     """A mean of the bytes alive at each step that is close to the largest."""
-    bytes_ = [float(b) for b in arena.alive(plan.buffers).values()]
-    most = max(bytes_)
-    return float(most * sum((b / most) ** STEPNESS for b in bytes_) ** (1 / STEPNESS))
+    most = max(alive.values())
+    return float(most * sum((b / most) ** STEEPNESS for b in alive.values()) ** (1 / STEEPNESS))
+
+
+def _alive(plan: Plan, root: Value, step: int) -> bool:
+    """Whether the buffer of an array, or a part of it, is needed at a step."""
+    parts = plan.buffers[plan.of["data", root]].needed
+    return any(part.start <= step <= part.end for part in parts)
 
 
 def candidates(
@@ -88,11 +93,7 @@ def candidates(
     for root in able:
         if any(uses.needed[v] for v in uses.group[root]):
             found[frozenset([root])] = None
-            below = {
-                uses.root[v]
-                for i in makers(graph, layers, uses.group[root])
-                for v in graph.nodes[i].bottoms
-            }
+            below = {uses.root[v] for i in uses.makers[root] for v in graph.nodes[i].bottoms}
             found[frozenset([root, *(below & set(able))])] = None
     return list(found)
 
@@ -103,7 +104,7 @@ def _remakes(graph: Graph, layers: Sequence[Layer], fused: Fused, uses: Uses, ro
     group = uses.group[root]
     if any(uses.written[v] == BEFORE or v in uses.results for v in group):
         return False
-    for i in makers(graph, layers, group):
+    for i in uses.makers[root]:
         node = graph.nodes[i]
         if not layers[i].repeats or i in fused.crops or not set(node.tops) <= set(group):
             return False

@@ -20,7 +20,8 @@ BEFORE = -1  # the step before the first layer: inputs are set
 class Uses:
     """Of values' data.  written, read: steps of the forward pass; needed: nodes whose backward pass
     reads it; results: values read after the last step; runs: which nodes run backward; root, group:
-    the first value in each array, and all that share it, as they are written."""
+    the first value in each array, and all that share it, as they are written; makers: the nodes
+    that write it."""
 
     written: Mapping[Value, int]
     read: Mapping[Value, Sequence[int]]
@@ -29,6 +30,7 @@ class Uses:
     runs: Sequence[bool]
     root: Mapping[Value, Value]
     group: Mapping[Value, Sequence[Value]]
+    makers: Mapping[Value, Sequence[int]]
 
     def later(self, value: Value, step: int) -> bool:
         """Whether it is read after a step of the forward pass."""
@@ -69,9 +71,13 @@ def find(
         for value in (*graph.outputs, *(t for node in graph.nodes for t in node.tops))
         if value in graph.outputs or not (read[value] or needed[value])
     )
-    uses = Uses(written, read, needed, results, runs, {}, {})
+    uses = Uses(written, read, needed, results, runs, {}, {}, {})
     root, group = _shared(graph, layers, uses)
-    return Uses(written, read, needed, results, runs, root, group)
+    makers: dict[Value, list[int]] = {value: [] for value in group}
+    for node, layer in zip(graph.nodes, layers, strict=True):
+        for value in {root[top]: None for top in node.tops} if not layer.shares_data else ():
+            makers[value].append(node.index)
+    return Uses(written, read, needed, results, runs, root, group, makers)
 
 
 def _shared(
