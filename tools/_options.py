@@ -40,7 +40,7 @@ def check_gpu(value: str) -> None:
 
 
 def add_engine(parser: argparse.ArgumentParser) -> None:
-    """`--engine auto|caffe|fast`, `--threads N`."""
+    """`--engine auto|caffe|fast`, `--no-fuse`, `--threads N`."""
     parser.add_argument(
         "--engine",
         choices=("auto", "caffe", "fast"),
@@ -49,7 +49,22 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
         "way everywhere (fast; within 3e-5 of the largest output of a layer)",
     )
     parser.add_argument(
+        "--no-fuse",
+        action="store_true",
+        help="let no layer do another one's work, and no layers share memory: the same results",
+    )
+    parser.add_argument(
         "--threads", type=positive_int, metavar="N", help="to compute with (default: all CPUs)"
+    )
+
+
+def add_recompute(parser: argparse.ArgumentParser) -> None:
+    """`-recompute`: training in less memory."""
+    parser.add_argument(
+        "-recompute",
+        "--recompute",
+        action="store_true",
+        help="train in less memory and more time: give up data and make them again (same results)",
     )
 
 
@@ -58,6 +73,8 @@ def net_options(args: argparse.Namespace) -> dict[str, Any]:
     return {
         "engine": args.engine,
         "threads": args.threads,
+        "fuse": not args.no_fuse,
+        "recompute": getattr(args, "recompute", False),
         "allow_python": getattr(args, "allow_python_layers", False),
     }
 

@@ -77,6 +77,7 @@ def parser() -> _options.Parser:
     _options.add_gpu(p)
     _options.add_python(p)
     _options.add_engine(p)
+    _options.add_recompute(p)
     return p
 
 

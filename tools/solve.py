@@ -35,6 +35,8 @@ examples:
         a small net, for two minutes
   python tools/solve.py -solver models/solver.prototxt -snapshot unet_iter_1000.solverstate.h5
         go on where a snapshot was written, bit for bit
+  python tools/solve.py models/solver.prototxt --recompute
+        train in less memory, somewhat slower, with the same results
   python tools/solve.py my_solver.prototxt -weights unet.h5
         fine-tune: start from the parameters of layers with the same names
 
@@ -57,6 +59,7 @@ def parser() -> _options.Parser:
     _signals.add_effects(p)
     _options.add_python(p)
     _options.add_engine(p)
+    _options.add_recompute(p)
     p.add_argument("--seed", type=whole(0), metavar="N", help="instead of the solver's random_seed")
     p.add_argument(
         "--max-iter", type=whole(1), metavar="N", help="instead of the solver's max_iter"
