@@ -76,15 +76,17 @@ def place(buffers: Sequence[Lifetime]) -> Placement:
     least = lower_bound(buffers)
     best = Placement((), 0)
     for key in ORDERS.values():
-        order = sorted(range(len(buffers)), key=lambda i, key=key: (*key(buffers[i]), i))
+        keys = [(*key(buffer), i) for i, buffer in enumerate(buffers)]
+        order = sorted(range(len(buffers)), key=keys.__getitem__)
         for _ in range(ROUNDS):
             found = best_fit(buffers, order)
             if not best.offsets or found.size < best.size:
                 best = found
             if best.size <= least:
                 return best
-            ends = [o + b.size for o, b in zip(found.offsets, buffers, strict=True)]
-            order.sort(key=lambda i, ends=ends: ends[i] < max(ends))  # what sticks out goes first
+            ends = [o + aligned(b.size) for o, b in zip(found.offsets, buffers, strict=True)]
+            out = {i for i, end in enumerate(ends) if end == found.size}
+            order = [i for i in order if i in out] + [i for i in order if i not in out]
     return best
 
 

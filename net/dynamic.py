@@ -30,9 +30,10 @@ from ..layers.base import Blob, Layer, Shapes
 from ..netspec.graph import Graph, Value
 from . import arena, lifetimes, uses
 from .inference import Inferred
-from .lifetimes import Key, Plan
+from .lifetimes import Plan
 from .memory import Memory
 from .planning import Planned
+from .slices import Key
 
 
 def reinfer(

@@ -8,8 +8,8 @@ import numpy as np
 
 from ..layers.base import Array, Shape
 from .arena import ALIGNMENT
-from .lifetimes import Key
 from .planning import Planned
+from .slices import Key
 
 
 class Memory:

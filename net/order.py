@@ -36,8 +36,8 @@ def order(
     """The order in which arrays of these root values are given up and made again.  Pure."""
     n = step = len(graph.nodes)
     wanted: dict[int, list[Value]] = {}
-    for value, nodes in uses.needed.items():
-        for i in nodes:
+    for value, readers in uses.needed.items():
+        for i in readers:
             if uses.root[value] in dropped:
                 wanted.setdefault(i, []).append(uses.root[value])
     backward, before, again = [0] * n, dict[int, Sequence[int]](), dict[int, int]()

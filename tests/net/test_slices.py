@@ -29,12 +29,6 @@ def test_a_unet_copies_nothing_but_the_crop():
     assert net.planned.fused.crops and net.planned.fused.picked
 
 
-def test_less_memory_the_larger_the_map():
-    text = unet(size=100, dropout=False)
-    fused, plain = build(text), build(text, fuse=False)
-    assert fused.planned.arena_bytes < 0.95 * plain.planned.arena_bytes
-
-
 def test_slices_of_a_batch_are_not_contiguous():
     net = all_alike(unet(batch=2, dropout=False))
     assert not inside(net, "u0", "u0a") and not inside(net, "d0c", "u0a", "diff")
