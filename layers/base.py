@@ -29,11 +29,11 @@ import numpy as np
 
 from ..errors import GraphError
 from ..kernels.workers import SERIAL, Workers
+from .blob import Array as Array
+from .blob import Blob as Blob
+from .blob import Shape as Shape
 
 MOVE = 30  # multiplications in the time that memory takes for an element
-
-Shape = tuple[int, ...]
-Array = Any  # numpy.ndarray or cupy.ndarray
 
 
 @dataclass(frozen=True)
@@ -52,23 +52,6 @@ class Shapes:
     params: tuple[Shape, ...] = ()
     saved: tuple[Buffer, ...] = ()
     scratch: int = 0
-
-
-class Blob:
-    """Two arrays of one shape: what a layer computed (data), and the gradient by it (diff)."""
-
-    __slots__ = ("data", "diff")
-
-    def __init__(self, data: Array, diff: Array = None) -> None:
-        self.data, self.diff = data, diff
-
-    @property
-    def shape(self) -> Shape:
-        return tuple(self.data.shape)
-
-    @property
-    def count(self) -> int:
-        return int(self.data.size)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..layers.base import Layer
+from ..layers.base import Blob, Layer
+from ..layers.crop import Crop
+from ..layers.split import Split
 from ..netspec.graph import Graph, Value
 from .inference import Inferred, in_place
 
@@ -126,11 +128,17 @@ def _pickers(
     return frozenset(found)
 
 
-def apply(layers: Sequence[Layer], fused: Fused) -> None:
-    """Tell the layers."""
+def apply(layers: Sequence[Layer], fused: Fused, tops: Sequence[Sequence[Blob]]) -> None:
+    """Tell the layers; tops: of each node."""
     for i, layer in enumerate(layers):
         relu = fused.rectifiers.get(i)
         layer.rectifier = 1.0 if relu is None else layers[relu].slope  # type: ignore[attr-defined]
         layer.rectified = i in fused.picked
         layer.rectifies = i in fused.pickers
         layer.absorbed = i in fused.rectifiers.values() or i in fused.crops
+        if isinstance(layer, Split):
+            layer.crops = []
+    for crop, split in fused.crops.items():
+        above, below = layers[crop], layers[split]
+        assert isinstance(above, Crop) and isinstance(below, Split)
+        below.crops.append((above, tops[crop][0]))

@@ -16,15 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import GraphError, NonFiniteError, ShapeError
+from ..errors import GraphError, ShapeError
 from ..kernels.workers import Workers, usable_cpus
 from ..layers.base import Array, Blob, Context, Shape
-from ..layers.crop import Crop
 from ..layers.filler import fill
-from ..layers.split import Split
 from ..netspec.graph import Graph, Value
 from ..weights import Report, Weights, match
 from . import dynamic, fusion, params
+from .finite import refuse_nonfinite
 from .inference import build_layers
 from .kept import Callbacks, Kept, prepare
 from .memory import Memory
@@ -210,7 +209,6 @@ class Net:
         """Give every blob and layer its views; a blob that was known stays the same object."""
         graph, n, inferred, view = self.graph, len(self.graph.nodes), planned.inferred, memory.view
         self.planned, self.flags, self.plan = planned, planned.flags, planned.plan
-        fusion.apply(self.layers, planned.fused)
         self._memory = memory
         for value in inferred.values:
             blob = self.values.setdefault(value, Blob(None))
@@ -225,17 +223,9 @@ class Net:
                 self._inputs.append((versions[-1].data, versions[0].data))
         self._bottoms = [[self.values[v] for v in node.bottoms] for node in graph.nodes]
         self._tops = [[self.values[v] for v in node.tops] for node in graph.nodes]
-        self._scratch = {
-            which: [view(("scratch", i, which)) for i in range(n)]
-            for which in ("forward", "again", "backward")
-        }
-        for layer in self.layers:
-            if isinstance(layer, Split):
-                layer.crops = []
-        for crop, split in planned.fused.crops.items():
-            above, below = self.layers[crop], self.layers[split]
-            assert isinstance(above, Crop) and isinstance(below, Split)
-            below.crops.append((above, self._tops[crop][0]))
+        fusion.apply(self.layers, planned.fused, self._tops)
+        whichs = ("forward", "again", "backward")
+        self._scratch = {w: [view(("scratch", i, w)) for i in range(n)] for w in whichs}
         for i, (layer, need) in enumerate(zip(self.layers, inferred.needs, strict=True)):
             layer.saved = [view(("saved", i, k)) for k in range(len(need.saved))]
             layer.param_propagate_down = list(self.flags.param_propagate_down[i])
@@ -284,7 +274,7 @@ class Net:
             if weight:
                 loss += weight * float(top.data.sum())
         if check:
-            self._refuse_nonfinite(i)
+            refuse_nonfinite(self.graph.nodes[i], layer, self._tops[i])
         if self._poison:
             self._spoil(i)
         for run in self.callbacks.after_forward:
@@ -330,25 +320,14 @@ class Net:
 
     def _again(self, i: int) -> None:
         """Run layer i forward once more, for data that were given up."""
-        layer = self.layers[i]
-        layer.scratch = self._scratch["again"][i]
-        layer.forward(self._bottoms[i], self._tops[i])
+        self.layers[i].scratch = self._scratch["again"][i]
+        self.layers[i].forward(self._bottoms[i], self._tops[i])
         if self._poison:
             self._spoil(self.plan.order.again[i])
 
     def clear_param_diffs(self) -> None:
         """Set the gradient of every parameter to zero."""
         self.flat_diff.fill(0)
-
-    def _refuse_nonfinite(self, i: int) -> None:
-        for value, top in zip(self.graph.nodes[i].tops, self._tops[i], strict=True):
-            if not np.isfinite(top.data).all():
-                bad = np.argwhere(~np.isfinite(np.atleast_1d(top.data)))[0]
-                raise NonFiniteError(
-                    f"{self.layers[i].label} is the first layer whose output is not finite: "
-                    f"blob '{value.blob}' at {tuple(int(k) for k in bad)}",
-                    where=self.graph.nodes[i].where,
-                )
 
     def _spoil(self, step: int) -> None:
         """Overwrite what nobody may read after `step`, so that a wrong lifetime shows."""

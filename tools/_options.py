@@ -68,12 +68,13 @@ def add_recompute(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def net_options(args: argparse.Namespace) -> dict[str, Any]:
-    """What the command line says about every net, as arguments of `Net`."""
+def net_options(args: argparse.Namespace, *, debug: bool = False) -> dict[str, Any]:
+    """What the command line says about every net, as arguments of `Net`; debug: every layer's
+    gradients will be looked at, so each layer does its own work."""
     return {
         "engine": args.engine,
         "threads": args.threads,
-        "fuse": not args.no_fuse,
+        "fuse": not (args.no_fuse or debug),
         "recompute": getattr(args, "recompute", False),
         "allow_python": getattr(args, "allow_python_layers", False),
     }

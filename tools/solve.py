@@ -161,7 +161,10 @@ def train(source: netspec.Source, args: Any, target: Path) -> None:
     from ._model import describe
 
     log = TrainingLog(sys.stdout)
-    solver = solvers.build(source, observer=log, net_options=_options.net_options(args))
+    debug = source.message.debug_info
+    solver = solvers.build(
+        source, observer=log, net_options=_options.net_options(args, debug=debug)
+    )
     log.header(solver)
     for line in ignored(solver.param):
         log.said(line)
