@@ -16,13 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import GraphError, NonFiniteError, ShapeError
+from ..errors import GraphError, ShapeError
 from ..kernels.workers import Workers, usable_cpus
 from ..layers.base import Array, Blob, Context, Shape
 from ..netspec.graph import Graph, Value
 from ..weights import Report, Weights, match
 from . import dynamic, fusion, limits, params
 from .filling import first_values
+from .finite import refuse_nonfinite
 from .inference import build_layers
 from .kept import Callbacks, Kept, prepare
 from .memory import Memory
@@ -36,7 +37,9 @@ class Net:
     dropout; backward: plan a backward pass (default: in TRAIN, or with force_backward); keep: every
     blob stays readable; inputs: shapes of Input blobs, instead of those in the prototxt; budget:
     bytes of scratch a layer may use; engine: "caffe" is im2col everywhere, "fast" the fastest that
-    fits, "auto" what the prototxt says; threads: of kernels (default: all CPUs); fill: run the
+    fits, "auto" what the prototxt says; fuse: let layers do each other's work, and a Concat's
+    bottoms lie in its top (net/fusion.py, net/slices.py); recompute: training takes less memory and
+    more time (net/recompute.py); threads: of kernels (default: all CPUs); fill: run the
     fillers (not needed where weights are loaded);
     share: a net whose parameters this one uses (test nets); poison: fill freed buffers with NaN;
     folder: what data sources are relative to; allow_python: run the code that Python layers name;
@@ -57,6 +60,8 @@ class Net:
         inputs: Mapping[str, Shape] | None = None,
         budget: int = 80 << 20,
         engine: str = "auto",
+        fuse: bool = True,
+        recompute: bool = False,
         threads: int | None = None,
         fill: bool = True,
         share: Net | None = None,
@@ -70,7 +75,7 @@ class Net:
         self.dtype, self.seed, self._keep, self._poison = np.dtype(dtype), seed, keep, poison
         if backward is None:
             backward = graph.phase == "TRAIN" or graph.force_backward
-        self.plans_backward = backward
+        self.plans_backward, self._fuse, self._recompute = backward, fuse, recompute
         self.callbacks, self.workers = Callbacks(), Workers(threads or usable_cpus())
         self.layers = build_layers(
             graph,
@@ -188,13 +193,14 @@ class Net:
             dtype=self.dtype,
             backward=self.plans_backward,
             keep=self._keep,
+            fuse=self._fuse,
+            recompute=self._recompute,
         )
 
     def _bind(self, planned: Planned, memory: Memory) -> None:
         """Give every blob and layer its views; a blob that was known stays the same object."""
         graph, n, inferred, view = self.graph, len(self.graph.nodes), planned.inferred, memory.view
         self.planned, self.flags, self.plan = planned, planned.flags, planned.plan
-        fusion.apply(self.layers, planned.absorbed)
         self._memory = memory
         for value in inferred.values:
             blob = self.values.setdefault(value, Blob(None))
@@ -209,9 +215,9 @@ class Net:
                 self._inputs.append((versions[-1].data, versions[0].data))
         self._bottoms = [[self.values[v] for v in node.bottoms] for node in graph.nodes]
         self._tops = [[self.values[v] for v in node.tops] for node in graph.nodes]
-        self._scratch: list[tuple[Array, Array]] = [
-            (view(("scratch", i, "forward")), view(("scratch", i, "backward"))) for i in range(n)
-        ]
+        fusion.apply(self.layers, planned.fused, self._tops)
+        whichs = ("forward", "again", "backward")
+        self._scratch = {w: [view(("scratch", i, w)) for i in range(n)] for w in whichs}
         for i, (layer, need) in enumerate(zip(self.layers, inferred.needs, strict=True)):
             layer.saved = [view(("saved", i, k)) for k in range(len(need.saved))]
             layer.param_propagate_down = list(self.flags.param_propagate_down[i])
@@ -251,7 +257,7 @@ class Net:
             run(i)
         if layer.reshapes:
             self._reshape(i)
-        layer.scratch = self._scratch[i][0]
+        layer.scratch = self._scratch["forward"][i]
         if not (self._changing and dynamic.no_forward(layer, self._bottoms[i], self._tops[i])):
             layer.forward(self._bottoms[i], self._tops[i])
         if self._kept is not None:
@@ -260,7 +266,7 @@ class Net:
             if weight:
                 loss += weight * float(top.data.sum())
         if check:
-            self._refuse_nonfinite(i)
+            refuse_nonfinite(self.graph.nodes[i], layer, self._tops[i])
         if self._poison:
             self._spoil(i)
         for run in self.callbacks.after_forward:
@@ -284,6 +290,8 @@ class Net:
             for i in reversed(range(end, top)):
                 for run in self.callbacks.before_backward:
                     run(i)
+                for again in self.plan.order.before.get(i, ()):
+                    self._again(again)
                 if self.flags.backward[i]:
                     self._backward(i)
                 for run in self.callbacks.after_backward:
@@ -296,25 +304,22 @@ class Net:
         for k, weight in enumerate(self.flags.loss_weights[i]):
             if weight and not (self._kept is not None and self._kept.preset(i, k)):
                 top[k].diff.fill(weight)
-        layer.scratch = self._scratch[i][1]
+        layer.scratch = self._scratch["backward"][i]
         if not (self._changing and dynamic.no_backward(layer, top, down, bottom)):
             layer.backward(top, down, bottom)
         if self._poison:
-            self._spoil(2 * len(self.layers) - 1 - i)
+            self._spoil(self.plan.order.backward[i])
+
+    def _again(self, i: int) -> None:
+        """Run layer i forward once more, for data that were given up."""
+        self.layers[i].scratch = self._scratch["again"][i]
+        self.layers[i].forward(self._bottoms[i], self._tops[i])
+        if self._poison:
+            self._spoil(self.plan.order.again[i])
 
     def clear_param_diffs(self) -> None:
         """Set the gradient of every parameter to zero."""
         self.flat_diff.fill(0)
-
-    def _refuse_nonfinite(self, i: int) -> None:
-        for value, top in zip(self.graph.nodes[i].tops, self._tops[i], strict=True):
-            if not np.isfinite(top.data).all():
-                bad = np.argwhere(~np.isfinite(np.atleast_1d(top.data)))[0]
-                raise NonFiniteError(
-                    f"{self.layers[i].label} is the first layer whose output is not finite: "
-                    f"blob '{value.blob}' at {tuple(int(k) for k in bad)}",
-                    where=self.graph.nodes[i].where,
-                )
 
     def _spoil(self, step: int) -> None:
         """Overwrite what nobody may read after `step`, so that a wrong lifetime shows."""

@@ -41,7 +41,7 @@ def check_gpu(value: str) -> None:
 
 
 def add_engine(parser: argparse.ArgumentParser) -> None:
-    """`--engine auto|caffe|fast`, `--threads N`."""
+    """`--engine auto|caffe|fast`, `--no-fuse`, `--threads N`."""
     parser.add_argument(
         "--engine",
         choices=("auto", "caffe", "fast"),
@@ -50,15 +50,33 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
         "way everywhere (fast; within 3e-5 of the largest output of a layer)",
     )
     parser.add_argument(
+        "--no-fuse",
+        action="store_true",
+        help="let no layer do another one's work, and no layers share memory: the same results",
+    )
+    parser.add_argument(
         "--threads", type=positive_int, metavar="N", help="to compute with (default: all CPUs)"
     )
 
 
-def net_options(args: argparse.Namespace) -> dict[str, Any]:
-    """What the command line says about every net, as arguments of `Net`."""
+def add_recompute(parser: argparse.ArgumentParser) -> None:
+    """`-recompute`: training in less memory."""
+    parser.add_argument(
+        "-recompute",
+        "--recompute",
+        action="store_true",
+        help="train in less memory and more time: give up data and make them again (same results)",
+    )
+
+
+def net_options(args: argparse.Namespace, *, debug: bool = False) -> dict[str, Any]:
+    """What the command line says about every net, as arguments of `Net`; debug: every layer's
+    gradients will be looked at, so each layer does its own work."""
     return {
         "engine": args.engine,
         "threads": args.threads,
+        "fuse": not (args.no_fuse or debug),
+        "recompute": getattr(args, "recompute", False),
         "allow_python": getattr(args, "allow_python_layers", False),
         "memory": getattr(args, "most", None),
         "caffe_unet_2015": getattr(args, "caffe_unet_2015", False),

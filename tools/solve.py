@@ -35,6 +35,8 @@ examples:
         a small net, for two minutes
   python tools/solve.py -solver models/solver.prototxt -snapshot unet_iter_1000.solverstate.h5
         go on where a snapshot was written, bit for bit
+  python tools/solve.py models/solver.prototxt --recompute
+        train in less memory, somewhat slower, with the same results
   python tools/solve.py my_solver.prototxt -weights unet.h5
         fine-tune: start from the parameters of layers with the same names
 
@@ -59,6 +61,7 @@ def parser() -> _options.Parser:
     _options.add_engine(p)
     _options.add_fillers(p)
     _options.add_memory(p)
+    _options.add_recompute(p)
     p.add_argument("--seed", type=whole(0), metavar="N", help="instead of the solver's random_seed")
     p.add_argument(
         "--max-iter", type=whole(1), metavar="N", help="instead of the solver's max_iter"
@@ -162,7 +165,10 @@ def train(source: netspec.Source, args: Any, target: Path) -> None:
     from ._model import describe
 
     log = TrainingLog(sys.stdout)
-    solver = solvers.build(source, observer=log, net_options=_options.net_options(args))
+    debug = source.message.debug_info
+    solver = solvers.build(
+        source, observer=log, net_options=_options.net_options(args, debug=debug)
+    )
     log.header(solver)
     if args.caffe_unet_2015:
         log.said(_options.FILLERS_SAID)

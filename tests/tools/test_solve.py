@@ -169,6 +169,18 @@ def test_the_plan_of_the_paper(capsys):
     assert "TEST:" in said and "TRAIN:" in said
 
 
+def test_the_plan_in_less_memory(tiny, capsys):
+    assert guarded(plan.main, ["net.prototxt", "--input", "20", "--recompute"]) == 0
+    assert "recompute: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("option", ["--recompute", "--no-fuse"])
+def test_neither_less_memory_nor_more_passes_change_the_model(trained, option, capsys):
+    before = parameters(trained)
+    assert guarded(solve.main, ["solver.prototxt", "--overwrite", option]) == 0
+    assert parameters(trained) == before
+
+
 def test_a_model_that_exists_is_not_replaced_unasked(trained, capsys):
     before = trained.read_bytes()
     assert guarded(solve.main, ["solver.prototxt"]) == 2
