@@ -64,6 +64,19 @@ def from_ome(xml: str) -> Size:
     return (y, x), unit
 
 
+def depth(imagej: dict[str, Any], ome: str, unit: str) -> float | None:
+    """The distance between slices in `unit`, from ImageJ's description or OME-XML."""
+    pixels = re.search(r"<(?:\w+:)?Pixels\b[^>]*>", ome)
+    values = dict(re.findall(r'(\w+)\s*=\s*"([^"]*)"', pixels[0])) if pixels else {}
+    try:
+        found = float(values["PhysicalSizeZ"] if pixels else imagej["spacing"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    if pixels and unit_name(values.get("PhysicalSizeZUnit", "um")) != unit:
+        return None
+    return found if 0 < found < float("inf") else None
+
+
 def from_tags(unit: Any, x: Any, y: Any) -> Size:
     """From the plain resolution tags."""
     factor = _MICROMETRES.get(int(unit or 0))
