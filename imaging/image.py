@@ -19,8 +19,9 @@ Plane = Callable[[tuple[int | slice, ...]], np.ndarray]
 class Image:
     """An image file, understood but not yet read.
 
-    pixel_size: (y, x) in `unit`, depth: between slices, None where unknown; notes: what a user should know about the
-    reading.  Pages are arrays (channels, height, width) of `dtype`, in native byte order.
+    pixel_size: (y, x) in `unit`, depth: between slices, None where unknown; notes: what a user
+    should know about the reading.  Pages are arrays (channels, height, width) of `dtype`, in native
+    byte order.
     """
 
     path: Path

@@ -153,6 +153,23 @@ def count(text: str) -> int:
     return 0 if text == "0" else positive_int(text)
 
 
+def lengths(text: str) -> tuple[int, ...]:
+    """ "572", "572x572" or "116x132x132" -> (572, 572), (572, 572), (116, 132, 132)."""
+    parts = text.lower().replace("*", "x").split("x")
+    if len(parts) != 3:
+        return size(text)
+    return tuple(positive_int(part) for part in parts)
+
+
+def two_numbers(text: str) -> tuple[float, float]:
+    """ "1,99" -> (1.0, 99.0)."""
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not two numbers such as 1,99") from None
+    return low, high
+
+
 def seconds(text: str) -> float:
     """ "90s", "40m", "2h" or a number of seconds; finite, above 0."""
     units = {"s": 1, "m": 60, "h": 3600}

@@ -10,9 +10,9 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..errors import ImageError, MemoryBudgetError
+from ..errors import ImageError, MemoryBudgetError, ShapeError
 from ..imaging import averaging
 from ..imaging.pixel_size import micrometres
 from ..imaging.rescale import Rescaling, rescaling
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from ..imaging.image import Image
     from ..imaging.predict import Predictor, Tiling
     from ._model import Deployed
+
+T = TypeVar("T", int, float)
 
 FLOAT = 4  # bytes
 MAX_TILES = 10_000  # of one page
@@ -80,6 +82,14 @@ def plan(deployed: Deployed, image: Image, args: Any) -> Plan:
     """The plan of an image; ImageError, ShapeError or MemoryBudgetError where there is none."""
     predictor, where = deployed.predictor, str(image.path)
     axes = predictor.axes
+    if image.shape[1] != predictor.channels:
+        raise ShapeError(
+            "the image has another number of channels than the net",
+            where=where,
+            expected=str(predictor.channels),
+            found=str(image.shape[1]),
+            remedy=f"It was read as {image.layout.words()}; --axes says otherwise",
+        )
     samples = split(image, args.pages, axes)
     shape = (len(samples[0]),) * (axes - 2) + image.shape[-2:]
     sizes, notes = pixel_sizes(deployed, image, args)
@@ -95,9 +105,7 @@ def plan(deployed: Deployed, image: Image, args: Any) -> Plan:
             remedy=_remedy(how, "--max-memory"),
         )
     tiling = choose(predictor, how.inner, args)
-    passes = tuple(
-        v.tiling for v in averaging.versions(predictor, how.inner, tiling, args.average)
-    )
+    passes = tuple(v.tiling for v in averaging.versions(predictor, how.inner, tiling, args.average))
     made = Plan(image, samples, how, tiling, passes, held, sizes, notes)
     most = args.max_tiles or MAX_TILES
     if made.tiles > most * len(samples):
@@ -112,9 +120,7 @@ def plan(deployed: Deployed, image: Image, args: Any) -> Plan:
     return made
 
 
-def split(
-    image: Image, wanted: Sequence[int] | None, axes: int
-) -> tuple[tuple[int, ...], ...]:
+def split(image: Image, wanted: Sequence[int] | None, axes: int) -> tuple[tuple[int, ...], ...]:
     """The pages of each sample: every page, or for a net of three axes every volume along Z.
 
     Raises ImageError for a page that is not there, or where it is unclear what a volume is.
@@ -158,7 +164,9 @@ def pixel_sizes(
     """Micrometres of a pixel of the image and of the net, None where they are not compared, and
     notes on what is unknown."""
     axes = deployed.predictor.axes
-    net = spread(args.model_pixel_size, axes, "--model-pixel-size") or deployed.pixel_size
+    net = deployed.pixel_size
+    if args.model_pixel_size is not None:
+        net = spread(args.model_pixel_size, axes, "--model-pixel-size")
     if args.pixel_size == "none" or not net:
         unused = args.pixel_size not in (None, "none") and not net
         note = "the net's pixel size is not known (--model-pixel-size), so nothing is rescaled"
@@ -173,7 +181,7 @@ def pixel_sizes(
         )
     own: tuple[float | None, ...]
     if args.pixel_size is not None:
-        own = spread(args.pixel_size, axes, "--pixel-size") or ()
+        own = spread(args.pixel_size, axes, "--pixel-size")
     else:
         plane = micrometres(image.pixel_size, image.unit)
         deep = micrometres((image.depth,), image.unit) if image.depth else None
@@ -188,11 +196,9 @@ def pixel_sizes(
     return (known, net), ()
 
 
-def spread(given: Sequence[float] | None, axes: int, option: str) -> tuple[float, ...] | None:
-    """One size for every axis, or one each."""
-    if given is None:
-        return None
-    sizes = tuple(given) * axes if len(given) == 1 else tuple(given)
+def spread(given: Sequence[T], axes: int, option: str) -> tuple[T, ...]:
+    """A size for every axis from one that holds for all, or from one each."""
+    sizes = tuple(given) * axes if len(set(given)) == 1 and len(given) < axes else tuple(given)
     if len(sizes) != axes:
         raise ImageError(
             f"{option} has another number of axes than the net",
@@ -222,7 +228,7 @@ def held_bytes(predictor: Predictor, image: Image, how: Rescaling, kind: str) ->
 def choose(predictor: Predictor, shape: Sequence[int], args: Any) -> Tiling:
     """The tiling that the options ask for; MemoryBudgetError where the machine is too small."""
     if args.tile_size:
-        inputs = args.tile_size if len(args.tile_size) == len(shape) else args.tile_size[-1:] * 3
+        inputs = spread(args.tile_size, len(shape), "--tile-size")
         tiling = predictor.tiling(shape, inputs)
     elif args.tiles:
         tiling = predictor.choose(shape, count=args.tiles)
@@ -248,7 +254,7 @@ def size(count: int) -> str:
     return f"{count / 2**20:,.3g} MiB" if count < 1 << 30 else f"{count / 2**30:,.1f} GiB"
 
 
-def _product(values: Sequence[float], form: str = "d") -> str:
+def _product(values: Sequence[int] | Sequence[float], form: str = "d") -> str:
     return "x".join(f"{v:{form}}" for v in values)
 
 
@@ -257,8 +263,8 @@ def _why(how: Rescaling, sizes: Any) -> str:
         return ""
     image, net = (_product(s, "g") for s in sizes)
     return (
-        f" (the image has {_product(how.shape)}; its pixel is {image} um, the net's {net} um, so it "
-        f"is rescaled by {_product(how.factors, '.4g')})"
+        f" (the image has {_product(how.shape)}; its pixel is {image} um, the net's {net} um, so "
+        f"it is rescaled by {_product(how.factors, '.4g')})"
     )
 
 
