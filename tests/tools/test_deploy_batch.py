@@ -52,7 +52,7 @@ def test_a_pattern(plate, capsys):
 @pytest.mark.parametrize(
     "spoil, said",
     [
-        (lambda p: p.write_bytes(p.read_bytes()[:100]), "is cut off or damaged"),
+        (lambda p: p.write_bytes(p.read_bytes()[:100]), "cannot be read as TIFF"),
         (lambda p: p.write_text("no image"), "is not a TIFF or PNG file"),
         (lambda p: p.write_bytes(b""), "is empty (0 bytes)"),
         (
