@@ -1,10 +1,10 @@
-"""DIC-HeLa on a CPU: train a narrow U-Net, segment and track the sequence, score SEG on gold frames.
+"""DIC-HeLa on a CPU: train a narrow U-Net, segment and track the sequence, score it with SEG.
 
     python benchmarks/dic_hela.py --data examples/dic-hela --hours 2
 
 DATA holds frames.tif and silver-instances.tif (frames 0, 2, ... 82 of sequence 01 of the Cell
-Tracking Challenge's DIC-C2DH-HeLa) and gold-frames.tif and gold-instances.tif (see GOLD).  It is not
-part of this repository.  Cite: Maska et al., Bioinformatics 30(11), 2014; Ulman et al., Nature
+Tracking Challenge's DIC-C2DH-HeLa) and gold-frames.tif and gold-instances.tif (see GOLD).  It is
+not part of this repository.  Cite: Maska et al., Bioinformatics 30(11), 2014; Ulman et al., Nature
 Methods 14, 2017; data by G. van Cappellen, Erasmus MC.
 
 Trained is on silver frames at least `--guard` frames (of 10 minutes) away from every gold one; what
