@@ -152,6 +152,73 @@ def size(text: str) -> tuple[int, int]:
     return height, width
 
 
+def pixel_size(text: str) -> tuple[float, ...]:
+    """ "0.19" or "0.5x0.19x0.19" -> micrometres along every axis, or along z, y, x."""
+    try:
+        sizes = tuple(positive_float(part) for part in text.lower().replace("*", "x").split("x"))
+    except argparse.ArgumentTypeError:
+        sizes = ()
+    if not 1 <= len(sizes) <= 3:
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is not a pixel size in micrometres such as 0.19 or 0.5x0.19x0.19"
+        )
+    return sizes
+
+
+def pixel_size_or_none(text: str) -> tuple[float, ...] | str:
+    """The same, or "none": not to be considered."""
+    return "none" if text.lower() == "none" else pixel_size(text)
+
+
+def add_instances(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """`--min-size N --connectivity 4|8 --border E --fill-holes`: what counts as an object."""
+    group = parser.add_argument_group("objects")
+    group.add_argument(
+        "--min-size",
+        type=count,
+        metavar="N",
+        help="remove objects of N pixels or fewer (the paper: 500; default 0)",
+    )
+    group.add_argument(
+        "--connectivity",
+        type=int,
+        choices=(4, 8),
+        help="whether pixels of an object share an edge (4, default) or also a corner (8)",
+    )
+    group.add_argument(
+        "--border",
+        type=count,
+        metavar="E",
+        help="leave out objects wholly within E pixels of the edge (the release of 2015: 50)",
+    )
+    group.add_argument(
+        "--fill-holes", action="store_true", default=None, help="holes belong to their object"
+    )
+    return group
+
+
+def count(text: str) -> int:
+    """A whole number from 0 to MOST."""
+    return 0 if text == "0" else positive_int(text)
+
+
+def lengths(text: str) -> tuple[int, ...]:
+    """ "572", "572x572" or "116x132x132" -> (572, 572), (572, 572), (116, 132, 132)."""
+    parts = text.lower().replace("*", "x").split("x")
+    if len(parts) != 3:
+        return size(text)
+    return tuple(positive_int(part) for part in parts)
+
+
+def two_numbers(text: str) -> tuple[float, float]:
+    """ "1,99" -> (1.0, 99.0)."""
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not two numbers such as 1,99") from None
+    return low, high
+
+
 def seconds(text: str) -> float:
     """ "90s", "40m", "2h" or a number of seconds; finite, above 0."""
     units = {"s": 1, "m": 60, "h": 3600}

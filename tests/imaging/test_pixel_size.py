@@ -1,7 +1,7 @@
 """Pixel sizes in three spellings."""
 
 import pytest
-from demitasse.imaging.pixel_size import from_imagej, from_ome, from_tags, unit_name
+from demitasse.imaging.pixel_size import from_imagej, from_ome, from_tags, micrometres, unit_name
 
 
 @pytest.mark.parametrize("word", ["micron", "µm", "μm", "um", "\\u00B5m", " Micron "])
@@ -36,3 +36,12 @@ def test_tags():
     assert from_tags(2, (72, 1), (72, 1)) == (None, "")  # for a printer
     assert from_tags(1, (5, 1), (5, 1)) == (None, "")
     assert from_tags(None, (5, 1), None) == (None, "")
+
+
+def test_micrometres():
+    assert micrometres((0.5, 0.25), "micron") == (0.5, 0.25)
+    assert micrometres((500, 250), "nm") == pytest.approx((0.5, 0.25))
+    assert micrometres((1, 1), "inch") == (25_400, 25_400)
+    assert micrometres((1, 1), "pixel") is None
+    assert micrometres((1, 1), "") is None
+    assert micrometres(None, "um") is None
