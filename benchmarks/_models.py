@@ -1,0 +1,40 @@
+"""The files from which the contestants load the net: the same weights for everybody.
+
+Written by a process of its own, so that no contestant's peak memory holds what only writing needs.
+"""
+
+from __future__ import annotations
+
+import importlib
+import multiprocessing
+from collections.abc import Sequence
+from pathlib import Path
+
+import _unet
+
+
+def path(folder: str | Path, base: int) -> Path:
+    """Our weights: .w and .b of each layer, in Caffe's shapes."""
+    return Path(folder) / f"unet-{base}.npz"
+
+
+def write(folder: str, base: int, modules: Sequence[str]) -> None:
+    """The files of `base` channels for us and for the peers of these modules, if not yet there."""
+    if not path(folder, base).exists():
+        process = multiprocessing.get_context("spawn").Process(
+            target=_write, args=(folder, base, tuple(modules))
+        )
+        process.start()
+        process.join()
+        if process.exitcode:
+            raise SystemExit("the models could not be written: see above")
+
+
+def _write(folder: str, base: int, modules: Sequence[str]) -> None:
+    import numpy as np
+
+    weights = {name: (w, b) for name, w, b in _unet.he_weights(base)}
+    for module in modules:
+        importlib.import_module(module).write(Path(folder), base, weights)
+    named = {f"{name}.{k}": a for name, pair in weights.items() for k, a in zip("wb", pair)}  # noqa: B905
+    np.savez(path(folder, base), **named)
