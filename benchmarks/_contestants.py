@@ -42,9 +42,7 @@ PEERS = {
         },
     ),
     "ncnn": Peer("peer_ncnn", ("ncnn",), batches=False, versions={"ncnn": {}}),
-    "onnxruntime": Peer(
-        "peer_onnxruntime", ("onnxruntime", "onnx"), versions={"onnxruntime": {}}
-    ),
+    "onnxruntime": Peer("peer_onnxruntime", ("onnxruntime", "onnx"), versions={"onnxruntime": {}}),
     "openvino": Peer("peer_openvino", ("openvino", "onnx"), versions={"openvino": {}}),
 }
 

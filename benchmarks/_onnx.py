@@ -36,9 +36,7 @@ def write(folder: Path, base: int, weights: _unet.Weights) -> None:
             axes = constant(f"{step.name}.axes", np.array([2, 3], np.int64))
             cropped = f"{step.bottoms[1]}c"
             nodes.append(helper.make_node("Slice", [step.bottoms[1], *ends, axes], [cropped]))
-            nodes.append(
-                helper.make_node("Concat", [step.bottoms[0], cropped], [step.top], axis=1)
-            )
+            nodes.append(helper.make_node("Concat", [step.bottoms[0], cropped], [step.top], axis=1))
         elif step.kind == "pool":
             pool = helper.make_node(
                 "MaxPool", inputs, [step.top], kernel_shape=[2, 2], strides=[2, 2]

@@ -25,8 +25,8 @@ def make(
     **options: Any,
 ) -> Callable[[], Any]:
     """A function that runs the job once: forward, scores (forward, and its result),
-    forward+backward, step (with the update), layers (what each layer takes), or plan (nothing: the
-    bytes that forward and step plan for).
+    forward+backward, step (with the update), or layers (what each layer takes).  It returns the
+    bytes that the net planned for where the job asks for nothing else.
 
     numba False: as where it is not installed; options: further arguments of Net.
     """
@@ -39,8 +39,13 @@ def make(
     if "label" in net.inputs:
         given["label"] = _unet.labels(size, batch)[:, None]
         given["weight"] = np.ones(given["label"].shape, np.float32)
+    plan = {"activations": net.planned.arena_bytes, "parameters": net.flat_data.nbytes}
+    if net.plans_backward:
+        plan["gradients of parameters"] = net.flat_diff.nbytes
     if job in ("forward+backward", "step"):
         work = training(net, job == "step")
+        if job == "step":
+            plan["momentum"] = net.flat_data.nbytes
     elif job == "layers":
         watch = Watch(net)
 
@@ -52,7 +57,9 @@ def make(
         for name, value in given.items():
             net.blobs[name].data[...] = value
         found = work()
-        return net.blobs["score"].data.copy() if job == "scores" else found
+        if job == "scores":
+            return net.blobs["score"].data.copy()
+        return found if job == "layers" else plan
 
     return run
 

@@ -225,6 +225,10 @@ def contest_table(outcomes: Mapping[str, Outcome]) -> str:
             times = (o.median, min(o.seconds), max(o.seconds))
             rows.append([name, *map(seconds, times), mib(o.ready_bytes), mib(o.peak_bytes)])
     head = ["", "median", "least", "most", "loaded", "peak memory"]
+    if not any(o.ready_bytes for o in outcomes.values()):  # whole processes
+        del head[4]
+        for row in rows:
+            del row[4]
     return table(head, rows)
 
 
