@@ -1,4 +1,4 @@
-"""What the benchmarks have in common before and after the contest: options, tables, ratios, JSON."""
+"""What all benchmarks do before and after the contest: options, tables, ratios, JSON."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import argparse
 import json
 import os
 import platform
-import statistics
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence

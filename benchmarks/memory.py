@@ -53,7 +53,9 @@ def main() -> int:
                     report.results[job]["contestants"][name]["planned_bytes"] = o.found[0]
                     sizes = ", ".join(f"{what} {_report.mib(n)}" for what, n in o.found[0].items())
                     print(f"  {name} planned: {sizes}")
-            print(_report.ratio_lines(report.results[job]["ratios"]), flush=True)
+            if ratios := report.results[job]["ratios"]:
+            print(_report.ratio_lines(ratios))
+        sys.stdout.flush()
             failed |= any(o.error for o in outcomes.values())
     report.write()
     return int(failed)

@@ -55,7 +55,9 @@ def measure(report: _report.Report, jobs: list[str], setting: dict, repeat: int)
         outcomes = compete(contestants(job, report.ours, report.peers, **setting), repeat)
         report.results[job] = _report.record(outcomes)
         print(f"\n{job}\n{_report.contest_table(outcomes)}")
-        print(_report.ratio_lines(report.results[job]["ratios"]), flush=True)
+        if ratios := report.results[job]["ratios"]:
+            print(_report.ratio_lines(ratios))
+        sys.stdout.flush()
         failed |= any(o.error for o in outcomes.values())
     return int(failed)
 
