@@ -54,8 +54,8 @@ def main() -> int:
                     sizes = ", ".join(f"{what} {_report.mib(n)}" for what, n in o.found[0].items())
                     print(f"  {name} planned: {sizes}")
             if ratios := report.results[job]["ratios"]:
-            print(_report.ratio_lines(ratios))
-        sys.stdout.flush()
+                print(_report.ratio_lines(ratios))
+            sys.stdout.flush()
             failed |= any(o.error for o in outcomes.values())
     report.write()
     return int(failed)
