@@ -19,7 +19,8 @@ SIDE, BYTES, TRIES = 1536, 256 << 20, 6
 
 def measure(threads: int) -> dict[str, float]:
     """{"sgemm_gflops": ..., "copy_gb_s": ...} with so many threads."""
-    outcome = compete([Contestant("limits", "_limits", {"threads": threads})], 1)["limits"]
+    who = Contestant("limits", "_limits", {"threads": threads})
+    outcome = compete([who], 1, warm_up=0)["limits"]
     if outcome.error:
         raise RuntimeError(outcome.error)
     return outcome.found[0]

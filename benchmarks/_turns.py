@@ -60,7 +60,7 @@ class Outcome:
         }
 
 
-def compete(contestants: Sequence[Contestant], repeat: int) -> dict[str, Outcome]:
+def compete(contestants: Sequence[Contestant], repeat: int, warm_up: int = 1) -> dict[str, Outcome]:
     """The outcome of each by its name; one that fails drops out and the others go on."""
     context = multiprocessing.get_context("spawn")
     running, outcomes = {}, {c.name: Outcome() for c in contestants}
@@ -88,12 +88,12 @@ def compete(contestants: Sequence[Contestant], repeat: int) -> dict[str, Outcome
         if message := ask(c.name):
             (outcomes[c.name].ready_bytes,) = message
     started = dict(running)
-    for turn in range(repeat + 1):
+    for turn in range(warm_up + repeat):
         for name in list(running):
             running[name][0].send(True)
             if message := ask(name):
                 seconds, outcomes[name].peak_bytes, found = message
-                if turn:
+                if turn >= warm_up:
                     outcomes[name].seconds.append(seconds)
                     outcomes[name].found.append(found)
             time.sleep(REST)
