@@ -12,6 +12,8 @@ from pathlib import Path
 
 import _unet
 
+OURS = "_ours"
+
 
 def path(folder: str | Path, base: int) -> Path:
     """Our weights: .w and .b of each layer, in Caffe's shapes."""
@@ -20,9 +22,10 @@ def path(folder: str | Path, base: int) -> Path:
 
 def write(folder: str, base: int, modules: Sequence[str]) -> None:
     """The files of `base` channels for us and for the peers of these modules, if not yet there."""
-    if not path(folder, base).exists():
+    missing = [m for m in (OURS, *modules) if not _done(folder, base, m).exists()]
+    if missing:
         process = multiprocessing.get_context("spawn").Process(
-            target=_write, args=(folder, base, tuple(modules))
+            target=_write, args=(folder, base, missing)
         )
         process.start()
         process.join()
@@ -30,11 +33,19 @@ def write(folder: str, base: int, modules: Sequence[str]) -> None:
             raise SystemExit("the models could not be written: see above")
 
 
+def _done(folder: str, base: int, module: str) -> Path:
+    """Its presence says that the module's files are there."""
+    return Path(folder) / f"{base}.{module}.done"
+
+
 def _write(folder: str, base: int, modules: Sequence[str]) -> None:
     import numpy as np
 
     weights = {name: (w, b) for name, w, b in _unet.he_weights(base)}
     for module in modules:
-        importlib.import_module(module).write(Path(folder), base, weights)
-    named = {f"{name}.{k}": a for name, pair in weights.items() for k, a in zip("wb", pair)}  # noqa: B905
-    np.savez(path(folder, base), **named)
+        if module == OURS:
+            named = {f"{n}.w": w for n, (w, _) in weights.items()}
+            np.savez(path(folder, base), **named, **{f"{n}.b": b for n, (_, b) in weights.items()})
+        else:
+            importlib.import_module(module).write(Path(folder), base, weights)
+        _done(folder, base, module).touch()
