@@ -11,8 +11,8 @@
     threads   1, 2, ... all CPUs
     tiles     one image, cut as tools/deploy.py chooses and otherwise
 
-Exponents are fitted to seconds and to the memory that working takes: peak less what the process
-holds when the net is loaded.  Points are measured one after the other, contestants in turns.
+Fitted are seconds = c x^e and peak memory = constant + c x^e; the constant is what a process needs
+at any rate.  Points are measured one after the other, contestants in turns.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ SERIES = ("size", "base", "batch", "threads", "tiles")
 SIZES = [188, 284, 380, 476, 572, 700, 828, 956, 1084]
 BASES, BATCHES, BATCH_SIZE = [8, 16, 32, 64], [1, 2, 4, 8], 284
 GRIDS = (1, 2, 3, 4, 6)  # tiles along an axis to try beside the chosen one
+Law = _fit.Power | _fit.Growth
 WITHIN = 1.10  # of the best tile's seconds
 WHAT = {"size": "pixels of the tile", "base": "channels", "batch": "tiles", "threads": "threads"}
 
@@ -104,20 +105,20 @@ def show(
     fixed = ", ".join(f"{setting[k]} {w}" for k, w in WHAT.items() if k != series and k in setting)
     print(f"\n{job} against {WHAT[series]} ({fixed})")
     per_area = series == "size"
-    head = [WHAT[series], "", "median", "peak memory", "for working"]
+    head = [WHAT[series], "", "median", "loaded", "peak memory"]
     rows = []
     for value, outcomes in points.items():
         for name, o in outcomes.items():
             if o.error:
                 rows.append([str(value), name, o.error, "", "", ""])
                 continue
-            cells = [str(value), name, _report.seconds(o.median), _report.mib(o.peak_bytes)]
-            cells.append(_report.mib(o.peak_bytes - o.ready_bytes))
+            cells = [str(value), name, _report.seconds(o.median)]
+            cells += [_report.mib(o.ready_bytes), _report.mib(o.peak_bytes)]
             rows.append([*cells, f"{o.median / megapixels(value):.2f} s" if per_area else ""])
     print(_report.table([*head, "per output Mpixel" if per_area else ""], rows, left=2))
     fits = fit(points)
     for name, laws in fits.items():
-        said = [f"{what} ~ {WHAT[series]}{law}" for what, law in laws.items()]
+        said = [law_text(what, WHAT[series], law) for what, law in laws.items()]
         print(f"  {name}: {', '.join(said)}", flush=True)
     found: dict[str, Any] = {
         "setting": {k: v for k, v in setting.items() if k not in ("folder", series)},
@@ -142,21 +143,24 @@ def megapixels(size: int) -> float:
     return (size - _unet.LOST) ** 2 / 1e6
 
 
-def fit(points: Mapping[int, Mapping[str, Outcome]]) -> dict[str, dict[str, _fit.Power]]:
-    """The power laws of seconds and of the memory for working, for each contestant."""
+def fit(points: Mapping[int, Mapping[str, Outcome]]) -> dict[str, dict[str, Law]]:
+    """The laws of seconds and of peak memory, for each contestant; of memory from four points on,
+    as it has a constant."""
     names = dict.fromkeys(name for outcomes in points.values() for name in outcomes)
-    laws: dict[str, dict[str, _fit.Power]] = {}
+    laws: dict[str, dict[str, Law]] = {}
     for name in names:
         done = {v: o[name] for v, o in points.items() if name in o and not o[name].error}
-        memory = {v: o.peak_bytes - o.ready_bytes for v, o in done.items()}
         laws[name] = {}
-        for what, y in (
-            ("seconds", {v: o.median for v, o in done.items()}),
-            ("memory", {v: n for v, n in memory.items() if n > 0}),
-        ):
-            if len(y) > 1:
-                laws[name][what] = _fit.power(list(y), list(y.values()))
+        if len(done) > 1:
+            laws[name]["seconds"] = _fit.power(list(done), [o.median for o in done.values()])
+        if len(done) > 3:
+            laws[name]["memory"] = _fit.growth(list(done), [o.peak_bytes for o in done.values()])
     return laws
+
+
+def law_text(what: str, x: str, law: Law) -> str:
+    always = f"{_report.mib(law.constant)} + c " if isinstance(law, _fit.Growth) else "c "
+    return f"{what} = {always}({x}){law}"
 
 
 # ---------------------------------------------------------------------- tiles

@@ -30,3 +30,16 @@ def test_what_has_no_law_is_refused(x, y):
 
     with pytest.raises(ValueError, match="two different positive points"):
         _fit.power(x, y)
+
+
+def test_growth_finds_constant_and_exponent():
+    import _fit
+
+    x = [188, 284, 380, 572, 1084]
+    found = _fit.growth(x, [300 + 0.002 * v**1.97 for v in x])
+    assert found.exponent == pytest.approx(1.97, abs=0.011)
+    assert found.constant == pytest.approx(300, rel=0.01)
+    assert found.spread < 1.001
+    assert _fit.growth(x, [5 * v for v in x]).constant == pytest.approx(0, abs=1)
+    with pytest.raises(ValueError, match="four different positive points"):
+        _fit.growth(x[:3], x[:3])
