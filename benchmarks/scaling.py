@@ -32,7 +32,7 @@ from _turns import Contestant, Outcome, compete
 SERIES = ("size", "base", "batch", "threads", "tiles")
 SIZES = [188, 284, 380, 476, 572, 700, 828, 956, 1084]
 BASES, BATCHES, BATCH_SIZE = [8, 16, 32, 64], [1, 2, 4, 8], 284
-GRIDS = (1, 2, 3, 4, 6)  # tiles along an axis to try beside the chosen one
+GRIDS = [1, 2, 3, 4, 6]
 Law = _fit.Power | _fit.Growth
 WITHIN = 1.10  # of the best tile's seconds
 WHAT = {"size": "pixels of the tile", "base": "channels", "batch": "tiles", "threads": "threads"}
@@ -47,6 +47,12 @@ def main() -> int:
     p.add_argument("--bases", type=_report.numbers, help="of the series of widths")
     p.add_argument("--batches", type=_report.numbers, help="of the series of batches")
     p.add_argument("--image", type=int, help="pixels along each axis for `tiles`, default 1024")
+    p.add_argument(
+        "--grids",
+        type=_report.numbers,
+        default=GRIDS,
+        help="tiles along an axis to try beside the chosen ones, default 1,2,3,4,6",
+    )
     args = p.parse_args()
     short = args.short
     base, size = args.base or (16 if short else 64), args.size or (284 if short else 572)
@@ -64,7 +70,7 @@ def main() -> int:
         usual = {"folder": folder, "base": base, "size": size, "threads": args.threads}
         for series in args.series:
             if series == "tiles":
-                found = report.results["tiles"] = tiles(usual, image, args.repeat)
+                found = report.results["tiles"] = tiles(usual, image, args.grids, args.repeat)
                 failed |= bool(found["error"])
                 continue
             for job in args.jobs:
@@ -166,13 +172,12 @@ def law_text(what: str, x: str, law: Law) -> str:
 # ---------------------------------------------------------------------- tiles
 
 
-def tiles(setting: dict[str, Any], image: int, repeat: int) -> dict[str, Any]:
-    """Segment an image by the chosen tiles and by others, in turns; print and return what each
+def tiles(setting: dict[str, Any], image: int, grids: Sequence[int], repeat: int) -> dict[str, Any]:
+    """Segment an image by the chosen tiles and by n x n others, in turns; print and return what each
     took."""
     _models.write(setting["folder"], setting["base"], [])
     common = {k: setting[k] for k in ("folder", "base", "threads")} | {"image": image}
-    grids = [*dict.fromkeys([None, *GRIDS])]
-    who = [Contestant(label(n), "_tiles", {**common, "count": n}) for n in grids]
+    who = [Contestant(label(n), "_tiles", {**common, "count": n}) for n in (None, *grids)]
     outcomes = compete(who, repeat)
     chosen, done = label(None), {n: o for n, o in outcomes.items() if not o.error}
     print(f"\nan image of {image} x {image} pixels, {setting['base']} channels, tile by tile")
