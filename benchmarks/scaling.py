@@ -173,8 +173,8 @@ def law_text(what: str, x: str, law: Law) -> str:
 
 
 def tiles(setting: dict[str, Any], image: int, grids: Sequence[int], repeat: int) -> dict[str, Any]:
-    """Segment an image by the chosen tiles and by n x n others, in turns; print and return what each
-    took."""
+    """Segment an image by the chosen tiles and by n x n others, in turns; what each took, printed
+    and for JSON."""
     _models.write(setting["folder"], setting["base"], [])
     common = {k: setting[k] for k in ("folder", "base", "threads")} | {"image": image}
     who = [Contestant(label(n), "_tiles", {**common, "count": n}) for n in (None, *grids)]
