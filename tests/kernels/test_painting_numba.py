@@ -31,3 +31,18 @@ def test_same_bits(dtype, slope, bias, budget, monkeypatch):
     monkeypatch.setattr(deconvolution, "_numba", lambda: None)
     deconvolution.forward(x, w, b, plain, form, room)
     assert np.array_equal(compiled, plain)
+
+
+def test_many_weights_are_cut_by_channels():
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((2, 40, 3, 4)).astype(np.float32)
+    w = rng.standard_normal((40, 33, 2, 2)).astype(np.float32)
+    form = Form(WINDOW, 1, slope=0.0)
+    shape = (2, 33, 6, 8)
+    expected = np.einsum("ncij,cmkl->nmikjl", x.astype(np.float64), w).reshape(shape)
+    size = deconvolution.scratch_size(x.shape, w.shape, shape, form, Room(1 << 20, Workers(2)))
+    room = Room(1 << 20, Workers(2), np.empty(size, np.float32))
+    assert deconvolution._tile_cut(shape, (3, 4), WINDOW, 1, room)[1:] == (12, 9)
+    y = np.full(shape, np.nan, np.float32)
+    deconvolution.forward(x, w, None, y, form, room)
+    np.testing.assert_allclose(y, np.maximum(expected, 0), atol=1e-4)
