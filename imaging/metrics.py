@@ -32,7 +32,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Measure:
-    """title, digits: for tables; best: its perfect value; volumes: whether it is defined for them."""
+    """title, digits: for tables; best: the perfect value; volumes: whether it is defined for them."""
 
     title: str
     best: int
