@@ -32,7 +32,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Measure:
-    """title, digits: for tables; best: the perfect value; volumes: whether it is defined for them."""
+    """title, digits: for tables; best: the perfect value; volumes: whether volumes have it."""
 
     title: str
     best: int
