@@ -32,13 +32,14 @@ class Settings:
 
 @dataclass(frozen=True)
 class Measure:
-    """title: for tables; best: its perfect value; volumes: whether it is defined for volumes."""
+    """title, digits: for tables; best: the perfect value; volumes: whether volumes have it."""
 
     title: str
     best: int
     volumes: bool
     part: Callable[[Pair, Settings], Any]
     score: Callable[[Sequence[Any], Settings], Score]
+    digits: int = 4
 
 
 MEASURES = {
@@ -62,6 +63,7 @@ MEASURES = {
         False,
         lambda pair, s: membranes.warping_part(pair),
         lambda parts, s: membranes.warped(parts),
+        digits=6,
     ),
     "v_rand": Measure(
         "V_rand",

@@ -2,7 +2,7 @@
 
     floating point with fractions, from 0 to 1          probability
     at most one value besides 0                         binary
-    every value of a slice in one piece (90 %)          instances
+    every value of a slice in one piece (75 %)          instances
     values in many pieces, fewer than 16 of them        classes
     values in many pieces, more of them                 probability (integers)
     16 values or more, of a few pixels each             probability (integers)
@@ -22,7 +22,7 @@ from .views import pieces
 
 LOOKED_AT = 8  # slices in which pieces are counted
 FEW = 16  # values of a map of classes
-_OBJECTS, _CLASSES = 0.9, 0.5  # of the (slice, value) pairs in one piece
+_OBJECTS, _CLASSES = 0.75, 0.5  # of the (slice, value) pairs in one piece
 _GRAIN = 5  # pixels of a value, by the median: grey values of 16 bits and no objects
 
 

@@ -47,8 +47,6 @@ def show(table: Table) -> None:
     Console().print(drawn)
 
 
-def number(value: float) -> str:
-    """Four decimals; a small number by its digits; nan as a dash."""
-    if math.isnan(value):
-        return "-"
-    return f"{value:.6f}" if 0 < abs(value) < 0.001 else f"{value:.4f}"
+def number(value: float, digits: int = 4) -> str:
+    """With so many decimals; nan as a dash."""
+    return "-" if math.isnan(value) else f"{value:.{digits}f}"

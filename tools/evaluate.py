@@ -289,9 +289,14 @@ def print_report(
 
     titles = [MEASURES[name].title for name in report]
     scores = list(report.values())
-    rows = [(str(n), *(number(s.slices[k]) for s in scores)) for k, n in enumerate(names)]
+    digits = [MEASURES[name].digits for name in report]
+    rows = [
+        (str(n), *(number(s.slices[k], d) for s, d in zip(scores, digits, strict=True)))
+        for k, n in enumerate(names)
+    ]
     every = "all" if len(names) == count else f"{len(names)} of {count}"
-    foot = [(every, *(number(s.value) for s in scores))]
+    values = (number(s.value, d) for s, d in zip(scores, digits, strict=True))
+    foot = [(every, *values)]
     if any(s.threshold is not None for s in scores):
         foot.append(("at", *("" if s.threshold is None else _at(s.threshold) for s in scores)))
     show(Table(("slice", *titles), rows, foot))

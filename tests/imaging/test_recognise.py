@@ -47,7 +47,7 @@ def test_what_is_not_clear_is_left_open():
         "",
         "2 values besides 0 (1, 2), 2 of 2 in one piece",
     )
-    parts = [[1, 0, 1, 0, 2, 0, 3, 0, 4]]  # three of four in one piece
+    parts = [[1, 0, 1, 0, 2, 0, 3]]  # two of three in one piece
     assert survey(parts).kind(labels=True)[0] == ""
     assert survey([[-3, -2, 0, -3, 1]]).kind(labels=False)[0] == ""
 
