@@ -66,7 +66,7 @@ def prepare(folder: str, base: int, image: int) -> tuple[int, list[int]]:
 def _prepare(folder: str, base: int, image: int, pipe: Any) -> None:
     import tifffile
     from demitasse import netspec, weights
-    from demitasse.tools import deploy
+    from demitasse.tools import _segmentation, deploy
     from demitasse.tools._model import load_deployed
 
     message = netspec.deploy(_unet.source(base), shape=(1, 1, 572, 572), softmax=False)
@@ -78,7 +78,7 @@ def _prepare(folder: str, base: int, image: int, pipe: Any) -> None:
     tifffile.imwrite(path / "image.tif", rng.integers(0, 256, (image, image), np.uint8))
     predictor = load_deployed(str(path / "unet.h5"), None, None).predictor
     options = deploy.parser().parse_args(["--weights", "unet.h5", "image.tif"])
-    tiling = deploy.choose(predictor, (image, image), options)
+    tiling = _segmentation.choose(predictor, (image, image), options)
     pipe.send((tiling.inputs[0], list(tiling.counts)))
 
 
