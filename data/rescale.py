@@ -46,7 +46,7 @@ def linear(image: np.ndarray, scale: Scale) -> np.ndarray:
 
     A pixel that is not finite makes those not finite that are interpolated from it, and no others.
     """
-    result = image.astype(_work(image.dtype), copy=False)
+    result: np.ndarray = image.astype(_work(image.dtype), copy=False)
     first_axis = image.ndim - len(scale)
     for axis, s in enumerate(scale, start=first_axis):
         if s == 1:
