@@ -244,6 +244,11 @@ def _origin(origin: Mapping[str, Any], recipe: Recipe) -> str:
         "seed": recipe.seed,
         "weights": {"w0": recipe.w0, "sigma": recipe.sigma, "inside": recipe.border_inside},
     }
+    return origin_text(record)
+
+
+def origin_text(record: dict[str, Any]) -> str:
+    """The record as JSON that fits into an attribute: too many sources become a checksum."""
     text = json.dumps(record, sort_keys=True)
     if len(text.encode()) > _ATTRIBUTE_BYTES:
         listed = json.dumps(record.get("sources"), sort_keys=True)
