@@ -168,7 +168,7 @@ def pack(
         bytes=sum(path.stat().st_size for path in files),
         classes=packer.tally.classes(census.names),
         ignored=packer.tally.ignored / max(packer.tally.pixels, 1),
-        warnings=tuple(census.warnings(np.ones(len(census.names)))) if census.names else (),
+        warnings=_warnings(census, packer.tally, recipe.rule),
     )
 
 
@@ -366,6 +366,18 @@ def _check_background(census: Census, rule: MaskRule) -> None:
             remedy="The plugin's masks have 0 for pixels to ignore, 1 for background; where 0 is "
             "background, give --background 0",
         )
+
+
+def _warnings(census: Census, tally: _Tally, rule: MaskRule) -> tuple[str, ...]:
+    if not census.names:
+        return ()
+    said = census.warnings(np.ones(len(census.names)))
+    if rule.ignore == 0 and tally.ignored > tally.pixels / 2:
+        said.append(
+            "more than half of the pixels are ignored, those labelled 0: where 0 is background, give "
+            "--background 0"
+        )
+    return tuple(said)
 
 
 def _origin(origin: Mapping[str, Any], recipe: PluginRecipe) -> str:

@@ -73,3 +73,22 @@ def _inverse(resolution: Any) -> float | None:
         return float(below) / float(above) if above > 0 and below > 0 else None
     except (TypeError, ValueError):
         return None
+
+
+def spacing(description: str) -> tuple[float, str] | None:
+    """The distance of slices and its unit from ImageJ's description or OME-XML; None unknown.
+
+    ImageJ's is in the unit of the pixel size: "".
+    """
+    found = re.search(r"^spacing=(\S+)$", description, re.MULTILINE)
+    unit = ""
+    if found is None:
+        pixels = re.search(r"<(?:\w+:)?Pixels\b[^>]*>", description)
+        found = re.search(r'\bPhysicalSizeZ\s*=\s*"([^"]*)"', pixels[0]) if pixels else None
+        said = re.search(r'\bPhysicalSizeZUnit\s*=\s*"([^"]*)"', pixels[0]) if pixels else None
+        unit = unit_name(said[1]) if said else "um"
+    try:
+        size = float(found[1]) if found else 0.0
+    except ValueError:
+        return None
+    return (size, unit) if 0 < size < float("inf") else None

@@ -10,13 +10,15 @@ if not __package__:  # run as a script
 import argparse
 import hashlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import DataError
-from . import _options
+from ..files import check_writable
+from . import _options, _pack_plugin
 from ._progress import follow
 
 if TYPE_CHECKING:
@@ -42,6 +44,12 @@ examples:
   python tools/pack.py --images 'hela/t*.tif' --labels 'hela/seg*.tif' --labels-are instances \\
       --ignore 65535 --output hela/train.h5
 
+  python tools/pack.py --convention plugin --images hela.tif --labels instances.tif \\
+      --background 0 --pixel-size 0.19 --element-size 0.5 --class-names background,cell \\
+      --output hela/train.h5 --preview hela/train.png
+        the files of Freiburg's Fiji plugin: /data, /labels, /weights and /weights2 (where a
+        CreateDeformation layer cuts tiles); --for validation writes tiles, --for predict inputs
+
 The result is train.h5 (several, when large) with /data, /label and /weight, and train.txt for
   layer { type: "HDF5Data" top: "data" top: "label" top: "weight"
           hdf5_data_param { source: "em/train.txt" batch_size: 1 } }
@@ -57,9 +65,16 @@ def parser() -> _options.Parser:
         epilog=EPILOG,
     )
     p.add_argument("--images", nargs="+", required=True, metavar="PATH", help="what the net sees")
-    p.add_argument("--labels", nargs="+", required=True, metavar="PATH", help="what it shall say")
+    p.add_argument("--labels", nargs="+", metavar="PATH", help="what it shall say")
     p.add_argument("-o", "--output", required=True, type=Path, metavar="FILE.h5")
     p.add_argument("--overwrite", action="store_true", help="replace an output that exists")
+    p.add_argument(
+        "--convention",
+        default="paper",
+        choices=("paper", "plugin"),
+        help="tiles with equation 2's weights (paper, default), or the Fiji plugin's files",
+    )
+    p.add_argument("--preview", type=Path, metavar="FILE.png", help="draw samples of the result")
     p.add_argument("--slices", type=_options.pages, metavar="LIST", help="such as 0-19 or 0,3,5-7")
     p.add_argument("--axes", help="how to read the images' axes, for example ZYX or CYX")
     p.add_argument("--label-axes", metavar="AXES", help="the same for the labels")
@@ -75,8 +90,8 @@ def parser() -> _options.Parser:
     g.add_argument("--class-names", type=_words, default=(), metavar="NAME,NAME,...")
 
     g = p.add_argument_group("tiles")
-    g.add_argument("--input-size", type=_options.size, default=(572, 572), metavar="HxW")
-    g.add_argument("--output-size", type=_options.size, default=(388, 388), metavar="HxW")
+    g.add_argument("--input-size", type=_tile, default=(572, 572), metavar="HxW")
+    g.add_argument("--output-size", type=_tile, default=(388, 388), metavar="HxW")
     g.add_argument("--tiles", type=int, metavar="N", help="random ones instead of covering images")
     g.add_argument("--augment", type=_words, default=(), metavar="KINDS", help="flips,elastic,grey")
     g.add_argument("--seed", type=int, default=0, help="of everything random (default 0)")
@@ -85,9 +100,9 @@ def parser() -> _options.Parser:
     g = p.add_argument_group("grey values and weights")
     g.add_argument(
         "--normalization",
-        default="zscore",
         metavar="NAME",
-        help="none, depth, minmax, zscore (default), max, percentile; used again at deployment",
+        help="none, depth, minmax (the plugin's default), zscore (default), max, percentile; used "
+        "again at deployment",
     )
     g.add_argument("--percentiles", type=_numbers, metavar="LOW,HIGH", help="default 1,99")
     g.add_argument("--nonfinite", default="refuse", choices=("refuse", "zero"), help="NaN pixels")
@@ -99,17 +114,35 @@ def parser() -> _options.Parser:
         choices=("everywhere", "background"),
         help="where border weights apply; the paper: everywhere, Freiburg's plugin: background",
     )
+    _pack_plugin.add_options(p)
     return p
 
 
 def main(argv: Sequence[str]) -> int:
     from ..data import pack
-    from ..imaging import tiff
 
-    args = parser().parse_args(argv)
+    options = parser()
+    args = options.parse_args(argv)
+    _pack_plugin.check_options(args, options)
     pack.check_output(args.output, overwrite=args.overwrite)
-    images = Pages([tiff.read(p, axes=args.axes) for p in tiff.find(args.images)], _whole)
-    labels = Pages([tiff.read(p, axes=args.label_axes) for p in tiff.find(args.labels)], _single)
+    if args.preview is not None:
+        check_writable(args.preview, overwrite=args.overwrite)
+    if args.labels is None and args.purpose != "predict":
+        raise DataError("there are no label images", remedy="Give --labels")
+    if args.convention == "plugin":
+        listed = _pack_plugin.run(args, read, partial(origin, slices=args.slices))
+    else:
+        listed = _paper(args)
+    if args.preview is not None:
+        draw(listed, args)
+    return 0
+
+
+def _paper(args: argparse.Namespace) -> str:
+    """Pack tiles with the paper's weights; returns the name of the files' list."""
+    from ..data import pack
+
+    images, labels = read(args.images, args.axes, False), read(args.labels, args.label_axes, True)
     check_pairs(images, labels)
     chosen = choose(args.slices, len(images))
     describe("images", images)
@@ -123,17 +156,71 @@ def main(argv: Sequence[str]) -> int:
         args.output,
         recipe(rule, args),
         names=images.names,
-        origin={
-            "sources": {"images": sources(images), "labels": sources(labels)},
-            "slices": list(chosen) if args.slices else "all",
-        },
+        origin=origin(images, labels, args.slices),
         pixel_size=pixel,
         unit=unit,
         overwrite=args.overwrite,
         track=follow,
     )
     print("\n".join(report(summary)))
-    return 0
+    return str(summary.list_file)
+
+
+def read(paths: Sequence[str], axes: str | None, one: bool) -> Pages:
+    """The pages of image files; one: of label images, which have one channel."""
+    from ..imaging import tiff
+
+    return Pages([tiff.read(p, axes=axes) for p in tiff.find(paths)], _single if one else _whole)
+
+
+def origin(images: Pages, labels: Pages | None, slices: tuple[int, ...] | None) -> dict[str, Any]:
+    """Where the data came from."""
+    record = {"images": sources(images)}
+    if labels is not None:
+        record["labels"] = sources(labels)
+    return {"sources": record, "slices": list(slices) if slices else "all"}
+
+
+def draw(listed: str, args: argparse.Namespace) -> None:
+    """A picture of the first, the middle and the last sample of the files in a list."""
+    import h5py
+
+    from ..imaging.preview import Sample, write_preview
+
+    paths = Path(listed).read_text(encoding="utf-8").split()
+    rows: list[Sample] = []
+    for path, row in _spread(paths):
+        with h5py.File(path) as file:
+            names = [n for n in file if isinstance(file[n], h5py.Dataset)]
+            maps = [n for n in ("weight", "weights", "weights2") if n in names]
+            told = next((n for n in ("label", "labels") if n in names), None)
+            (seen,) = (n for n in names if n not in (*maps, told))
+            image = file[seen][row]
+            label = file[told][row, 0] if told else np.zeros(image.shape[1:], np.uint8)
+            shown = [(name, file[name][row, 0]) for name in maps]
+        if image.ndim == 4:  # the slice of a volume with the most to see
+            best = int((label > 0).sum(axis=(1, 2)).argmax())
+            middle = best + (image.shape[1] - len(label)) // 2
+            image, label = image[:, middle], label[best]
+            shown = [(name, values[best]) for name, values in shown]
+        label = np.where(label == 255, 0, label)  # ignored: it weighs nothing
+        words = {"weight": "weights", "weights2": "sampling pdf"}
+        named = tuple((words.get(name, name), values) for name, values in shown)
+        rows.append(Sample(image, label, named, f"{Path(path).name}, row {row}"))
+    write_preview(args.preview, rows, overwrite=args.overwrite)
+    print(f"{args.preview}: a preview of {len(rows)} samples")
+
+
+def _spread(paths: Sequence[str]) -> list[tuple[str, int]]:
+    """The file and row of up to three samples."""
+    import h5py
+
+    rows: list[tuple[str, int]] = []
+    for path in paths:
+        with h5py.File(path) as file:
+            first = next(d for d in file.values() if isinstance(d, h5py.Dataset))
+            rows += [(path, k) for k in range(len(first))]
+    return [rows[k] for k in sorted({0, len(rows) // 2, len(rows) - 1})]
 
 
 class Pages(Sequence[np.ndarray]):
@@ -172,11 +259,11 @@ def _single(image: Image, i: int) -> np.ndarray:
     return one_channel(image.page(i), f"{image.path}, page {i}", image.axes)
 
 
-def check_pairs(images: Pages, labels: Pages) -> None:
+def check_pairs(images: Pages, labels: Pages, what: str = "labels") -> None:
     """Refuse images and labels that do not fit together, from their headers alone."""
     if len(images) != len(labels):
         raise DataError(
-            "images and labels do not come in pairs",
+            f"images and {what} do not come in pairs",
             expected=f"as many label slices as image slices, {_listing(images)}",
             found=_listing(labels),
             remedy="If channels were read as slices or slices as channels, say what the axes are: "
@@ -241,7 +328,7 @@ def recipe(rule: LabelRule, args: argparse.Namespace) -> Recipe:
     return Recipe(
         Pair(_two(args.input_size), _two(args.output_size)),
         rule,
-        Normalization(args.normalization, parameters),
+        Normalization(args.normalization or "zscore", parameters),
         nonfinite=args.nonfinite,
         class_names=args.class_names,
         tiles=args.tiles,
@@ -295,6 +382,18 @@ def report(s: Summary) -> list[str]:
     names = str(s.files[0]) if len(s.files) == 1 else f"{s.files[0]} ... {s.files[-1].name}"
     lines += ["", f"{names}: {megabytes:.0f} MB", f"{s.list_file}: the list for HDF5Data's source"]
     return lines
+
+
+def _tile(text: str) -> tuple[int, ...]:
+    """ "572" or "444x892", for volumes "116x132x132"."""
+    if text.count("x") != 2:
+        return _options.size(text)
+    try:
+        return tuple(_options.positive_int(part) for part in text.split("x"))
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is not a size such as 572 or 116x132x132"
+        ) from None
 
 
 def _integers(text: str) -> tuple[int, ...]:
