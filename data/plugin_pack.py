@@ -374,7 +374,7 @@ def _warnings(census: Census, tally: _Tally, rule: MaskRule) -> tuple[str, ...]:
     said = census.warnings(np.ones(len(census.names)))
     if rule.ignore == 0 and tally.ignored > tally.pixels / 2:
         said.append(
-            "more than half of the pixels are ignored, those labelled 0: where 0 is background, give "
+            "more than half of the pixels are ignored, those labelled 0: if 0 is background, give "
             "--background 0"
         )
     return tuple(said)

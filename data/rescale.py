@@ -42,10 +42,12 @@ def new_shape(shape: Sequence[int], scale: Scale) -> tuple[int, ...]:
 
 
 def linear(image: np.ndarray, scale: Scale) -> np.ndarray:
-    """The image (..., *shape) at the new size: float32, wider types float64.
+    """The image (..., *shape) at the new size: float32, wider types float64; itself at scale 1.
 
     A pixel that is not finite makes those not finite that are interpolated from it, and no others.
     """
+    if all(s == 1 for s in scale):
+        return image
     result: np.ndarray = image.astype(_work(image.dtype), copy=False)
     first_axis = image.ndim - len(scale)
     for axis, s in enumerate(scale, start=first_axis):
