@@ -38,7 +38,8 @@ test: lint
 	$(BIN)/python -m pytest -n 2 --dist worksteal -q
 
 bench: .venv/.dev
-	$(BIN)/python benchmarks/step.py
+	@for name in layers step deploy memory scaling; do \
+	  $(BIN)/python benchmarks/$$name.py --short --peer torch,ncnn,onnxruntime,openvino || exit 1; done
 
 # netspec/caffe.binpb from netspec/caffe.proto
 descriptor: .venv/.dev

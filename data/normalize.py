@@ -32,6 +32,7 @@ from ..errors import DataError, ImageError, did_you_mean
 NAMES = ("none", "depth", "minmax", "zscore", "max", "percentile")
 DEFAULT = "zscore"
 TYPES = ("none", "minmax", "zscore", "max")  # caffe_unet's normalization_type 0, 1, 2, 3
+SPELLINGS = {"min-max": "minmax", "z-score": "zscore", "max-norm": "max"}  # of the same names
 PERCENTILES: Mapping[str, float] = {"low": 1.0, "high": 99.0}
 
 
@@ -43,6 +44,7 @@ class Normalization:
     parameters: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "name", SPELLINGS.get(self.name, self.name))
         if self.name not in NAMES:
             raise DataError(
                 f"there is no normalization '{self.name}'",

@@ -33,7 +33,7 @@ class Layout:
 
     @property
     def pages(self) -> int:
-        return math.prod(self._lengths(self._page_axes))
+        return math.prod(self._lengths(self.page_axes))
 
     @property
     def channels(self) -> int:
@@ -50,7 +50,7 @@ class Layout:
     def planes(self, page: int) -> Iterator[tuple[int | slice, ...]]:
         """The array index of each channel's plane of a page, in order."""
         at: list[int | slice] = [slice(None)] * len(self.axes)
-        for axis in reversed(self._page_axes):
+        for axis in reversed(self.page_axes):
             page, at[axis] = divmod(page, self.shape[axis])
         for channel in product(*(range(n) for n in self._lengths(self._channel_axes))):
             for axis, i in zip(self._channel_axes, channel, strict=True):
@@ -65,13 +65,14 @@ class Layout:
     def words(self) -> str:
         """What was read as what: "24 pages, 1 channel, 512 x 512 pixels (axes QYX; Q = pages)"."""
         parts = [_count(self.pages, "page"), _count(self.channels, "channel")]
-        roles = [f"{self.axes[a]} = pages" for a in self._page_axes]
+        roles = [f"{self.axes[a]} = pages" for a in self.page_axes]
         roles += [f"{self.axes[a]} = channels" for a in self._channel_axes]
         how = f"axes {self.axes}" + (f"; {', '.join(roles)}" if roles else "")
         return f"{', '.join(parts)}, {self.height} x {self.width} pixels ({how})"
 
     @property
-    def _page_axes(self) -> list[int]:
+    def page_axes(self) -> list[int]:
+        """The axes that pages lie along, the fastest last."""
         return [i for i, a in enumerate(self.axes) if a not in SPATIAL + CHANNELS]
 
     @property

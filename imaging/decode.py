@@ -59,14 +59,14 @@ def read_tiff(
         if first.photometric.name == "MINISWHITE" and first.bitspersample > 1:
             notes.append("stored as 'min is white': the values are read as they are, not inverted")
         pixel, unit = _pixel_size(file, first)
+        depth = size_of.depth(file.imagej_metadata or {}, file.ome_metadata or "", unit)
         if len(chosen) == 1 and chosen[0].dataoffset is not None:
             plane = _mapped(path, chosen[0], file.byteorder)
         else:
             plane = _paged(frames, shape, first, limit)
     dtype = plain_type(np.dtype(first.dtype), path)
-    return Image(
-        path, at, dtype, pixel, unit, str(first.description or ""), tuple(notes), limit, plane
-    )
+    said_of = str(first.description or "")
+    return Image(path, at, dtype, pixel, unit, said_of, tuple(notes), limit, plane, depth)
 
 
 def _choose(series: list[Any], number: int | None, path: Path) -> list[Any]:

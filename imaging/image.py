@@ -19,8 +19,9 @@ Plane = Callable[[tuple[int | slice, ...]], np.ndarray]
 class Image:
     """An image file, understood but not yet read.
 
-    pixel_size: (y, x) in `unit`, None where unknown; notes: what a user should know about the
-    reading.  Pages are arrays (channels, height, width) of `dtype`, in native byte order.
+    pixel_size: (y, x) in `unit`, depth: between slices, None where unknown; notes: what a user
+    should know about the reading.  Pages are arrays (channels, height, width) of `dtype`, in native
+    byte order.
     """
 
     path: Path
@@ -32,6 +33,7 @@ class Image:
     notes: tuple[str, ...]
     max_bytes: int
     _plane: Plane = field(repr=False, compare=False)
+    depth: float | None = None
 
     def __len__(self) -> int:
         return self.layout.pages

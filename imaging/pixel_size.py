@@ -11,6 +11,7 @@ A size is (y, x).  Units are spelt "nm", "um", "mm", "cm", "inch"; other words s
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 Size = tuple[tuple[float, float] | None, str]
@@ -23,6 +24,7 @@ _SPELLINGS = {
     "inch": ("inch", "in", "inches"),
 }
 _PRINTED = 20.0  # micrometres
+_IN_MICROMETRES = {"um": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6, "inch": 25_400.0}
 _MICROMETRES = {2: 25_400.0, 3: 10_000.0}  # by ResolutionUnit: inch, centimetre
 
 
@@ -30,6 +32,12 @@ def unit_name(text: str) -> str:
     """The unit in our spelling: "µm", "micron" and the like become "um"."""
     word = text.strip().lower()
     return next((ours for ours, theirs in _SPELLINGS.items() if word in theirs), text.strip())
+
+
+def micrometres(size: Sequence[float] | None, unit: str) -> tuple[float, ...] | None:
+    """A size in micrometres; None where the size or the unit is unknown."""
+    factor = _IN_MICROMETRES.get(unit_name(unit))
+    return None if size is None or factor is None else tuple(factor * s for s in size)
 
 
 def from_imagej(metadata: dict[str, Any], x: Any, y: Any) -> Size:
@@ -56,6 +64,19 @@ def from_ome(xml: str) -> Size:
     return (y, x), unit
 
 
+def depth(imagej: dict[str, Any], ome: str, unit: str) -> float | None:
+    """The distance between slices in `unit`, from ImageJ's description or OME-XML."""
+    pixels = re.search(r"<(?:\w+:)?Pixels\b[^>]*>", ome)
+    values = dict(re.findall(r'(\w+)\s*=\s*"([^"]*)"', pixels[0])) if pixels else {}
+    try:
+        found = float(values["PhysicalSizeZ"] if pixels else imagej["spacing"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    if pixels and unit_name(values.get("PhysicalSizeZUnit", "um")) != unit:
+        return None
+    return found if 0 < found < float("inf") else None
+
+
 def from_tags(unit: Any, x: Any, y: Any) -> Size:
     """From the plain resolution tags."""
     factor = _MICROMETRES.get(int(unit or 0))
@@ -73,22 +94,3 @@ def _inverse(resolution: Any) -> float | None:
         return float(below) / float(above) if above > 0 and below > 0 else None
     except (TypeError, ValueError):
         return None
-
-
-def spacing(description: str) -> tuple[float, str] | None:
-    """The distance of slices and its unit from ImageJ's description or OME-XML; None unknown.
-
-    ImageJ's is in the unit of the pixel size: "".
-    """
-    found = re.search(r"^spacing=(\S+)$", description, re.MULTILINE)
-    unit = ""
-    if found is None:
-        pixels = re.search(r"<(?:\w+:)?Pixels\b[^>]*>", description)
-        found = re.search(r'\bPhysicalSizeZ\s*=\s*"([^"]*)"', pixels[0]) if pixels else None
-        said = re.search(r'\bPhysicalSizeZUnit\s*=\s*"([^"]*)"', pixels[0]) if pixels else None
-        unit = unit_name(said[1]) if said else "um"
-    try:
-        size = float(found[1]) if found else 0.0
-    except ValueError:
-        return None
-    return (size, unit) if 0 < size < float("inf") else None

@@ -44,7 +44,7 @@ class Predictor:
     net: a deploy net with one image input and scores as its only output; where: its file, for
     messages.  Arrays are (channels, *spatial) in, (classes, *spatial) out, in the net's dtype.
     exact: cut in tiles, an image gets the scores it has as a whole; a net that pads is not, and
-    gets one tile only.
+    gets one tile only.  axes: spatial axes of the net, 2 or 3.
     """
 
     def __init__(self, net: Net, *, where: str = "") -> None:
@@ -55,7 +55,8 @@ class Predictor:
         assert found is not None  # or there were no geometry
         self.input = found[0].blob
         image = net.blobs[self.input].shape
-        self.exact = local(found[1], net.layers, len(image[2:]))
+        self.axes = len(image) - 2
+        self.exact = local(found[1], net.layers, self.axes)
         self.channels = image[1]
         self.classes = net.blobs[self.output].shape[1]
         if self.classes == 1:

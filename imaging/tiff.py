@@ -106,13 +106,16 @@ def write(
     pixel_size: tuple[float, float] | None = None,
     unit: str = "um",
     display: tuple[float, float] | None = None,
+    info: str = "",
     overwrite: bool = False,
 ) -> None:
     """Write pages (height, width) or (channels, height, width) as a TIFF stack for ImageJ.
 
     pages: an array with the pages first, or any iterable of `count` of them, written one by one.
-    uint8, uint16 and float32 are kept; bool becomes uint8, other types float32 or the unsigned type
-    that holds them.  pixel_size: (y, x) in `unit`; display: the values shown as black and white.
+    uint8, uint16 and float32 are kept, and so is uint32 of pages that come one by one, in OME-TIFF,
+    for ImageJ's own has no such type; bool becomes uint8, other types float32 or the unsigned type
+    that holds them.  pixel_size: (y, x) in `unit`; display: the values shown as black and white;
+    info: text kept with the image (in ImageJ: Image > Show Info).
     The file appears whole or not at all; OutputError where it exists and overwrite is False.
     """
     import tifffile
@@ -126,7 +129,7 @@ def write(
         raise ValueError("there is no page to write")
     rest = iter(pages)
     first = np.asarray(next(rest))
-    dtype = _imagej_type(first)
+    dtype = first.dtype if first.dtype == np.uint32 else _imagej_type(first)
     if first.ndim not in (2, 3) or first.size == 0:
         raise ValueError(f"a page is (height, width) or (channels, height, width): {first.shape}")
     axes = "ZCYX" if first.ndim == 3 else "ZYX"
@@ -135,16 +138,19 @@ def write(
     resolution = None
     if pixel_size is not None:
         resolution = 1 / pixel_size[1], 1 / pixel_size[0]
-    if int(np.prod(shape, dtype=object)) * dtype.itemsize < _CLASSIC_BYTES:
+    small = int(np.prod(shape, dtype=object)) * dtype.itemsize < _CLASSIC_BYTES
+    if small and dtype in _IMAGEJ:
         settings |= {"unit": unit} if pixel_size else {}
+        settings |= {"Info": info} if info else {}
         settings |= {"min": display[0], "max": display[1]} if display else {}
         kind: dict[str, Any] = {"imagej": True, "resolutionunit": 1}
-    else:  # ImageJ's own format ends at 4 GB
+    else:  # ImageJ's own format ends at 4 GB, and has no 32-bit integers
+        settings |= {"Description": info} if info else {}
         if pixel_size is not None:
             y, x = pixel_size
             settings |= {"PhysicalSizeX": x, "PhysicalSizeXUnit": _OME_UNITS.get(unit, unit)}
             settings |= {"PhysicalSizeY": y, "PhysicalSizeYUnit": _OME_UNITS.get(unit, unit)}
-        kind = {"ome": True, "bigtiff": True}
+        kind = {"ome": True, "bigtiff": not small}
     with replacing(path, overwrite=overwrite) as temporary:
         tifffile.imwrite(
             temporary,

@@ -1,4 +1,4 @@
-"""Convolution (cross-correlation) over any number of axes: one primitive, two engines.
+"""Convolution (cross-correlation) over any number of axes: one primitive, four engines.
 
     forward    y[n, m, o] = f(b[m] + sum_{c, k} w[m, c, k] x[n, c, s o - p + d k])
     backward   dw[m, c, k] += sum_{n, o} dy'[n, m, o] x[n, c, s o - p + d k]
@@ -10,12 +10,15 @@
 
     COLUMNS    im2col and matrix products: the specification, any shape, any dtype (kernels/columns)
     WINOGRAD   3x3, stride 1, float32, four times fewer products          (kernels/winograd)
+    DIRECT     3x3 of few channels, forward by the definition; float32    (kernels/direct_numba)
+    THIN       small maps, many weights, forward by im2col; float32       (kernels/thin_numba)
 
-`choose` is the table of who computes what; it looks at shapes alone.
+`choose` is the table of who computes what; it looks at shapes, and whether Numba is installed.
 """
 
 from __future__ import annotations
 
+from functools import cache
 from math import prod
 from typing import Any, NamedTuple
 
@@ -27,8 +30,10 @@ from .im2col import Array, Sizes, Window
 from .workers import Room
 
 COLUMNS, WINOGRAD = "im2col", "Winograd F(4x4,3x3)"
+DIRECT, THIN = "definition", "im2col in panels"
 CHANNELS = 8  # fewer, and the transforms cost more than the products they save
 OUTPUTS = 180  # elements of y's maps; fewer, and transforming the weights costs more
+FEW = 4  # channels of x: fewer, and im2col costs more than its product
 PRODUCTS = 20_000_000  # fewer, and there is nothing to gain: small nets give Caffe's bits
 
 
@@ -47,17 +52,36 @@ class Form(NamedTuple):
 
 def choose(x: Sizes, w: Sizes, y: Sizes, window: Window, group: int, dtype: Any) -> str:
     """The fast engine of a layer of these shapes."""
-    if not winograd.applies(w, window, group) or np.dtype(dtype) != np.float32:
+    cells = y[0] * prod(y[2:])
+    if np.dtype(dtype) != np.float32 or prod(w) * cells < PRODUCTS:
         return COLUMNS
-    cells = y[0] * y[2] * y[3]
-    pays = min(w[:2]) >= CHANNELS and cells >= OUTPUTS and prod(w) * cells >= PRODUCTS
-    return WINOGRAD if pays else COLUMNS
+    if winograd.applies(w, window, group):
+        if min(w[:2]) >= CHANNELS and cells >= OUTPUTS:
+            return WINOGRAD
+        if w[1] < FEW and not any(window.pad) and _compiled(DIRECT) is not None:
+            return DIRECT
+    thin = group == 1 and not window.pointwise and cells < OUTPUTS
+    return THIN if thin and _compiled(THIN) is not None else COLUMNS
+
+
+@cache
+def _compiled(engine: str) -> Any:
+    """The kernels of DIRECT or THIN; None where Numba is not installed."""
+    try:
+        from . import direct_numba, thin_numba
+    except ImportError:
+        return None
+    return {DIRECT: direct_numba, THIN: thin_numba}[engine]
 
 
 def forward(x: Array, w: Array, b: Array, y: Array, form: Form, room: Room) -> None:
     """Write y; b may be None."""
     if form.engine == WINOGRAD:
         winograd.forward(x, w, b, y, form.window.pad[0], form.slope, room)
+    elif form.engine == DIRECT:
+        _compiled(DIRECT).forward(x, w, b, y, form.slope == 0, room)
+    elif form.engine == THIN:
+        _compiled(THIN).forward(x, w, b, y, form.window, form.slope == 0, room)
     else:
         columns.forward(x, w, b, y, form.window, form.group, room, form.slope == 0)
 
@@ -84,4 +108,7 @@ def scratch_size(x: Sizes, w: Sizes, y: Sizes, form: Form, room: Room) -> int:
     """Elements of scratch that arrays of these shapes need."""
     if form.engine == WINOGRAD:
         return winograd.scratch_size(x, w, y, room)
-    return columns.scratch_size(x, w, y, form.window, form.group, room)
+    needed = columns.scratch_size(x, w, y, form.window, form.group, room)
+    if form.engine == THIN:
+        needed = max(needed, int(_compiled(THIN).scratch_size(x, w, y, room)))
+    return needed

@@ -9,7 +9,8 @@
 
 So x stands where a convolution has its output, and y where it has its input.  Where windows tile
 the output (kernel = stride, no padding, as in a U-Net's up-convolution) each output is written
-once, from one product: nothing is zeroed and nothing added.  A rectifier of slope 0 can be applied
+once, from one product: nothing is zeroed and nothing added (2x2 windows: in one compiled pass,
+kernels/painting_numba.py, where Numba is installed).  A rectifier of slope 0 can be applied
 on the way, as in kernels/convolution.py.
 
 Source: Caffe's src/caffe/layers/deconv_layer.cpp.
@@ -17,7 +18,9 @@ Source: Caffe's src/caffe/layers/deconv_layer.cpp.
 
 from __future__ import annotations
 
+from functools import cache
 from math import prod
+from types import ModuleType
 
 import numpy as np
 
@@ -25,6 +28,8 @@ from . import columns
 from .convolution import COLUMNS, Form
 from .im2col import Array, Sizes, Window, boxes, pieces, run, views
 from .workers import Room
+
+LARGE = 1 << 16  # elements of y from which a compiled pass is worth loading
 
 
 def forward(x: Array, w: Array, b: Array, y: Array, form: Form, room: Room) -> None:
@@ -37,26 +42,38 @@ def forward(x: Array, w: Array, b: Array, y: Array, form: Form, room: Room) -> N
         if form.slope == 0:
             np.maximum(y, 0, out=y)
         return
-    bias = y.dtype.type(0) if b is None else b.reshape(-1, *(1,) * len(size))
-    images, cells = _tile_cut(y.shape, size, window, room)
+    made = _compiled(y.shape, window)
+    bias = np.zeros(channels, y.dtype) if b is None else b
+    images, cells, outputs = _tile_cut(y.shape, size, window, group, room)
     w = w.reshape(group, w.shape[0] // group, -1).swapaxes(1, 2)
     x = x.reshape(len(x), group, x.shape[1] // group, -1)
-    slots = room.slots(images * cells * channels * window.volume)
-    tasks = [(p, box) for p in pieces(len(x), images) for box in boxes(size, cells)]
+    slots = room.slots(images * cells * outputs * window.volume)
+    tasks = [
+        (p, m, box)
+        for p in pieces(len(x), images)
+        for m in pieces(channels, outputs)
+        for box in boxes(size, cells)
+    ]
 
     def strip(i: int, slot: int) -> None:
-        (first, end), box = tasks[i]
+        (first, end), (m, m_end), box = tasks[i]
         lengths = tuple(last - start for start, last in box)
-        col = slots[slot][: (end - first) * channels * window.volume * prod(lengths)]
-        rows = col.reshape(end - first, group, w.shape[1], -1)
-        np.matmul(w, x[first:end, ..., run(size, box)], out=rows)
-        col = col.reshape(end - first, channels, *window.kernel, *lengths)
+        col = slots[slot][: (end - first) * (m_end - m) * window.volume * prod(lengths)]
+        part = w if m_end - m == channels else w[:, m * window.volume : m_end * window.volume]
+        rows = col.reshape(end - first, group, part.shape[1], -1)
+        np.matmul(part, x[first:end, ..., run(size, box)], out=rows)
+        col = col.reshape(end - first, m_end - m, *window.kernel, *lengths)
+        painting, b = y[first:end, m:m_end], bias[m:m_end]
+        if made is not None:
+            top, left = (start for start, _ in box)
+            made.paint(col, painting, top, left, b, form.slope == 0)
+            return
         for offset in np.ndindex(*window.kernel):
             found = views(window, offset, y.shape[2:], box)
             assert found is not None
             part = col[(slice(None), slice(None), *offset)]
-            painted = y[first:end][(..., *found[0])]
-            np.add(part, bias, out=painted)
+            painted = painting[(..., *found[0])]
+            np.add(part, b.reshape(-1, *(1,) * len(size)), out=painted)
             if form.slope == 0:
                 np.maximum(painted, 0, out=painted)
 
@@ -78,6 +95,20 @@ def backward(
         columns.forward(dy, w, None, dx, form.window, form.group, room)
 
 
+def _compiled(y: Sizes, window: Window) -> ModuleType | None:
+    """The compiled pass, where windows are 2x2, Numba is installed, and there is enough to do."""
+    return _numba() if window.kernel == (2, 2) and prod(y) >= LARGE else None
+
+
+@cache
+def _numba() -> ModuleType | None:
+    try:
+        from . import painting_numba
+    except ImportError:
+        return None
+    return painting_numba
+
+
 def choose(*_: object) -> str:
     """There is one engine."""
     return COLUMNS
@@ -87,16 +118,26 @@ def scratch_size(x: Sizes, w: Sizes, y: Sizes, form: Form, room: Room) -> int:
     """Elements of scratch that arrays of these shapes need."""
     needed = columns.scratch_size(y, w, x, form.window, form.group, room)
     if form.window.tiling:
-        images, cells = _tile_cut(y, x[2:], form.window, room)
-        needed = max(needed, room.threads * images * cells * y[1] * form.window.volume)
+        images, cells, outputs = _tile_cut(y, x[2:], form.window, form.group, room)
+        needed = max(needed, room.threads * images * cells * outputs * form.window.volume)
     return needed
 
 
-def _tile_cut(y: Sizes, size: Sizes, window: Window, room: Room) -> tuple[int, int]:
-    """How many images and how many of x's elements at once."""
-    rows, cells = y[1] * window.volume, prod(size)
+def _tile_cut(
+    y: Sizes, size: Sizes, window: Window, group: int, room: Room
+) -> tuple[int, int, int]:
+    """How many images, how many of x's elements and how many of y's channels at once.
+
+    Where there is more of the weights than of the maps, the channels are cut: all weights are
+    passed over in every piece of the maps.
+    """
+    rows, cells, parts = y[1] * window.volume, prod(size), columns.PARTS
     limit = min(room.share, columns.COLUMNS)
+    if group == 1 and rows > parts * cells and rows * cells <= parts * limit:
+        outputs = -(-y[1] // parts)
+        return max(1, min(limit // (outputs * window.volume * cells), y[0])), cells, outputs
     return (
         max(1, min(limit // (rows * cells), y[0])),
-        max(1, min(limit // rows, -(-cells // columns.PARTS))),
+        max(1, min(limit // rows, -(-cells // parts))),
+        y[1],
     )

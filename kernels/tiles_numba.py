@@ -12,6 +12,9 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from .products_numba import LANES, WIDTH, scatter
+from .products_numba import multiply as multiply
+
 Array = Any
 
 NAME = "Numba"
@@ -22,7 +25,17 @@ fast = njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "
 
 def work_size(channels: int, rows: int, across: int) -> int:
     """Elements of scratch that any transform needs."""
-    return max(42 * across + 4, 27 * channels)
+    return max(36 * panels_shape(1, rows * across)[1] * WIDTH + 42 * across + 4, 27 * channels)
+
+
+def panels_shape(channels: int, cells: int) -> tuple[int, int, int, int]:
+    """V in panels (kernels/products_numba.py)."""
+    return 36, -(-cells // WIDTH), channels, WIDTH
+
+
+def whole(cells: int) -> int:
+    """How long a row of M is: whole vectors."""
+    return -(-cells // LANES) * LANES
 
 
 @fast
@@ -64,32 +77,53 @@ def _input_row(x: Array, n: int, c: int, h: int, left: int, p: Array, z: Array) 
 
 
 @fast
+def _input_lines(
+    x: Array, n: int, c: int, r0: int, rows: int, across: int, pad: int, lines: Array, work: Array
+) -> None:
+    """lines[ij, a across + t] = (B^T d B)[i, j] of channel c."""
+    ring = work[: 36 * across].reshape(6, 6, across)
+    z = work[36 * across : 36 * across + 4 * (across + 1)].reshape(4, across + 1)
+    for a in range(rows):
+        for i in range(0 if a == 0 else 2, 6):  # two rows are those of the tiles above
+            _input_row(x, n, c, 4 * (r0 + a) + i - pad, -pad, ring[(4 * a + i) % 6], z)
+        k = 4 * a
+        s0, s1, s2 = ring[k % 6], ring[(k + 1) % 6], ring[(k + 2) % 6]
+        s3, s4, s5 = ring[(k + 3) % 6], ring[(k + 4) % 6], ring[(k + 5) % 6]
+        q = slice(a * across, (a + 1) * across)
+        for j in range(6):
+            q0, q1, q2, q3, q4, q5 = s0[j], s1[j], s2[j], s3[j], s4[j], s5[j]
+            v0, v1, v2 = lines[j, q], lines[6 + j, q], lines[12 + j, q]
+            v3, v4, v5 = lines[18 + j, q], lines[24 + j, q], lines[30 + j, q]
+            for t in range(across):
+                d0, d1, d2, d3, d4, d5 = q0[t], q1[t], q2[t], q3[t], q4[t], q5[t]
+                a_, b_, e_, g_ = d4 - f1(4) * d2, d3 - f1(4) * d1, d4 - d2, f1(2) * (d3 - d1)
+                v0[t] = f1(4) * d0 - f1(5) * d2 + d4
+                v1[t], v2[t], v3[t], v4[t] = a_ + b_, a_ - b_, e_ + g_, e_ - g_
+                v5[t] = f1(4) * d1 - f1(5) * d3 + d5
+
+
+@fast
 def input_tiles(
     x: Array, n: int, c0: int, c1: int, first: int, r0: int, rows: int, pad: int, V: Array,
     work: Array,
 ) -> None:  # fmt: skip
     """V[ij, c - first, t] = (B^T d B)[i, j]."""
     across = V.shape[2] // rows
-    ring = work[: 36 * across].reshape(6, 6, across)
-    z = work[36 * across : 36 * across + 4 * (across + 1)].reshape(4, across + 1)
     for c in range(c0, c1):
-        for a in range(rows):
-            for i in range(0 if a == 0 else 2, 6):  # two rows are those of the tiles above
-                _input_row(x, n, c, 4 * (r0 + a) + i - pad, -pad, ring[(4 * a + i) % 6], z)
-            k = 4 * a
-            s0, s1, s2 = ring[k % 6], ring[(k + 1) % 6], ring[(k + 2) % 6]
-            s3, s4, s5 = ring[(k + 3) % 6], ring[(k + 4) % 6], ring[(k + 5) % 6]
-            q, o = slice(a * across, (a + 1) * across), c - first
-            for j in range(6):
-                q0, q1, q2, q3, q4, q5 = s0[j], s1[j], s2[j], s3[j], s4[j], s5[j]
-                v0, v1, v2 = V[j, o, q], V[6 + j, o, q], V[12 + j, o, q]
-                v3, v4, v5 = V[18 + j, o, q], V[24 + j, o, q], V[30 + j, o, q]
-                for t in range(across):
-                    d0, d1, d2, d3, d4, d5 = q0[t], q1[t], q2[t], q3[t], q4[t], q5[t]
-                    a_, b_, e_, g_ = d4 - f1(4) * d2, d3 - f1(4) * d1, d4 - d2, f1(2) * (d3 - d1)
-                    v0[t] = f1(4) * d0 - f1(5) * d2 + d4
-                    v1[t], v2[t], v3[t], v4[t] = a_ + b_, a_ - b_, e_ + g_, e_ - g_
-                    v5[t] = f1(4) * d1 - f1(5) * d3 + d5
+        _input_lines(x, n, c, r0, rows, across, pad, V[:, c - first], work)
+
+
+@fast
+def input_panels(
+    x: Array, n: int, c0: int, c1: int, r0: int, rows: int, across: int, pad: int, V: Array,
+    work: Array,
+) -> None:  # fmt: skip
+    """The same in panels: V[ij, p, c, t] is tile WIDTH p + t."""
+    lines = work[: 36 * V.shape[1] * WIDTH].reshape(36, V.shape[1] * WIDTH)
+    rest = work[lines.size :]
+    for c in range(c0, c1):
+        _input_lines(x, n, c, r0, rows, across, pad, lines, rest)
+        scatter(lines, V, c)
 
 
 @fast
@@ -98,7 +132,7 @@ def output_tiles(
     work: Array,
 ) -> None:  # fmt: skip
     """y = A^T M A + bias; negative values times slope."""
-    across, (height, width) = M.shape[2] // rows, y.shape[2:]
+    (height, width), across = y.shape[2:], -(-y.shape[3] // 4)
     o = work[: 24 * across].reshape(4, 6, across)
     full, s_ = width // 4, f1(slope)
     for k in range(k0, k1):

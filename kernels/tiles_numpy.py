@@ -26,6 +26,16 @@ def work_size(channels: int, rows: int, across: int) -> int:
     return (16 + 24 + 36 + 4) * max(CELLS, (rows + 1) * (across + 1), channels)
 
 
+def panels_shape(channels: int, cells: int) -> tuple[int, ...]:
+    """V as multiply reads it."""
+    return 36, channels, cells
+
+
+def whole(cells: int) -> int:
+    """How long a row of M is."""
+    return cells
+
+
 def _at_once(first: int, end: int, cells: int) -> Iterator[tuple[int, int]]:
     for a, b in pieces(end - first, max(1, CELLS // cells)):
         yield first + a, first + b
@@ -152,12 +162,25 @@ def input_tiles(
             _bt(d, [out[i, j] for j in range(6)], s, t)
 
 
+def input_panels(
+    x: Array, n: int, c0: int, c1: int, r0: int, rows: int, across: int, pad: int, V: Array,
+    work: Array,
+) -> None:  # fmt: skip
+    """The same for all of V."""
+    input_tiles(x, n, c0, c1, 0, r0, rows, pad, V, work)
+
+
+def multiply(U: Array, V: Array, M: Array) -> None:
+    """M[ij] = U[ij] V[ij]."""
+    np.matmul(U, V, out=M)
+
+
 def output_tiles(
     M: Array, y: Array, n: int, k0: int, k1: int, r0: int, rows: int, bias: Array, slope: float,
     work: Array,
 ) -> None:  # fmt: skip
     """y = A^T M A + bias; negative values times slope."""
-    across, (height, width) = M.shape[2] // rows, y.shape[2:]
+    (height, width), across = y.shape[2:], -(-y.shape[3] // 4)
     top, bottom = 4 * r0, min(4 * (r0 + rows), height)
     every = M.reshape(6, 6, k1 - k0, rows, across)
     for a, b in _at_once(k0, k1, rows * across):

@@ -80,37 +80,48 @@ def forward(
     if how.maps:
         u = take(36, k, c)
         _weights(made, w, u, work, workers)
-        buffers = [(take(36 * c * cells), take(36 * k * cells)) for _ in work]
+        buffers = [(take(_panels(c, cells)), take(36 * k * made.whole(cells))) for _ in work]
         blocks = shape.blocks(how.rows)
 
         def block(i: int, slot: int) -> None:
             n, r0, rows = blocks[i]
-            v = _view(buffers[slot][0], 36, c, rows * shape.across)
-            m = _view(buffers[slot][1], 36, k, rows * shape.across)
-            made.input_tiles(x, n, 0, c, 0, r0, rows, pad, v, work[slot])
-            np.matmul(u, v, out=m)
+            cells = rows * shape.across
+            v = _view(buffers[slot][0], *made.panels_shape(c, cells))
+            m = _view(buffers[slot][1], 36, k, made.whole(cells))
+            made.input_panels(x, n, 0, c, r0, rows, shape.across, pad, v, work[slot])
+            made.multiply(u, v, m)
             made.output_tiles(m, y, n, 0, k, r0, rows, bias, slope, work[slot])
 
         workers.run(block, len(blocks))
         return
 
-    whole = take(36 * c * cells)
+    every = take(_panels(c, cells))
     parts = list(pieces(k, CHANNELS))
     most = max(end - start for start, end in parts)
-    slots = [(take(36 * most * c), take(36 * most * cells)) for _ in work]
+    slots = [(take(36 * most * c), take(36 * most * made.whole(cells))) for _ in work]
     for n, r0, rows in shape.blocks(how.rows):
-        v = _view(whole, 36, c, rows * shape.across)
-        _inputs(made, x, n, r0, rows, pad, v, work, workers)
+        cells = rows * shape.across
+        v = _view(every, *made.panels_shape(c, cells))
+        inputs = list(pieces(c, 32))
 
-        def outputs(i: int, slot: int, n: int = n, r0: int = r0, v: Array = v) -> None:
+        def transform(
+            i: int, slot: int, inputs: list[tuple[int, int]] = inputs, n: int = n, r0: int = r0,
+            rows: int = rows, v: Array = v,
+        ) -> None:  # fmt: skip
+            made.input_panels(x, n, *inputs[i], r0, rows, shape.across, pad, v, work[slot])
+
+        def outputs(
+            i: int, slot: int, n: int = n, r0: int = r0, rows: int = rows, v: Array = v,
+            cells: int = cells,
+        ) -> None:  # fmt: skip
             k0, k1 = parts[i]
-            rows = v.shape[2] // shape.across
-            u, m = _view(slots[slot][0], 36, k1 - k0, c), slots[slot][1]
+            u = _view(slots[slot][0], 36, k1 - k0, c)
+            m = _view(slots[slot][1], 36, k1 - k0, made.whole(cells))
             made.weight_tiles(w, k0, k1, 0, c, u, work[slot])
-            m = _view(m, 36, k1 - k0, v.shape[2])
-            np.matmul(u, v, out=m)
+            made.multiply(u, v, m)
             made.output_tiles(m, y, n, k0, k1, r0, rows, bias, slope, work[slot])
 
+        workers.run(transform, len(inputs))
         workers.run(outputs, len(parts))
 
 
@@ -261,19 +272,20 @@ def scratch_size(x: Sizes, w: Sizes, y: Sizes, room: Room) -> int:
 def _maps_size(w: Sizes, shape: _Tiling, rows: int, lanes: int, threads: int) -> int:
     (k, c), cells = w[:2], rows * shape.across
     each = 36 * k * c
-    slot = _work(w, shape.across, rows) + 36 * (k + c) * cells + each
+    slot = _work(w, shape.across, rows) + each
+    slot += _panels(max(k, c), cells) + 36 * max(k, c) * transforms().whole(cells)
     return each + k + threads * slot + lanes * (each + 12 * c * shape.across + k)
 
 
 def _channels_size(w: Sizes, shape: _Tiling, rows: int, threads: int) -> int:
     (k, c), cells = w[:2], rows * shape.across
     slot = _work(w, shape.across, rows) + _slot(w, cells)
-    return 36 * (k + c) * cells + 12 * c * shape.across + k + threads * slot
+    return _panels(c, cells) + 36 * k * cells + 12 * c * shape.across + k + threads * slot
 
 
 def _slot(w: Sizes, cells: int) -> int:
     """Of one thread: some channels of U, and of M or dV."""
-    return 36 * min(CHANNELS, max(w[:2])) * (max(w[:2]) + cells)
+    return 36 * min(CHANNELS, max(w[:2])) * (max(w[:2]) + int(transforms().whole(cells)))
 
 
 def _work(w: Sizes, across: int, rows: int) -> int:
@@ -295,6 +307,11 @@ class _Tiling:
         """The blocks as `count` runs."""
         blocks = self.blocks(rows)
         return [blocks[a:b] for a, b in pieces(len(blocks), -(-len(blocks) // count))]
+
+
+def _panels(channels: int, cells: int) -> int:
+    """Elements of V as it is multiplied."""
+    return prod(transforms().panels_shape(channels, cells))
 
 
 def _view(buffer: Array, *shape: int) -> Array:

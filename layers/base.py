@@ -22,15 +22,18 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any, ClassVar
 
 import numpy as np
 
 from ..errors import GraphError
 from ..kernels.workers import SERIAL, Workers
+from .blob import Array as Array
+from .blob import Blob as Blob
+from .blob import Shape as Shape
 
-Shape = tuple[int, ...]
-Array = Any  # numpy.ndarray or cupy.ndarray
+MOVE = 30  # multiplications in the time that memory takes for an element
 
 
 @dataclass(frozen=True)
@@ -51,23 +54,6 @@ class Shapes:
     scratch: int = 0
 
 
-class Blob:
-    """Two arrays of one shape: what a layer computed (data), and the gradient by it (diff)."""
-
-    __slots__ = ("data", "diff")
-
-    def __init__(self, data: Array, diff: Array = None) -> None:
-        self.data, self.diff = data, diff
-
-    @property
-    def shape(self) -> Shape:
-        return tuple(self.data.shape)
-
-    @property
-    def count(self) -> int:
-        return int(self.data.size)
-
-
 @dataclass(frozen=True)
 class Context:
     """What a layer may know of the world: nothing in it changes after the net is built.
@@ -76,7 +62,8 @@ class Context:
     with the seed keys its own random stream; where: "path:line:column" for messages; folder: what a
     relative data source is relative to; budget: bytes of scratch a layer may ask for; allow_python:
     whether layers may run Python code that the net names; workers: the threads it may use; engine:
-    "auto", "caffe" or "fast" (layers/filtering.py).
+    "auto", "caffe" or "fast" (layers/filtering.py); caffe_unet_2015: what filler xavier means
+    (layers/filler.py).
     """
 
     phase: str = "TEST"
@@ -89,6 +76,7 @@ class Context:
     allow_python: bool = False
     workers: Workers = SERIAL
     engine: str = "auto"
+    caffe_unet_2015: bool = False
 
 
 class Layer(ABC):
@@ -103,11 +91,18 @@ class Layer(ABC):
     is_loss: ClassVar[bool] = False  # loss weight 1 where none is given; a missing top is made
     learns: ClassVar[bool] = True  # False: its parameters are statistics, not learned (BatchNorm)
     without_loss: ClassVar[bool] = False  # runs backward also where no loss asks (Parameter)
+    sizes_only: ClassVar[frozenset[int]] = frozenset()  # bottoms whose data it never reads (Crop)
+    picks: bool = False  # its top 0 is elements of bottom 0, and so is the gradient (MAX pooling)
+    repeats: bool = False  # may run forward twice in a pass: the same result, nothing else changes
     reshapes: bool = False  # its tops may have other shapes in every pass (Filter)
+    # which bottoms' image sizes its tops' follow; None: all (net/ahead.py)
+    shaped_by: ClassVar[tuple[int, ...] | None] = None
     no_gradient: frozenset[int] = frozenset()  # bottoms that get none (labels)
     backward_reads: Sequence[str] = ()  # of "bottom0", "bottom1", ..., "bottom*", "top0", "top*"
 
     rectifier: float = 1.0  # the slope of a ReLU that this layer applies on the way (net/fusion.py)
+    rectified: bool = False  # backward, those who read its top have applied that ReLU already
+    rectifies: bool = False  # it is one of these: where its top is not positive, its diff becomes 0
     absorbed: bool = False  # the layer below does this one's work
 
     blobs: list[Blob]
@@ -142,6 +137,7 @@ class Layer(ABC):
     def shapes(self, *bottom: Shape) -> Shapes:
         """What the layer needs for these bottom shapes.  Pure.
 
+        Behind them come the shapes of the blobs that it names for their shape alone (`Node.likes`).
         Of a layer that `reshapes`: what to plan for, best the most it can ever need.
         """
 
@@ -173,6 +169,15 @@ class Layer(ABC):
         may be set, its top shows the rectified data, its backward reads that top, and may change
         the top's diff."""
         return False
+
+    def slices(self, *bottom: Shape) -> Sequence[int | None]:
+        """For each bottom that is one piece of top 0 in memory: from which element on, else None.
+        The net may then let both share that memory, and nothing is copied (net/slices.py)."""
+        return ()
+
+    def work(self, *bottom: Shape) -> int:
+        """How long forward takes, in multiplications: what is read and written takes MOVE each."""
+        return MOVE * sum(prod(shape) for shape in (*bottom, *self.shapes(*bottom).tops))
 
     def fillers(self) -> Sequence[Any]:
         """The FillerParameter message of each parameter, or an array of its values, in the order of

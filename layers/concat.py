@@ -14,7 +14,10 @@ Source: Caffe's src/caffe/layers/concat_layer.cpp.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import prod
 from typing import Any
+
+import numpy as np
 
 from ..errors import ShapeError, SpecError
 from .axes import axis_of
@@ -25,6 +28,7 @@ from .sizes import times
 class Concat(Layer):
     type = "Concat"
     bottoms = (1, None)
+    repeats = True
 
     def __init__(self, spec: Any, context: Context) -> None:
         super().__init__(spec, context)
@@ -61,16 +65,26 @@ class Concat(Layer):
             for i, (n, m) in enumerate(zip(shape, first, strict=True))
         )
 
+    def slices(self, *bottom: Shape) -> Sequence[int | None]:
+        first, found, start = bottom[0], list[int | None](), 0
+        axis = self._axis % len(first)
+        for shape in bottom:
+            alike = shape[:axis] == first[:axis] and shape[axis + 1 :] == first[axis + 1 :]
+            found.append(start if alike and prod(first[:axis]) == 1 else None)
+            start += shape[axis] * prod(first[axis + 1 :])
+        return found
+
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         for blob, part, middle in self._parts(bottom, top[0].data):
-            part[...] = blob.data[middle]
+            if not np.may_share_memory(part, blob.data):  # else it lies there already
+                part[...] = blob.data[middle]
 
     def backward(
         self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]
     ) -> None:
         parts = self._parts(bottom, top[0].diff)
         for (blob, part, middle), down in zip(parts, propagate_down, strict=True):
-            if down:
+            if down and not np.may_share_memory(part, blob.diff):
                 if part.shape != blob.shape:
                     blob.diff[...] = 0
                 blob.diff[middle] = part

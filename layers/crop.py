@@ -14,8 +14,12 @@ Source: Caffe's src/caffe/layers/crop_layer.cpp.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 from ..errors import ShapeError
+from ..kernels.columns import rectify_gradient
+from ..kernels.strips import length
+from ..kernels.workers import Room
 from .axes import axis_of
 from .base import Array, Blob, Layer, Shape, Shapes
 from .sizes import times
@@ -25,6 +29,8 @@ class Crop(Layer):
     type = "Crop"
     bottoms = 2
     no_gradient = frozenset({1})
+    sizes_only = frozenset({1})
+    picks = repeats = True
 
     def offsets(self, axes: int) -> tuple[int, ...]:
         """The offset on each of `axes` axes."""
@@ -60,17 +66,33 @@ class Crop(Layer):
                     expected=f"a size of at least {offsets[i] + like[i]}",
                     found=data[i],
                 )
-        return Shapes((data[:axis] + like[axis:],))
+        top = data[:axis] + like[axis:]
+        return Shapes((top,), scratch=self.context.workers.threads * length(prod(top)))
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        top[0].data[...] = self._inside(bottom[0].data, top[0].shape)
+        if not self.absorbed:
+            self.cut(bottom[0], top[0])
 
     def backward(
         self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]
     ) -> None:
-        if propagate_down[0]:
+        if not propagate_down[0]:
+            return
+        if self.rectifies:
+            room = Room(0, self.context.workers, self.scratch)
+            rectify_gradient(top[0].data, top[0].diff, room)
+        if not self.absorbed:
             bottom[0].diff[...] = 0
-            self._inside(bottom[0].diff, top[0].shape)[...] = top[0].diff
+            self.add(top[0], bottom[0])
+
+    def cut(self, bottom: Blob, top: Blob) -> None:
+        """Write the top's data."""
+        top.data[...] = self._inside(bottom.data, top.shape)
+
+    def add(self, top: Blob, bottom: Blob) -> None:
+        """Add the top's diff to the bottom's, inside."""
+        inside = self._inside(bottom.diff, top.shape)
+        inside += top.diff
 
     def _inside(self, x: Array, shape: Shape) -> Array:
         corner = zip(self.offsets(x.ndim), shape, strict=True)

@@ -26,6 +26,7 @@ from .sizes import times
 class Deconvolution(Filtering):
     type = "Deconvolution"
     kernel: ClassVar[ModuleType] = deconvolution
+    transposed = True
 
     def geometry(self, channels: int, size: Shape, window: Window) -> tuple[Shape, Shape]:
         out = window.inputs(size)

@@ -85,7 +85,7 @@ class DummyData(Layer):
             if filler is None:
                 blob.data[...] = 0
             else:
-                fill(blob.data, filler, rng)
+                fill(blob.data, filler, rng, caffe_unet_2015=self.context.caffe_unet_2015)
 
     def backward(
         self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]

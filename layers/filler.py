@@ -11,9 +11,11 @@
     n = fan_in = size / shape[0] (default), fan_out = size / shape[1], or their mean
 
 A Deconvolution's weights are (in, out / group, h, w), so its "fan_in" counts its outputs.
+In the Caffe of the U-Net's authors (2015) xavier was msra; `caffe_unet_2015` makes it so here.
 Values are drawn in double and in order, so a float32 and a float64 net start from the same ones.
 
-Source: Caffe's include/caffe/filler.hpp; the streams differ (Caffe: one global mt19937).
+Source: Caffe's include/caffe/filler.hpp, and that of u-net-release-2015-10-02; the streams differ
+(Caffe: one global mt19937).
 """
 
 from __future__ import annotations
@@ -32,16 +34,25 @@ _STEP = 1 << 18  # elements drawn at once: keeps the doubles in the cache
 FAN_IN, FAN_OUT, AVERAGE = 0, 1, 2
 
 
-def fill(array: Array, filler: Any, rng: np.random.Generator, *, where: str = "") -> None:
+def fill(
+    array: Array,
+    filler: Any,
+    rng: np.random.Generator,
+    *,
+    where: str = "",
+    caffe_unet_2015: bool = False,
+) -> None:
     """Write a C-contiguous array as a FillerParameter message says; where: for messages.
 
     A filler may also be an array of that shape: the values themselves (Python layers).
+    caffe_unet_2015: xavier means N(0, sqrt(2/n)), as in the Caffe that trained the U-Net.
     """
     if isinstance(filler, np.ndarray):
         array[...] = filler
         return
     check(array.shape, filler, where=where)
-    FILLERS[filler.type](array, filler, rng)
+    kind = "msra" if caffe_unet_2015 and filler.type == "xavier" else filler.type
+    FILLERS[kind](array, filler, rng)
 
 
 def check(shape: Shape, filler: Any, *, where: str = "") -> None:

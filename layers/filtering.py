@@ -34,7 +34,9 @@ class Filtering(Layer):
     bottoms = (1, None)
     tops = (1, None)
     backward_reads = ("bottom*",)
+    repeats = True
     kernel: ClassVar[ModuleType]
+    transposed: ClassVar[bool] = False  # whether the weights' first axis is the bottom's channels
 
     def __init__(self, spec: Any, context: Context) -> None:
         super().__init__(spec, context)
@@ -134,12 +136,19 @@ class Filtering(Layer):
             for b, p in zip(self.blobs, self.param_propagate_down, strict=True)
         ]
         dw, db = (*wanted, None)[:2]
+        slope = 1.0 if self.rectified else self.rectifier
         for x_, y_, down in zip(bottom, top, propagate_down, strict=True):
             x, dy = self._images(x_.data), self._images(y_.diff)
-            y = None if self.rectifier == 1 else self._images(y_.data)
+            y = None if slope == 1 else self._images(y_.data)
             dx = self._images(x_.diff) if down else None
-            form = self.form(x.shape, w.shape, dy.shape)
+            form = self.form(x.shape, w.shape, dy.shape)._replace(slope=slope)
             self.kernel.backward(x, w.data, y, dy, dw, db, dx, form, room)
+
+    def work(self, *bottom: Shape) -> int:
+        need = self.shapes(*bottom)
+        filtered = bottom[0] if self.transposed else need.tops[0]
+        products = prod(filtered) * prod(need.params[0][1:])
+        return super().work(*bottom) + len(bottom) * products
 
     def fillers(self) -> Sequence[Any]:
         both = (self.param.weight_filler, self.param.bias_filler)

@@ -22,6 +22,7 @@ from typing import Any
 
 from ..errors import GraphError, ShapeError, SpecError
 from ..kernels import pooling
+from ..kernels.columns import rectify_gradient
 from ..kernels.im2col import Window
 from ..kernels.workers import Room
 from .axes import axis_of
@@ -33,11 +34,12 @@ from .windows import check_window, read_window
 class Pooling(Layer):
     type = "Pooling"
     tops = (1, 2)
+    repeats = True
 
     def __init__(self, spec: Any, context: Context) -> None:
         super().__init__(spec, context)
         self.param = param = spec.pooling_param
-        self.is_max = param.pool == param.MAX
+        self.is_max = self.picks = param.pool == param.MAX
         if param.pool == param.STOCHASTIC:
             raise SpecError(
                 f"{self.label} asks for STOCHASTIC pooling, which demitasse does not have",
@@ -118,6 +120,8 @@ class Pooling(Layer):
             return
         dy, dx = self._planes(top[0].diff), self._planes(bottom[0].diff)
         window = self._window(dx.shape[1:])
+        if self.rectifies:
+            rectify_gradient(top[0].data, top[0].diff, self._room())
         if self.is_max:
             pooling.max_backward(dy, self._planes(self.saved[0]), dx, window, self._room())
         else:

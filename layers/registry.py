@@ -17,6 +17,7 @@ from .base import Context, Layer
 MODULES = {
     "AbsVal": "absval",
     "Accuracy": "accuracy",
+    "ApplyDeformation": "apply_deformation",
     "ArgMax": "argmax",
     "BNLL": "bnll",
     "BatchNorm": "batch_norm",
@@ -26,6 +27,7 @@ MODULES = {
     "Concat": "concat",
     "ContrastiveLoss": "contrastive_loss",
     "Convolution": "convolution",
+    "CreateDeformation": "create_deformation",
     "Crop": "crop",
     "Data": "data",
     "Deconvolution": "deconvolution",
@@ -75,15 +77,13 @@ MODULES = {
     "TanH": "tanh",
     "Threshold": "threshold",
     "Tile": "tile",
+    "ValueAugmentation": "value_augmentation",
+    "ValueTransformation": "value_transformation",
     "WindowData": "window_data",
 }
 
 # what Freiburg's caffe_unet added to Caffe
-_FORK = (
-    "ApplyDeformation CreateDeformation F1 GradientReversal IoU ValueAugmentation "
-    "ValueTransformation"
-)
-FORK_ONLY = frozenset(_FORK.split())
+FORK_ONLY = frozenset({"F1", "GradientReversal", "IoU"})
 
 
 def layer_class(type_name: str, *, name: str = "", where: str = "") -> type[Layer]:

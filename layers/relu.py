@@ -22,7 +22,7 @@ from .base import Blob, Context, Layer, Shape, Shapes
 
 class ReLU(Layer):
     type = "ReLU"
-    in_place = True
+    in_place = repeats = True
 
     def __init__(self, spec: Any, context: Context) -> None:
         super().__init__(spec, context)

@@ -6,16 +6,21 @@ The tops show the bottom's own data, so forward does nothing.  Gradients are sum
 the tops; a top without a diff has a reader that gives no gradient.  dx may be the first such diff.
 The net inserts these layers (netspec/split.py).
 
+It may do the work of Crops that read it (net/fusion.py): cut their parts out forward, and backward
+add their gradients where they came from.
+
 Source: Caffe's src/caffe/layers/split_layer.cpp.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from .base import Blob, Layer, Shape, Shapes
+from .base import Blob, Context, Layer, Shape, Shapes
+from .crop import Crop
 
 
 class Split(Layer):
@@ -23,11 +28,16 @@ class Split(Layer):
     tops = (1, None)
     shares_data = True
 
+    def __init__(self, spec: Any, context: Context) -> None:
+        super().__init__(spec, context)
+        self.crops: list[tuple[Crop, Blob]] = []  # those it does the work of, and their tops
+
     def shapes(self, *bottom: Shape) -> Shapes:
         return Shapes((bottom[0],) * len(self.spec.top))
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        """Nothing to do."""
+        for crop, part in self.crops:
+            crop.cut(bottom[0], part)
 
     def backward(
         self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]
@@ -42,3 +52,6 @@ class Split(Layer):
             np.copyto(dx, first)
         for dy in others:
             dx += dy
+        for crop, part in self.crops:
+            if part.diff is not None:
+                crop.add(part, bottom[0])

@@ -28,11 +28,12 @@ import numpy as np
 from ..errors import ShapeError
 from ..layers.base import Blob, Layer, Shapes
 from ..netspec.graph import Graph, Value
-from . import arena, lifetimes
+from . import arena, lifetimes, uses
 from .inference import Inferred
-from .lifetimes import Key, Plan
+from .lifetimes import Plan
 from .memory import Memory
 from .planning import Planned
+from .slices import Key
 
 
 def reinfer(
@@ -43,9 +44,10 @@ def reinfer(
     changed: set[Value] = set()
     for node, layer in zip(graph.nodes[i:], layers[i:], strict=True):
         if node.index != i:
-            if changed.isdisjoint(node.bottoms):
+            read = (*node.bottoms, *node.likes)
+            if changed.isdisjoint(read):
                 continue
-            need = layer.shapes(*(values[value] for value in node.bottoms))
+            need = layer.shapes(*(values[value] for value in read))
         if need.params != needs[node.index].params:
             raise ShapeError(
                 f"{layer.label} would need parameters of another shape in this pass",
@@ -69,15 +71,16 @@ def _listed(shapes: Iterable[Sequence[int]]) -> str:
 def refit(old: Planned, inferred: Inferred, graph: Graph, layers: Sequence[Layer]) -> Planned:
     """The plan for other shapes: in the places there are if they are large enough, or else in new
     ones where no buffer is smaller than it was.  Pure."""
+    runs = [old.backward and flag for flag in old.flags.backward]
     plan = lifetimes.plan(
         graph,
         layers,
         inferred,
         old.flags,
+        uses=uses.find(graph, layers, inferred, runs, old.fused),
         dtype=old.dtype,
-        backward=old.backward,
         keep=old.keep,
-        absorbed=old.absorbed,
+        fused=old.fused,
     )
     if all(_size(plan, key) <= _room(old.plan, key) for key in plan.of):
         fitted = replace(old.plan, shapes={**old.plan.shapes, **plan.shapes})

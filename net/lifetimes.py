@@ -1,44 +1,46 @@
-"""When each array of a net is first written and last read; who may share one buffer.
+"""When each array of a net is needed, and which buffer it lies in.
 
-Steps are counted along one training iteration of n layers: -1 is "before the first layer" (inputs
-are set), layer i runs forward at step i and backward at step 2n-1-i, and 2n is "after the last".
+Steps are those of net/order.py.
 
-    data of a value   from its producer's forward to its last reader, forward or backward
+    data of a value   from its producer's forward to its last reader, forward or backward; what is
+                      given up, to its last reader forward, and again from when it is made again
     diff of a value   from its reader's backward to its producer's backward
     saved arrays      from a layer's forward to its backward
     scratch           one step
-
-In-place is a permission: the two versions share a buffer unless the older one is still read later.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from math import prod
 
 import numpy as np
 
 from ..layers.base import Layer, Shape
 from ..netspec.graph import Graph, Value
+from . import slices
 from .arena import Lifetime
+from .fusion import Fused
 from .inference import Inferred, in_place
+from .order import Order, order
 from .schedule import Schedule
-
-# what a buffer is for: ("data", value), ("diff", value), ("saved", node, k) or
-# ("scratch", node, "forward" or "backward")
-Key = tuple[Any, ...]
+from .slices import Key, Spans
+from .uses import BEFORE, Uses
 
 
 @dataclass(frozen=True)
 class Plan:
-    """buffers: one lifetime each; of: which buffer holds an array; zero: diffs nobody writes."""
+    """buffers: one lifetime each; of: which buffer holds an array; at: from which byte of it on (0
+    where nothing is said); zero: diffs nobody writes; order: of the steps."""
 
     buffers: tuple[Lifetime, ...]
     of: dict[Key, int]
+    at: dict[Key, int]
     shapes: dict[Key, tuple[Shape, np.dtype]]
     zero: frozenset[Value]
     one_each: int  # bytes, if every blob had an array of its own as in Caffe
+    order: Order
 
 
 def plan(
@@ -47,169 +49,173 @@ def plan(
     inferred: Inferred,
     flags: Schedule,
     *,
+    uses: Uses,
     dtype: np.dtype,
-    backward: bool,
     keep: bool,
-    absorbed: Mapping[int, int],
+    fused: Fused,
+    dropped: Collection[Value] = (),
 ) -> Plan:
-    """Lifetimes of all arrays; keep: data, diffs and what is saved live through the iteration and
-    beyond; absorbed: which node applies which rectifier, and reads its top in backward."""
-    n = len(graph.nodes)
-    first, last = -1, 2 * n
-    runs = [backward and flag for flag in flags.backward]
-
-    inputs = {value.blob for value in graph.inputs}  # all versions: the caller sets the last one
-    written: dict[Value, int] = {}
-    reads: dict[Value, list[int]] = {v: [] for v in inferred.values}
-    for node, layer in zip(graph.nodes, layers, strict=True):
-        i = node.index
-        for top in node.tops:
-            written[top] = first if top.blob in inputs else i
-        for bottom in node.bottoms:
-            reads[bottom].append(i)
-        if runs[i]:
-            found = named(layer.backward_reads, node.bottoms, node.tops)
-            if i in absorbed:
-                found += graph.nodes[absorbed[i]].tops
-            for value in found if i not in absorbed.values() else ():
-                reads[value].append(2 * n - 1 - i)
-    for value in (*graph.outputs, *(t for node in graph.nodes for t in node.tops)):
-        if value in graph.outputs or not reads[value]:
-            reads[value].append(last)
-
-    # which values share one array of data
-    root: dict[Value, Value] = {}
-    group: dict[Value, list[Value]] = {}
-    for node, layer in zip(graph.nodes, layers, strict=True):
-        for k, top in enumerate(node.tops):
-            root[top], group[top] = top, [top]
-            if not (layer.shares_data or in_place(node, k)):
-                continue
-            leader = root[node.bottoms[0 if layer.shares_data else k]]
-            overwritten = in_place(node, k) and any(
-                step > node.index for value in group[leader] for step in reads[value]
-            )
-            if not overwritten:
-                root[top] = leader
-                group[leader].append(top)
-
-    spans: dict[Key, tuple[int, int]] = {}
-    shapes: dict[Key, tuple[Shape, np.dtype]] = {}
-    alias: dict[Key, Key] = {}
-    key: Key
-    for value, shape in inferred.values.items():
-        leader = root[value]
-        key = ("data", value)
-        shapes[key] = (shape, dtype)
-        if leader == value:
-            members = group[value]
-            spans[key] = (
-                min(written[v] for v in members),
-                max([written[v] for v in members] + [s for v in members for s in reads[v]]),
-            )
-            if keep:
-                spans[key] = (first, last)
-        else:
-            alias[key] = ("data", leader)
-
-    zero = diffs(graph, layers, flags, runs, inferred, dtype, keep, spans, shapes, alias)
-    if keep:
-        spans.update({key: (first, last) for key in spans if key[0] == "diff"})
-
-    for node, need in zip(graph.nodes, inferred.needs, strict=True):
-        i = node.index
-        for k, buffer in enumerate(need.saved):
-            key = ("saved", i, k)
-            shapes[key] = (buffer.shape, np.dtype(buffer.dtype) if buffer.dtype else dtype)
-            # kept, a part of the net may run again, backward too
-            spans[key] = (first, last) if keep else (i, 2 * n - 1 - i if runs[i] else i)
-        for which, step in (("forward", i), ("backward", 2 * n - 1 - i)):
-            if need.scratch and (which == "forward" or runs[i]):
-                shapes["scratch", i, which] = ((need.scratch,), dtype)
-                spans["scratch", i, which] = (step, step)
-
+    """Lifetimes of all arrays.  keep: data, diffs and what is saved live through the iteration and
+    beyond; dropped: root values whose data are given up after the forward pass and made again."""
+    steps = order(graph, layers, uses, dropped)
+    draft = Draft(graph, layers, inferred, flags, fused, uses, steps, dtype, keep)
+    draft.data()
+    zero = draft.diffs()
+    draft.saved()
+    draft.scratch()
+    inside = (
+        slices.find(graph, layers, inferred, uses, draft.spans, draft.alias, zero, dtype.itemsize)
+        if fused.slices
+        else {}
+    )
     buffers: list[Lifetime] = []
     of: dict[Key, int] = {}
-    for key, (start, end) in spans.items():
-        shape, kind = shapes[key]
-        of[key] = len(buffers)
-        size = int(np.prod(shape, dtype=np.int64)) * kind.itemsize
-        buffers.append(Lifetime(label(graph, key), size, start, end))
-    for key, target in alias.items():
-        while target in alias:
-            target = alias[target]
-        of[key] = of[target]
-    return Plan(tuple(buffers), of, shapes, zero, one_each(graph, layers, inferred, runs, dtype))
+    at: dict[Key, int] = {}
+    for block in slices.blocks(draft.spans, draft.sizes(), inside):
+        for key, start in block.starts.items():
+            of[key] = len(buffers)
+            at[key] = start
+        buffers.append(block.lifetime(label(graph, next(iter(block.starts)))))
+    for key, target in draft.alias.items():
+        while target in draft.alias:
+            target = draft.alias[target]
+        of[key], at[key] = of[target], at[target]
+    caffe = one_each(graph, layers, inferred, uses.runs, dtype)
+    return Plan(tuple(buffers), of, at, draft.shapes, zero, caffe, steps)
 
 
-def diffs(
-    graph: Graph,
-    layers: Sequence[Layer],
-    flags: Schedule,
-    runs: Sequence[bool],
-    inferred: Inferred,
-    dtype: np.dtype,
-    keep: bool,
-    spans: dict[Key, tuple[int, int]],
-    shapes: dict[Key, tuple[Shape, np.dtype]],
-    alias: dict[Key, Key],
-) -> frozenset[Value]:
-    """Fill spans, shapes and alias for every diff; return those that must hold zeros throughout."""
-    n = len(graph.nodes)
-    outputs = set(graph.outputs)
-    arrives: dict[Value, int] = {}  # the step that writes a value's diff
-    for node in graph.nodes:
-        for value, flag in zip(node.bottoms, flags.propagate_down[node.index], strict=True):
-            if runs[node.index] and flag:
-                arrives[value] = 2 * n - 1 - node.index
-    zero: set[Value] = set()
+@dataclass
+class Draft:
+    """A plan in the making.  spans: of arrays that have a place; alias: of those that use another
+    one's place."""
 
-    def span(value: Value, start: int, end: int) -> None:
-        key: Key = ("diff", value)
-        shapes[key] = (inferred.values[value], dtype)
-        while key in alias:
-            key = alias[key]
-        old = spans.get(key, (start, end))
-        spans[key] = (min(start, old[0]), max(end, old[1]))
+    graph: Graph
+    layers: Sequence[Layer]
+    inferred: Inferred
+    flags: Schedule
+    fused: Fused
+    uses: Uses
+    order: Order
+    dtype: np.dtype
+    keep: bool
+    spans: Spans = field(default_factory=dict)
+    shapes: dict[Key, tuple[Shape, np.dtype]] = field(default_factory=dict)
+    alias: dict[Key, Key] = field(default_factory=dict)
 
-    for node, layer in zip(reversed(graph.nodes), reversed(layers), strict=True):
-        i = node.index
-        if not runs[i]:
-            continue
-        step = 2 * n - 1 - i
-        for k, top in enumerate(node.tops):
-            if top in arrives:
-                span(top, arrives[top], step)
-            elif flags.loss_weights[i][k]:
-                span(top, n, step)
-            elif not layer.shares_data or top in outputs:
-                zero.add(top)
-                span(top, -1, 2 * n)
-        given = [top for top in node.tops if ("diff", top) in shapes]
-        for k, bottom in enumerate(node.bottoms):
-            if bottom not in arrives:
+    @property
+    def always(self) -> list[tuple[int, int]]:
+        return [(BEFORE, self.order.last)]
+
+    def sizes(self) -> dict[Key, int]:
+        """Bytes."""
+        return {key: prod(shape) * kind.itemsize for key, (shape, kind) in self.shapes.items()}
+
+    def data(self) -> None:
+        """Fill in every value's data."""
+        again: dict[Value, list[int]] = {}  # steps at which an array is read to make another again
+        for i, step in self.order.again.items():
+            for bottom in self.graph.nodes[i].bottoms:
+                again.setdefault(self.uses.root[bottom], []).append(step)
+        for value, shape in self.inferred.values.items():
+            self.shapes["data", value] = (shape, self.dtype)
+            root = self.uses.root[value]
+            if root != value:
+                self.alias["data", value] = ("data", root)
+            elif self.keep:
+                self.spans["data", value] = self.always
+            else:
+                self.spans["data", value] = self._data(value, again.get(value, []))
+
+    def _data(self, root: Value, again: Sequence[int]) -> list[tuple[int, int]]:
+        """When an array of data is needed; again: steps at which others are made from it."""
+        group = self.uses.group[root]
+        early = [self.uses.written[v] for v in group]
+        early += [step for v in group for step in self.uses.read[v]]
+        late = [self.order.backward[i] for v in group for i in self.uses.needed[v]] + [*again]
+        if any(v in self.uses.results for v in group):
+            late.append(self.order.last)
+        made = [self.order.again[i] for i in self.uses.makers[root] if i in self.order.again]
+        if made:
+            return [(min(early), max(early)), (min(made), max(late + made))]
+        return [(min(early), max(early + late))]
+
+    def saved(self) -> None:
+        """Fill in what layers save; a layer that runs again saves the same again."""
+        for node, need in zip(self.graph.nodes, self.inferred.needs, strict=True):
+            i = node.index
+            ends = [i, self.order.again.get(i, i)]
+            if self.uses.runs[i]:
+                ends.append(self.order.backward[i])
+            for k, buffer in enumerate(need.saved):
+                kind = np.dtype(buffer.dtype) if buffer.dtype else self.dtype
+                self.shapes["saved", i, k] = (buffer.shape, kind)
+                # kept, a part of the net may run again, backward too
+                self.spans["saved", i, k] = self.always if self.keep else [(i, max(ends))]
+
+    def scratch(self) -> None:
+        """Fill in what layers use while they run."""
+        for node, need in zip(self.graph.nodes, self.inferred.needs, strict=True):
+            i, steps = node.index, {"forward": node.index}
+            if i in self.order.again:
+                steps["again"] = self.order.again[i]
+            if self.uses.runs[i]:
+                steps["backward"] = self.order.backward[i]
+            for which, step in steps.items() if need.scratch else ():
+                self.shapes["scratch", i, which] = ((need.scratch,), self.dtype)
+                self.spans["scratch", i, which] = [(step, step)]
+
+    def diffs(self) -> frozenset[Value]:
+        """Fill in every diff; return those that must hold zeros throughout."""
+        graph, runs, back = self.graph, self.uses.runs, self.order.backward
+        outputs = set(graph.outputs)
+        arrives: dict[Value, int] = {}  # the step that writes a value's diff
+        for node in graph.nodes:
+            for value, flag in zip(
+                node.bottoms, self.flags.propagate_down[node.index], strict=True
+            ):
+                if runs[node.index] and flag and node.index not in self.fused.crops:
+                    arrives[value] = back[node.index]
+        zero: set[Value] = set()
+        for node, layer in zip(reversed(graph.nodes), reversed(self.layers), strict=True):
+            i = node.index
+            if not runs[i]:
                 continue
-            if k < len(node.tops) and in_place(node, k):
-                alias["diff", bottom] = ("diff", node.tops[k])
-            elif layer.shares_data and given and given[0] in arrives and not keep:
-                # summed up in the first top's diff; a top before it would be overwritten
-                alias["diff", bottom] = ("diff", given[0])
-            span(bottom, step, step)
-    maker = {top: node for node in graph.nodes for top in node.tops}
-    for value, step in arrives.items():  # a gradient that no layer takes further is a result
-        if not runs[maker[value].index] or not maker[value].bottoms:
-            span(value, step, 2 * n)
-    return frozenset(zero)
+            step = back[i]
+            for k, top in enumerate(node.tops):
+                if top in arrives:
+                    # of a Crop that a Split does: until that Split runs
+                    self._diff(top, arrives[top], back[self.fused.crops.get(i, i)])
+                elif self.flags.loss_weights[i][k]:
+                    self._diff(top, len(graph.nodes), step)
+                elif not layer.shares_data or top in outputs:
+                    zero.add(top)
+                    self._diff(top, BEFORE, self.order.last)
+            given = [top for top in node.tops if ("diff", top) in self.shapes]
+            for k, bottom in enumerate(node.bottoms):
+                if bottom not in arrives:
+                    continue
+                if k < len(node.tops) and in_place(node, k):
+                    self.alias["diff", bottom] = ("diff", node.tops[k])
+                elif layer.shares_data and given and given[0] in arrives and not self.keep:
+                    # summed up in the first top's diff; a top before it would be overwritten
+                    self.alias["diff", bottom] = ("diff", given[0])
+                self._diff(bottom, step, step)
+        maker = {top: node for node in graph.nodes for top in node.tops}
+        for value, step in arrives.items():  # a gradient that no layer takes further is a result
+            if not runs[maker[value].index] or not maker[value].bottoms:
+                self._diff(value, step, self.order.last)
+        if self.keep:
+            self.spans.update({key: self.always for key in self.spans if key[0] == "diff"})
+        return frozenset(zero)
 
-
-def named(reads: Iterable[str], bottoms: Sequence[Value], tops: Sequence[Value]) -> list[Value]:
-    """The values a layer's `backward_reads` names: "bottom0", "top*", ..."""
-    found: list[Value] = []
-    for word in reads:
-        side = bottoms if word.startswith("bottom") else tops
-        which = word.removeprefix("bottom").removeprefix("top")
-        found += side if which == "*" else side[int(which) : int(which) + 1]
-    return found
+    def _diff(self, value: Value, start: int, end: int) -> None:
+        """A value's diff is needed at these steps, too."""
+        key: Key = ("diff", value)
+        self.shapes[key] = (self.inferred.values[value], self.dtype)
+        while key in self.alias:
+            key = self.alias[key]
+        known = self.spans.get(key, [(start, end)])[0]
+        self.spans[key] = [(min(start, known[0]), max(end, known[1]))]
 
 
 def one_each(
@@ -224,7 +230,7 @@ def one_each(
     for node, layer in zip(graph.nodes, layers, strict=True):
         for k, top in enumerate(node.tops):
             if not layer.shares_data and not in_place(node, k):
-                count += int(np.prod(inferred.values[top], dtype=np.int64))
+                count += prod(inferred.values[top])
     return count * dtype.itemsize * (2 if any(runs) else 1)
 
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from ..layers.base import Array, Shape
 from .arena import ALIGNMENT
-from .lifetimes import Key
 from .planning import Planned
+from .slices import Key
 
 
 class Memory:
@@ -23,7 +23,7 @@ class Memory:
             start = -whole.ctypes.data % ALIGNMENT
             block = whole[start : start + size]
         self.block: Array = block
-        self._views: dict[tuple[int, Shape, np.dtype], Array] = {}
+        self._views: dict[tuple[int, Shape, np.dtype, int], Array] = {}
 
     def view(self, key: Key) -> Array:
         """One object for one array, so that a layer can see that it works in place; None for what
@@ -32,9 +32,9 @@ class Memory:
         if key not in plan.of:
             return None
         shape, dtype = plan.shapes[key]
-        place = (plan.of[key], shape, dtype)
+        place = (plan.of[key], shape, dtype, plan.at[key])
         if place not in self._views:
-            offset, size = self.planned.placement.offsets[place[0]], math.prod(shape)
+            offset, size = self.planned.placement.offsets[place[0]] + place[3], math.prod(shape)
             part = self.block[offset : offset + size * dtype.itemsize]
             self._views[place] = part.view(dtype).reshape(shape)
         return self._views[place]
@@ -44,5 +44,7 @@ class Memory:
         found: dict[int, list[Array]] = {}
         places = zip(self.planned.plan.buffers, self.planned.placement.offsets, strict=True)
         for buffer, offset in places:
-            found.setdefault(buffer.end, []).append(self.block[offset : offset + buffer.size])
+            for part in buffer.needed:
+                start = offset + part.at
+                found.setdefault(part.end, []).append(self.block[start : start + part.size])
         return found

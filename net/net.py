@@ -11,24 +11,23 @@ Source: Caffe's Net (src/caffe/net.cpp).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from ..errors import GraphError, NonFiniteError, ShapeError
+from ..errors import GraphError, ShapeError
 from ..kernels.workers import Workers, usable_cpus
 from ..layers.base import Array, Blob, Context, Shape
-from ..layers.filler import fill
 from ..netspec.graph import Graph, Value
 from ..weights import Report, Weights, match
-from . import dynamic, fusion, params
+from . import dynamic, fusion, limits, params
+from .filling import first_values
+from .finite import refuse_nonfinite
 from .inference import build_layers
 from .kept import Callbacks, Kept, prepare
 from .memory import Memory
 from .planning import Planned, plan_net
-
-FILLER_STREAM = 1 << 63  # layers use their index as the second half of the key
 
 
 class Net:
@@ -38,12 +37,16 @@ class Net:
     dropout; backward: plan a backward pass (default: in TRAIN, or with force_backward); keep: every
     blob stays readable; inputs: shapes of Input blobs, instead of those in the prototxt; budget:
     bytes of scratch a layer may use; engine: "caffe" is im2col everywhere, "fast" the fastest that
-    fits, "auto" what the prototxt says; threads: of kernels (default: all CPUs); fill: run the
+    fits, "auto" what the prototxt says; fuse: let layers do each other's work, and a Concat's
+    bottoms lie in its top (net/fusion.py, net/slices.py); recompute: training takes less memory and
+    more time (net/recompute.py); threads: of kernels (default: all CPUs); fill: run the
     fillers (not needed where weights are loaded);
     share: a net whose parameters this one uses (test nets); poison: fill freed buffers with NaN;
-    folder: what data sources are relative to; allow_python: run the code that Python layers name.
+    folder: what data sources are relative to; allow_python: run the code that Python layers name;
+    caffe_unet_2015: filler xavier is the Gaussian that it was in the U-Net authors' Caffe; memory:
+    bytes that activations and parameters may take (default: what there is).
 
-    Raises GraphError, ShapeError (before anything is allocated) and DataError.
+    Raises GraphError, ShapeError, MemoryBudgetError (before anything is allocated) and DataError.
     """
 
     def __init__(
@@ -57,18 +60,22 @@ class Net:
         inputs: Mapping[str, Shape] | None = None,
         budget: int = 80 << 20,
         engine: str = "auto",
+        fuse: bool = True,
+        recompute: bool = False,
         threads: int | None = None,
         fill: bool = True,
         share: Net | None = None,
         poison: bool = False,
         folder: str = "",
         allow_python: bool = False,
+        caffe_unet_2015: bool = False,
+        memory: int | None = None,
     ) -> None:
         self.graph, self.name, self.phase = graph, graph.name, graph.phase
         self.dtype, self.seed, self._keep, self._poison = np.dtype(dtype), seed, keep, poison
         if backward is None:
             backward = graph.phase == "TRAIN" or graph.force_backward
-        self.plans_backward = backward
+        self.plans_backward, self._fuse, self._recompute = backward, fuse, recompute
         self.callbacks, self.workers = Callbacks(), Workers(threads or usable_cpus())
         self.layers = build_layers(
             graph,
@@ -80,13 +87,16 @@ class Net:
                 allow_python=allow_python,
                 workers=self.workers,
                 engine=engine,
+                caffe_unet_2015=caffe_unet_2015,
             ),
         )
         planned = self._plan(inputs)
         self.param_table = params.table(graph, self.layers, planned.inferred.needs)
+        self._most = memory
+        limits.check(self, planned, self._most)
         self._allocate_params()
         if fill:
-            self._fill(share.params if share is not None else ())
+            first_values(self, share.params if share is not None else ())
         if share is not None:
             self.share_with(share)
         self.values: dict[Value, Blob] = {}
@@ -138,23 +148,9 @@ class Net:
         if all(p.layer in other.params for p in self.param_table):
             self.flat_data = np.zeros(0, self.dtype)
 
-    def _fill(self, shared: Collection[str]) -> None:
-        """Initial values: what the file gives (`blobs`), else weights then bias, layer by layer,
-        from one stream; those of layers named in `shared` come from elsewhere."""
-        rng = np.random.Generator(np.random.Philox(key=[self.seed, FILLER_STREAM]))
-        for i, p in enumerate(self.param_table):
-            if p.owner != i or p.layer in shared:
-                continue
-            layer, node = self.layers[p.node], self.graph.nodes[p.node]
-            fillers = layer.fillers()
-            if node.layer.blobs:
-                layer.blobs[p.index].data[...] = params.given(node, layer, p)
-            elif p.index < len(fillers):
-                fill(layer.blobs[p.index].data, fillers[p.index], rng, where=node.where)
-
     def reshape(self, inputs: Mapping[str, Shape]) -> None:
         """Take other input shapes: a new plan and arena; parameters stay, and with `keep` also what
-        layers without bottoms hold, where its shape stays."""
+        layers without bottoms hold, where its shape stays.  Errors as when the net was made."""
         planned = self._plan(inputs)
         table = params.table(self.graph, self.layers, planned.inferred.needs)
         for old, new in zip(self.param_table, table, strict=True):
@@ -166,6 +162,7 @@ class Net:
                     found=" x ".join(map(str, new.shape)),
                     remedy="Only spatial sizes and the batch may change",
                 )
+        limits.check(self, planned, self._most)
         held = self._kept.held() if self._kept is not None else ()
         self._release()
         self._bind(planned, Memory(planned))
@@ -196,13 +193,14 @@ class Net:
             dtype=self.dtype,
             backward=self.plans_backward,
             keep=self._keep,
+            fuse=self._fuse,
+            recompute=self._recompute,
         )
 
     def _bind(self, planned: Planned, memory: Memory) -> None:
         """Give every blob and layer its views; a blob that was known stays the same object."""
         graph, n, inferred, view = self.graph, len(self.graph.nodes), planned.inferred, memory.view
         self.planned, self.flags, self.plan = planned, planned.flags, planned.plan
-        fusion.apply(self.layers, planned.absorbed)
         self._memory = memory
         for value in inferred.values:
             blob = self.values.setdefault(value, Blob(None))
@@ -217,9 +215,9 @@ class Net:
                 self._inputs.append((versions[-1].data, versions[0].data))
         self._bottoms = [[self.values[v] for v in node.bottoms] for node in graph.nodes]
         self._tops = [[self.values[v] for v in node.tops] for node in graph.nodes]
-        self._scratch: list[tuple[Array, Array]] = [
-            (view(("scratch", i, "forward")), view(("scratch", i, "backward"))) for i in range(n)
-        ]
+        fusion.apply(self.layers, planned.fused, self._tops)
+        whichs = ("forward", "again", "backward")
+        self._scratch = {w: [view(("scratch", i, w)) for i in range(n)] for w in whichs}
         for i, (layer, need) in enumerate(zip(self.layers, inferred.needs, strict=True)):
             layer.saved = [view(("saved", i, k)) for k in range(len(need.saved))]
             layer.param_propagate_down = list(self.flags.param_propagate_down[i])
@@ -259,7 +257,7 @@ class Net:
             run(i)
         if layer.reshapes:
             self._reshape(i)
-        layer.scratch = self._scratch[i][0]
+        layer.scratch = self._scratch["forward"][i]
         if not (self._changing and dynamic.no_forward(layer, self._bottoms[i], self._tops[i])):
             layer.forward(self._bottoms[i], self._tops[i])
         if self._kept is not None:
@@ -268,7 +266,7 @@ class Net:
             if weight:
                 loss += weight * float(top.data.sum())
         if check:
-            self._refuse_nonfinite(i)
+            refuse_nonfinite(self.graph.nodes[i], layer, self._tops[i])
         if self._poison:
             self._spoil(i)
         for run in self.callbacks.after_forward:
@@ -292,6 +290,8 @@ class Net:
             for i in reversed(range(end, top)):
                 for run in self.callbacks.before_backward:
                     run(i)
+                for again in self.plan.order.before.get(i, ()):
+                    self._again(again)
                 if self.flags.backward[i]:
                     self._backward(i)
                 for run in self.callbacks.after_backward:
@@ -304,25 +304,22 @@ class Net:
         for k, weight in enumerate(self.flags.loss_weights[i]):
             if weight and not (self._kept is not None and self._kept.preset(i, k)):
                 top[k].diff.fill(weight)
-        layer.scratch = self._scratch[i][1]
+        layer.scratch = self._scratch["backward"][i]
         if not (self._changing and dynamic.no_backward(layer, top, down, bottom)):
             layer.backward(top, down, bottom)
         if self._poison:
-            self._spoil(2 * len(self.layers) - 1 - i)
+            self._spoil(self.plan.order.backward[i])
+
+    def _again(self, i: int) -> None:
+        """Run layer i forward once more, for data that were given up."""
+        self.layers[i].scratch = self._scratch["again"][i]
+        self.layers[i].forward(self._bottoms[i], self._tops[i])
+        if self._poison:
+            self._spoil(self.plan.order.again[i])
 
     def clear_param_diffs(self) -> None:
         """Set the gradient of every parameter to zero."""
         self.flat_diff.fill(0)
-
-    def _refuse_nonfinite(self, i: int) -> None:
-        for value, top in zip(self.graph.nodes[i].tops, self._tops[i], strict=True):
-            if not np.isfinite(top.data).all():
-                bad = np.argwhere(~np.isfinite(np.atleast_1d(top.data)))[0]
-                raise NonFiniteError(
-                    f"{self.layers[i].label} is the first layer whose output is not finite: "
-                    f"blob '{value.blob}' at {tuple(int(k) for k in bad)}",
-                    where=self.graph.nodes[i].where,
-                )
 
     def _spoil(self, step: int) -> None:
         """Overwrite what nobody may read after `step`, so that a wrong lifetime shows."""
@@ -370,13 +367,14 @@ class Net:
 
     def state(self) -> dict[str, Mapping[str, Any]]:
         """Positions of data layers and random streams, for an exact resume."""
-        return {layer.name: state for layer in self.layers if (state := layer.state())}
+        named = zip(self.graph.nodes, self.layers, strict=True)
+        return {node.name: state for node, layer in named if (state := layer.state())}
 
     def load_state(self, state: Mapping[str, Mapping[str, Any]]) -> None:
         """Take back what `state` gave; layers it does not name stay as they are."""
-        for layer in self.layers:
-            if layer.name in state:
-                layer.load_state(state[layer.name])
+        for node, layer in zip(self.graph.nodes, self.layers, strict=True):
+            if node.name in state:
+                layer.load_state(state[node.name])
 
     def load(self, found: Weights, *, complete: bool) -> Report:
         """Copy the parameters of a file into layers of the same name; say what went where.

@@ -3,32 +3,39 @@ prints."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..layers.base import Layer, Shape
-from ..netspec.graph import Graph
-from . import arena, fusion, lifetimes, sizes
+from ..netspec.graph import Graph, Value
+from . import arena, fusion, lifetimes, sizes, uses
+from .fusion import Fused
 from .inference import Inferred
 from .lifetimes import Plan
+from .recompute import choose
 from .schedule import Schedule, schedule
 
 
 @dataclass(frozen=True)
 class Planned:
-    """Shapes, backward flags, lifetimes and places of everything a net computes; absorbed: which
-    node applies which rectifier; and what it was planned for."""
+    """Shapes, backward flags, lifetimes and places of everything a net computes; fused: who
+    does whose work; and what it was planned for."""
 
     inferred: Inferred
     flags: Schedule
     plan: Plan
     placement: arena.Placement
-    absorbed: Mapping[int, int]
+    fused: Fused
     dtype: np.dtype
     backward: bool
     keep: bool
+
+    @property
+    def absorbed(self) -> Mapping[int, int]:
+        """Which node applies which rectifier."""
+        return self.fused.rectifiers
 
     @property
     def arena_bytes(self) -> int:
@@ -54,21 +61,35 @@ def plan_net(
     dtype: np.dtype,
     backward: bool,
     keep: bool = False,
+    fuse: bool = True,
+    recompute: bool = False,
 ) -> Planned:
-    """Plan everything; raises ShapeError and GraphError.  Pure, apart from data layers, which look
-    at their files to learn the shapes in them."""
+    """Plan everything.  fuse: let layers do each other's work (net/fusion.py); recompute: give up
+    data and make them again, in training (net/recompute.py).  Neither where blobs are kept or
+    shapes change in every pass.  Raises ShapeError and GraphError.  Pure, apart from data layers,
+    which look at their files to learn the shapes in them."""
     inferred = sizes.infer_or_suggest(graph, layers, inputs)
     flags = schedule(graph, layers, inferred.needs)
-    absorbed = {} if keep else fusion.rectifiers(graph, layers, inferred)
-    plan = lifetimes.plan(
-        graph,
-        layers,
-        inferred,
-        flags,
-        dtype=dtype,
-        backward=backward,
-        keep=keep,
-        absorbed=absorbed,
-    )
-    placement = arena.place(plan.buffers)
-    return Planned(inferred, flags, plan, placement, absorbed, dtype, backward, keep)
+    fused = fusion.find(graph, layers, inferred) if fuse and not keep else Fused()
+    runs = [backward and flag for flag in flags.backward]
+    used = uses.find(graph, layers, inferred, runs, fused)
+
+    def plan(dropped: Collection[Value]) -> Plan:
+        return lifetimes.plan(
+            graph,
+            layers,
+            inferred,
+            flags,
+            uses=used,
+            dtype=dtype,
+            keep=keep,
+            fused=fused,
+            dropped=dropped,
+        )
+
+    dropped: Collection[Value] = ()
+    if recompute and backward and not keep and not any(layer.reshapes for layer in layers):
+        dropped = choose(graph, layers, inferred, fused, used, plan)
+    planned = plan(dropped)
+    placement = arena.place(planned.buffers)
+    return Planned(inferred, flags, planned, placement, fused, dtype, backward, keep)

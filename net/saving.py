@@ -1,6 +1,7 @@
 """A net's parameters into Caffe's files.
 
     save_caffemodel     every layer as its message, Splits too, with all its blobs
+    save_caffemodel_v1  layers with parameters alone, as Caffe wrote them until 2014
     save_hdf5           /data/<layer>/<i>; what another layer owns is left out
 
 So the files are those that Caffe's Net::ToProto and ToHDF5 write (src/caffe/net.cpp), and
@@ -31,6 +32,22 @@ def save_caffemodel(
     """Write a .caffemodel; WeightsError above 2 GiB.  without: layers to leave out."""
     layers = _layers(net, diff, without)
     weights.write_caffemodel(path, net.name, layers, overwrite=overwrite)
+
+
+def save_caffemodel_v1(
+    net: Net,
+    path: str | os.PathLike[str],
+    *,
+    without: Collection[str] = (),
+    overwrite: bool = True,
+) -> None:
+    """Write a .caffemodel of V1; WeightsError for what V1 cannot say.  without: as above."""
+    layers = [
+        (str(node.layer.name), node.type, [blob.data for blob in layer.blobs])
+        for node, layer in zip(net.graph.nodes, net.layers, strict=True)
+        if node.name not in without
+    ]
+    weights.write_caffemodel_v1(path, net.name, layers, overwrite=overwrite)
 
 
 def _layers(

@@ -48,7 +48,7 @@ def trunk(graph: Graph) -> tuple[Value, list[Node]] | None:
             continue
         image, known, nodes = source.tops[0], {source.tops[0]}, []
         for node in graph.nodes:
-            if node.bottoms and all(v in known for v in node.bottoms):
+            if node.bottoms and all(v in known for v in (*node.bottoms, *node.likes)):
                 known.update(node.tops)
                 nodes.append(node)
         if any(node.type in ("Convolution", "Deconvolution") for node in nodes):
@@ -63,7 +63,8 @@ def try_size(
     shapes = {image: shape}
     for node in nodes:
         try:
-            tops = layers[node.index].shapes(*(shapes[v] for v in node.bottoms)).tops
+            read = (*node.bottoms, *node.likes)
+            tops = layers[node.index].shapes(*(shapes[v] for v in read)).tops
         except ShapeError:
             return None
         if any(size < 1 for top in tops for size in top):
@@ -274,7 +275,15 @@ def geometry(graph: Graph, layers: Sequence[Layer], output: str) -> Geometry:
     while len(fits) < 3 and size < 4096:
         shapes = legal(layers, image, nodes, shape[:2] + (size,) * axes)
         if shapes is not None:
-            fits.append((size, shapes[value][2]))
+            out = shapes[value][2:]
+            if len(set(out)) > 1:
+                raise ShapeError(
+                    f"the output '{output}' loses another border on each axis",
+                    where=graph.path,
+                    found=f"{size} -> {', '.join(map(str, out))}",
+                    remedy="Such a net runs on tiles, but images are not cut for it",
+                )
+            fits.append((size, out[0]))
         size += 1
     if len(fits) < 3:
         raise ShapeError("no legal image size below 4096 was found for this net", where=graph.path)

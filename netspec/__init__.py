@@ -26,3 +26,4 @@ from .read import read_solver as read_solver
 from .source import Place as Place
 from .source import Source as Source
 from .text import to_text as to_text
+from .unique import unique_names as unique_names

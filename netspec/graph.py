@@ -14,10 +14,11 @@ from typing import Any
 
 from ..errors import SpecError
 from . import schema
-from .connect import check_connections
+from .connect import check_connections, shape_sources
 from .filter import kept_layers, net_state
 from .source import Source, as_source
 from .split import with_splits
+from .unique import unique_names
 
 # layers that make up a top where none is given; nobody can read it, and it is no output
 AUTO_TOP = frozenset(
@@ -43,17 +44,20 @@ class Value:
 
 @dataclass(frozen=True)
 class Node:
-    """One layer of a built net.  layer: its LayerParameter, upgraded, with the phase filled in."""
+    """One layer of a built net.
+
+    name: the layer's, made unique (unique.py); layer: its LayerParameter, upgraded, with the
+    phase filled in; likes: values whose shape it takes, and nothing else (ApplyDeformation's
+    output_shape_from).
+    """
 
     index: int
+    name: str
     layer: Any
     bottoms: tuple[Value, ...]
     tops: tuple[Value, ...]
     where: str  # path:line:column of the layer in the user's file
-
-    @property
-    def name(self) -> str:
-        return str(self.layer.name)
+    likes: tuple[Value, ...] = ()
 
     @property
     def type(self) -> str:
@@ -133,10 +137,13 @@ def _nodes(source: Source, kept: Sequence[int], phase: int) -> tuple[Node, ...]:
     newest: dict[str, Value] = {}
     nodes: list[Node] = []
     anonymous = 0
-    for i, layer in with_splits(source.message.layer[k] for k in kept):
+    split = with_splits(source.message.layer[k] for k in kept)
+    names = unique_names(str(layer.name) for _, layer in split)
+    for (i, layer), name in zip(split, names, strict=True):
         if not layer.HasField("phase"):
             layer.phase = phase
         bottoms = tuple(newest[blob] for blob in layer.bottom)
+        likes = tuple(newest[blob] for blob in shape_sources(layer))
         for blob in layer.top:  # a name made before is an in-place top: the checks saw to that
             newest[blob] = Value(blob, newest[blob].version + 1 if blob in newest else 0)
         tops = [newest[blob] for blob in layer.top]
@@ -144,5 +151,5 @@ def _nodes(source: Source, kept: Sequence[int], phase: int) -> tuple[Node, ...]:
             anonymous += 1
             tops = [Value("(automatic)" + f" {anonymous}" * (anonymous > 1), 0)]
         where = source.where_nth(kept[i])
-        nodes.append(Node(len(nodes), layer, bottoms, tuple(tops), where))
+        nodes.append(Node(len(nodes), name, layer, bottoms, tuple(tops), where, likes))
     return tuple(nodes)

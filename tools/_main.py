@@ -20,15 +20,20 @@ def guarded(main: Callable[[Sequence[str]], int], argv: Sequence[str]) -> int:
         # the reader has gone (`| head`); nothing is left to say, also not at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    except MemoryError as error:
-        asked = f" ({error})" if str(error) else ""
-        said = f"not enough memory{asked}. Take smaller tiles: --memory or --tile-size."
-        print(f"error: {said}", file=sys.stderr)
-        return DemitasseError.exit_code
-    except OSError as error:
-        parts = (error.filename, error.strerror or str(error) or type(error).__name__)
-        print(f"error: {': '.join(str(p) for p in parts if p is not None)}.", file=sys.stderr)
+    except (MemoryError, OSError) as error:
+        print(f"error: {said(error)}", file=sys.stderr)
         return DemitasseError.exit_code
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+
+
+def said(error: DemitasseError | MemoryError | OSError) -> str:
+    """An error in the user's words, one paragraph."""
+    if isinstance(error, MemoryError):
+        asked = f" ({error})" if str(error) else ""
+        return f"not enough memory{asked}. Take smaller tiles: --memory or --tile-size."
+    if isinstance(error, OSError):
+        parts = (error.filename, error.strerror or str(error) or type(error).__name__)
+        return f"{': '.join(str(p) for p in parts if p is not None)}."
+    return str(error)

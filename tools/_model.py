@@ -14,6 +14,7 @@ from .. import __version__, netspec, weights
 from ..data.normalize import Normalization
 from ..errors import GraphError, WeightsError
 from ..h5 import open_h5
+from ..imaging.pixel_size import micrometres
 from ..imaging.predict import Predictor, only_output
 from ..layers.base import Context
 from ..net import Net
@@ -45,16 +46,16 @@ def describe(solver: Solver, source: netspec.Source) -> Description:
     """
     net = solver.net
     packed = packing(net)
-    shape = image_shape(net)
+    shape = image_shape(net, source)
     message = netspec.deploy(source, shape=(1, *shape[1:]), softmax=False)
-    size = packed.get("pixel_size")
+    size = micrometres(packed.get("pixel_size"), packed.get("pixel_unit", "um"))
     model = weights.Model(
         deploy=netspec.to_text(message),
         normalization=packed.get("normalization", {"name": "none", "parameters": {}}),
         class_names=tuple(packed.get("class_names", ())),
         input_channels=int(shape[1]),
         padding=packed.get("padding", "mirror"),
-        pixel_size=tuple(float(s) for s in size) if size is not None else (),
+        pixel_size=size or (),
         origin={
             "program": f"demitasse {__version__}",
             "seed": net.seed,
@@ -63,13 +64,18 @@ def describe(solver: Solver, source: netspec.Source) -> Description:
             "data": packed.get("origin", {}),
         },
     )
-    return Description(model, frozenset(layer.name for layer in message.layer))
+    names = netspec.unique_names(layer.name for layer in message.layer)
+    return Description(model, frozenset(names))
 
 
-def image_shape(net: Net) -> tuple[int, ...]:
-    """The shape of the image blob of a training net."""
+def image_shape(net: Net, source: netspec.Source) -> tuple[int, ...]:
+    """The shape of the image blob of a training net, which was read from `source`: what its filters
+    read, or, where layers of the net augment that, what the deployment net reads."""
     found = trunk(net.graph)
     if found is None:
+        deployed = trunk(netspec.build(netspec.deploy(source), "TEST"))
+        if deployed is not None and deployed[0].blob in net.blobs:
+            return net.blobs[deployed[0].blob].shape
         raise GraphError(
             "no layer with filters reads an image, so there is nothing to deploy",
             where=net.graph.path,
@@ -103,10 +109,11 @@ class Deployed:
     normalization: Normalization
     class_names: tuple[str, ...]
     weights: str
+    pixel_size: tuple[float, ...] = ()  # micrometres
 
 
 def load_deployed(
-    path: str, model: str | None, normalization: str | None, **options: Any
+    path: str, model: str | None, normalization: Normalization | None, **options: Any
 ) -> Deployed:
     """Read a parameter file and build its net.
 
@@ -138,13 +145,14 @@ def load_deployed(
     net = smallest(netspec.Source(where, message), found, **options)
     net.load(found, complete=True)
     if normalization is not None:
-        rule = Normalization(normalization)
+        rule = normalization
     elif described is not None:
         rule = Normalization.from_json(json.dumps(dict(described.normalization)))
     else:
         rule = Normalization("none")
     names = described.class_names if described else ()
-    return Deployed(Predictor(net, where=where), rule, tuple(names), path)
+    size = described.pixel_size if described else ()
+    return Deployed(Predictor(net, where=where), rule, tuple(names), path, tuple(size))
 
 
 def drop_last_softmax(message: Any) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from ..errors import DemitasseError, DeviceError
 
 MOST, MOST_PAGES = 2**31 - 1, 1_000_000  # the first is Caffe's int32
+FILLERS_SAID = "fillers: xavier is N(0, sqrt(2 / fan_in)), as in the Caffe of the U-Net's release"
 
 
 class Parser(argparse.ArgumentParser):
@@ -40,7 +41,7 @@ def check_gpu(value: str) -> None:
 
 
 def add_engine(parser: argparse.ArgumentParser) -> None:
-    """`--engine auto|caffe|fast`, `--threads N`."""
+    """`--engine auto|caffe|fast`, `--no-fuse`, `--threads N`."""
     parser.add_argument(
         "--engine",
         choices=("auto", "caffe", "fast"),
@@ -49,16 +50,36 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
         "way everywhere (fast; within 3e-5 of the largest output of a layer)",
     )
     parser.add_argument(
+        "--no-fuse",
+        action="store_true",
+        help="let no layer do another one's work, and no layers share memory: the same results",
+    )
+    parser.add_argument(
         "--threads", type=positive_int, metavar="N", help="to compute with (default: all CPUs)"
     )
 
 
-def net_options(args: argparse.Namespace) -> dict[str, Any]:
-    """What the command line says about every net, as arguments of `Net`."""
+def add_recompute(parser: argparse.ArgumentParser) -> None:
+    """`-recompute`: training in less memory."""
+    parser.add_argument(
+        "-recompute",
+        "--recompute",
+        action="store_true",
+        help="train in less memory and more time: give up data and make them again (same results)",
+    )
+
+
+def net_options(args: argparse.Namespace, *, debug: bool = False) -> dict[str, Any]:
+    """What the command line says about every net, as arguments of `Net`; debug: every layer's
+    gradients will be looked at, so each layer does its own work."""
     return {
         "engine": args.engine,
         "threads": args.threads,
+        "fuse": not (args.no_fuse or debug),
+        "recompute": getattr(args, "recompute", False),
         "allow_python": getattr(args, "allow_python_layers", False),
+        "memory": getattr(args, "most", None),
+        "caffe_unet_2015": getattr(args, "caffe_unet_2015", False),
     }
 
 
@@ -68,6 +89,34 @@ def add_python(parser: argparse.ArgumentParser) -> None:
         "--allow-python-layers",
         action="store_true",
         help="run the code that the net's Python layers name",
+    )
+
+
+def add_memory(parser: argparse.ArgumentParser) -> None:
+    """`--memory MIB`: the most that each net may take."""
+    parser.add_argument(
+        "--memory",
+        dest="most",
+        type=mebibytes,
+        metavar="MIB",
+        help="refuse a net whose activations, parameters and gradients need more (default: what "
+        "there is)",
+    )
+
+
+def mebibytes(text: str) -> int:
+    """A number of MiB, in bytes."""
+    return int(min(positive_float(text), 2.0**40) * 2**20)
+
+
+def add_fillers(parser: argparse.ArgumentParser) -> None:
+    """`--caffe-unet-2015`: what filler xavier means."""
+    parser.add_argument(
+        "-caffe_unet_2015",
+        "--caffe-unet-2015",
+        action="store_true",
+        help="filler xavier draws from N(0, sqrt(2 / fan_in)), as the Caffe of the U-Net's release "
+        "did, and not from U(-sqrt(3 / fan_in), sqrt(3 / fan_in))",
     )
 
 
@@ -101,6 +150,73 @@ def size(text: str) -> tuple[int, int]:
     except (ValueError, argparse.ArgumentTypeError):
         raise argparse.ArgumentTypeError(f"'{text}' is not a size such as 572 or 572x572") from None
     return height, width
+
+
+def pixel_size(text: str) -> tuple[float, ...]:
+    """ "0.19" or "0.5x0.19x0.19" -> micrometres along every axis, or along z, y, x."""
+    try:
+        sizes = tuple(positive_float(part) for part in text.lower().replace("*", "x").split("x"))
+    except argparse.ArgumentTypeError:
+        sizes = ()
+    if not 1 <= len(sizes) <= 3:
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is not a pixel size in micrometres such as 0.19 or 0.5x0.19x0.19"
+        )
+    return sizes
+
+
+def pixel_size_or_none(text: str) -> tuple[float, ...] | str:
+    """The same, or "none": not to be considered."""
+    return "none" if text.lower() == "none" else pixel_size(text)
+
+
+def add_instances(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """`--min-size N --connectivity 4|8 --border E --fill-holes`: what counts as an object."""
+    group = parser.add_argument_group("objects")
+    group.add_argument(
+        "--min-size",
+        type=count,
+        metavar="N",
+        help="remove objects of N pixels or fewer (the paper: 500; default 0)",
+    )
+    group.add_argument(
+        "--connectivity",
+        type=int,
+        choices=(4, 8),
+        help="whether pixels of an object share an edge (4, default) or also a corner (8)",
+    )
+    group.add_argument(
+        "--border",
+        type=count,
+        metavar="E",
+        help="leave out objects wholly within E pixels of the edge (the release of 2015: 50)",
+    )
+    group.add_argument(
+        "--fill-holes", action="store_true", default=None, help="holes belong to their object"
+    )
+    return group
+
+
+def count(text: str) -> int:
+    """A whole number from 0 to MOST."""
+    return 0 if text == "0" else positive_int(text)
+
+
+def lengths(text: str) -> tuple[int, ...]:
+    """ "572", "572x572" or "116x132x132" -> (572, 572), (572, 572), (116, 132, 132)."""
+    parts = text.lower().replace("*", "x").split("x")
+    if len(parts) != 3:
+        return size(text)
+    return tuple(positive_int(part) for part in parts)
+
+
+def two_numbers(text: str) -> tuple[float, float]:
+    """ "1,99" -> (1.0, 99.0)."""
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not two numbers such as 1,99") from None
+    return low, high
 
 
 def seconds(text: str) -> float:

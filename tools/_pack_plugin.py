@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DataError
+from . import _options
 from ._progress import follow
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from .pack import Pages
 
 DETECT_IN = 8  # masks looked at to tell what they are
-_MICROMETRES = {"um": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4, "inch": 25400.0}
 _NOT_HERE = ("tiles", "augment", "seed", "w0", "sigma", "border_term")  # the paper's convention
 
 
@@ -35,10 +35,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     g.add_argument("--ignore-regions", nargs="+", metavar="PATH", help="not 0: do not learn there")
     g.add_argument("--volumes", action="store_true", help="pages are slices, the net is 3-D")
     g.add_argument(
-        "--element-size", type=micrometres, metavar="[ZxY]xX", help="um a pixel, to rescale to"
+        "--element-size",
+        type=_options.pixel_size,
+        metavar="[ZxY]xX",
+        help="um a pixel, to rescale to",
     )
     g.add_argument(
-        "--pixel-size", type=micrometres, metavar="[ZxY]xX", help="um a pixel of the images has"
+        "--pixel-size",
+        type=_options.pixel_size,
+        metavar="[ZxY]xX",
+        help="um a pixel of the images has",
     )
     g.add_argument("--border-weight-factor", type=float, metavar="L", help="default 50")
     g.add_argument("--border-weight-sigma", type=float, metavar="PX", help="default 6")
@@ -68,19 +74,6 @@ def check_options(args: argparse.Namespace, defaults: argparse.ArgumentParser) -
                 if name in ("tiles", "augment")
                 else "",
             )
-
-
-def micrometres(text: str) -> tuple[float, ...]:
-    """ "0.5" or "0.5x0.5" or "1x0.5x0.5" -> the sizes in um; one number is for all axes."""
-    from ._options import positive_float
-
-    try:
-        sizes = tuple(positive_float(part) for part in text.lower().split("x"))
-    except argparse.ArgumentTypeError:
-        sizes = ()
-    if not 1 <= len(sizes) <= 3:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a size in um such as 0.5 or 1x0.5x0.5")
-    return sizes
 
 
 class Volumes(Sequence[np.ndarray]):
@@ -123,20 +116,16 @@ def depth_groups(pages: Pages) -> list[list[int]]:
 
 def sizes_of(image: Image, args: argparse.Namespace) -> tuple[float, ...]:
     """um of a pixel of an image, [z,] y, x; 1 where nobody knows and nothing is rescaled."""
-    from ..imaging.pixel_size import spacing
+    from ..imaging.pixel_size import micrometres
 
     axes = 3 if args.volumes else 2
     if args.pixel_size is not None:
         return spread(args.pixel_size, axes, "--pixel-size")
-    factor = _MICROMETRES.get(image.unit)
-    size: tuple[float, ...] = ()
-    if image.pixel_size is not None and factor is not None:
-        size = tuple(factor * s for s in image.pixel_size)
-        if args.volumes:
-            apart = spacing(image.description)
-            other = _MICROMETRES.get(apart[1] or image.unit) if apart else None
-            size = (apart[0] * other, *size) if apart and other else ()
-    if size:
+    known: tuple[float, ...] | None = image.pixel_size
+    if known is not None and args.volumes:
+        known = None if image.depth is None else (image.depth, *known)
+    size = micrometres(known, image.unit)
+    if size is not None:
         return size
     if args.element_size is None:
         return (1.0,) * axes

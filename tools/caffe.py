@@ -77,6 +77,9 @@ def parser() -> _options.Parser:
     _options.add_gpu(p)
     _options.add_python(p)
     _options.add_engine(p)
+    _options.add_fillers(p)
+    _options.add_memory(p)
+    _options.add_recompute(p)
     return p
 
 
@@ -145,13 +148,15 @@ def train(args: Any, log: Glog) -> None:
     if args.snapshot and (seed := snapshot.seed_of(Path(args.snapshot))) is not None:
         param.random_seed = seed
     observer = SolverLog(log, param)
-    options = _options.net_options(args)
+    options = _options.net_options(args, debug=source.message.debug_info)
     solver = solvers.build(source, observer=observer, net_options=options)
     for place, said in built(source, solver):
         log(place, said)
     log.own(f"random seed {solver.net.seed}, {solver.net.dtype.name}")
     if param.debug_info:
         solver.hooks = (*solver.hooks, DebugInfo(solver, log))
+    if args.caffe_unet_2015:
+        log.own(_options.FILLERS_SAID)
     for line in ignored(param):
         log.own(line, "W")
     if args.snapshot:
@@ -216,7 +221,8 @@ def make_net(args: Any, log: Glog, phase: int, *, backward: bool) -> Net:
         log.own(said)
     state = netspec.net_state(source.message, phase, args.level, args.stage.split(","))
     graph = netspec.build_in_state(source, state)
-    net = Net(graph, backward=backward, **_options.net_options(args))
+    options = _options.net_options(args, debug=source.message.debug_info)
+    net = Net(graph, backward=backward, **options)
     for place, text in lines(source, state, net):
         log(place, text)
     if source.message.debug_info:

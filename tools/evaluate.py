@@ -7,36 +7,57 @@ if not __package__:  # run as a script
 
     _root.run("evaluate")
 
+import argparse
 import json
 import math
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ImageError
+from ..errors import DemitasseError, ImageError
 from ..files import check_writable, replacing
-from . import _options
+from . import _frames, _options
 from ._progress import follow
+from ._table import Table, number, show
 
 if TYPE_CHECKING:
-    from ..imaging.image import Image
-    from ..imaging.metrics import Report
+    from ..imaging.metrics import Settings
+    from ..imaging.score import Score
+    from ..imaging.views import Pair
+    from ._compared import Compared
 
+KINDS = ("membrane", "classes", "instances")
 EPILOG = """\
-The prediction is the probability of cell interior (1 interior, 0 membrane): floating point numbers
-from 0 to 1, or integers of which the type's greatest value means 1; a map with one value besides 0
-is taken as binary.  In the truth every value above 0 is interior.
+TRUTH and PREDICTION are each one TIFF or PNG file, a folder, or a pattern in quotes.  Pages are
+compared one by one; files of folders by the frame number in their names (man_seg005.tif and
+mask005.tif of the Cell Tracking Challenge); a frame without truth is left out.
 
-  pixel error   1 - F of interior pixels                                  best 0
-  Rand error    1 - F of pairs of pixels in the same object (ISBI 2012)   best 0
-  V_rand        F of pairs, borders thinned to one pixel (2014)           best 1
-  V_info        F of information, borders thinned (2014)                  best 1
-  IoU           intersection over union at threshold 0.5                  best 1
+What is compared is told from the values, or by --kind:
 
-All but IoU are the best over the thresholds 0.0, 0.1, ... 1.0, as in the ISBI challenge.
+  membrane   truth: above 0 is cell interior.  Prediction: the probability of interior, floating
+             point from 0 to 1, or integers of which the type's greatest value means 1; a map with
+             one value besides 0 is taken as binary
+  classes    each value is a class (a probability of each class in channels is taken too)
+  instances  each value besides 0 is an object; a map of probabilities, or with one value besides 0,
+             is taken apart into its connected pieces
+
+  pixel_error      1 - F of interior pixels                                          best 0
+  rand_error       1 - F of pairs of pixels in the same object (ISBI 2012)           best 0
+  warping_error    pixels that split or merge objects / all pixels (ISBI 2012)       best 0
+  v_rand           F of pairs, borders thinned to one pixel (2014)                   best 1
+  v_info           F of information, borders thinned (2014)                          best 1
+  seg              mean Jaccard index of the truth's objects, 0 for those that no
+                   prediction covers by more than half (Cell Tracking Challenge)     best 1
+  f1_detection     F1 of objects whose centres are at most --distance apart          best 1
+  f1_segmentation  F1 of objects whose IoU is at least --min-iou                     best 1
+  iou              intersection over union, mean over classes                        best 1
+
+The first five are the best over the thresholds 0.0, 0.1, ... 1.0 (warping: to 0.9), as in the ISBI
+challenge; the others are taken at --threshold.
 
 examples:
   python tools/evaluate.py truth.tif img.prob.tif
@@ -44,6 +65,10 @@ examples:
         only the slices that were kept out of training
   python tools/evaluate.py truth.tif membranes.tif --invert
         a prediction that is high on membranes
+  python tools/evaluate.py 01_GT/SEG 01_RES
+  python tools/evaluate.py '01_GT/SEG/man_seg*.tif' frames.labels.tif --metrics seg
+        instance masks; frame 5 of the truth is page 5 of the prediction
+  python tools/evaluate.py classes.tif img.labels.tif --ignore 255
 """
 
 
@@ -53,155 +78,270 @@ def parser() -> _options.Parser:
         description="Measure how well a segmentation of cells agrees with the truth.",
         epilog=EPILOG,
     )
-    p.add_argument("truth", metavar="TRUTH", help="labels, TIFF or PNG: above 0 is cell interior")
-    p.add_argument("prediction", metavar="PREDICTION", help="probability of cell interior")
-    p.add_argument("--slices", type=_options.pages, metavar="LIST", help="such as 0-19 or 0,3,5-7")
+    p.add_argument("truth", metavar="TRUTH", help="labels: TIFF or PNG, a folder or a pattern")
+    p.add_argument("prediction", metavar="PREDICTION", help="what is compared with them, alike")
+    p.add_argument("--kind", choices=KINDS, help="what is compared (default: told from the values)")
+    p.add_argument(
+        "--metrics",
+        metavar="NAME[,NAME]",
+        help="which of the measures below, or all (default: those that suit the kind)",
+    )
+    p.add_argument(
+        "--slices",
+        type=_options.pages,
+        metavar="LIST",
+        help="pages or frame numbers, such as 0-19 or 0,3,5-7",
+    )
+    p.add_argument("--volumes", action="store_true", help="the pages of a file are one volume")
     p.add_argument("--channel", type=int, help="channel of the prediction (of two: 1)")
     p.add_argument("--invert", action="store_true", help="the prediction is that of membrane")
     p.add_argument("--axes", help="how to read the prediction's axes, for example ZYX or ZCYX")
+    p.add_argument("--ignore", type=int, metavar="VALUE", help="of truth pixels that do not count")
+    p.add_argument(
+        "--classes",
+        type=_options.pages,
+        default=(),
+        metavar="LIST",
+        help="the truth's value of class 0, 1, ... (default 0,1,...)",
+    )
+    p.add_argument(
+        "--threshold",
+        type=_unit,
+        default=0.5,
+        metavar="P",
+        help="interior is where the probability is greater (default 0.5)",
+    )
+    p.add_argument(
+        "--distance",
+        type=_options.positive_float,
+        default=3.0,
+        metavar="PX",
+        help="between centres, for f1_detection (default 3)",
+    )
+    p.add_argument(
+        "--min-iou", type=_share, default=0.5, metavar="J", help="for f1_segmentation (default 0.5)"
+    )
     p.add_argument("--json", type=Path, metavar="FILE", help="write the results there as well")
     p.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
     return p
 
 
 def main(argv: Sequence[str]) -> int:
-    from ..imaging import metrics, tiff
+    from ..imaging import metrics
+    from ._compared import Compared, Options
 
     args = parser().parse_args(argv)
+    names = chosen_metrics(args.metrics)
     if args.json:
         check_writable(args.json, overwrite=args.overwrite)
-    truth, prediction = tiff.read(args.truth), tiff.read(args.prediction, axes=args.axes)
-    if len(truth) != len(prediction):
-        raise ImageError(
-            "truth and prediction have different numbers of pages",
-            where=args.prediction,
-            expected=f"{len(truth)} as in {args.truth}",
-            found=f"{len(prediction)} ({prediction.summary()})",
-        )
-    slices = args.slices if args.slices is not None else tuple(range(len(truth)))
-    if not slices or max(slices) >= len(truth):
-        raise ImageError(
-            "a slice that is not there is asked for",
-            where=args.truth,
-            expected=f"0 to {len(truth) - 1}",
-            found=max(slices, default="none"),
-        )
-    labels = [_labels(truth, i) for i in slices]
-    channel = choose_channel(prediction, args.channel)
-    raw = [prediction.page(i)[channel] for i in slices]
-    maps, how = probabilities(raw, args.prediction)
-    if args.invert:
-        maps = [1 - m for m in maps]
-        how += ", inverted"
-    print(f"truth       {args.truth}: {truth.summary()}; above 0 = interior")
-    print(f"prediction  {args.prediction}: {prediction.summary()}; {how}")
-    report = metrics.evaluate(labels, maps, track=follow)
-    print("\n".join(["", *table(report, slices)]))
-    if looks_inverted(labels, maps):
+    truth, guess = _frames.Files(), _frames.Files(args.axes)
+    sides = {"truth": truth, "guess": guess}
+    frames, left = _frames.match(
+        args.truth,
+        args.prediction,
+        lambda side, path: len(sides[side].open(path)),
+        volumes=args.volumes,
+    )
+    frames = chosen_frames(frames, args.slices, args.truth)
+    options = Options(
+        args.kind, args.threshold, args.channel, args.invert, args.ignore, args.classes
+    )
+    compared = Compared(frames, truth, guess, options)
+    compared.understand()
+    settings = metrics.Settings(args.distance, args.min_iou, compared.kind)
+    names = names or metrics.DEFAULTS[compared.kind]
+    for name in names:
+        if args.volumes and not metrics.MEASURES[name].volumes:
+            raise ImageError(f"{name} is not defined for volumes", remedy="Choose with --metrics")
+    describe(compared, args, left)
+
+    inversion = Inversion()
+    scored: list[int | str] = []
+    report = metrics.evaluate(_pairs(compared, scored, inversion), names, settings)
+    print()
+    print_report(report, scored, len(frames), settings)
+    if compared.kind == "membrane" and inversion.suspected:
         print(
             "\nnote: the prediction is higher on membranes than inside cells; if it is the "
             "probability of membrane, give --invert"
         )
+    for slice_name, error in compared.failed.items():
+        print(f"error: slice {slice_name} is left out: {error}", file=sys.stderr)
     if args.json:
         record = {
-            "truth": str(args.truth),
-            "prediction": str(args.prediction),
-            "read_as": how,
-            "slices": list(slices),
-            **asdict(report),
-            "mean_iou": report.mean_iou,
+            "truth": args.truth,
+            "prediction": args.prediction,
+            "kind": compared.kind,
+            "read_as": compared.read_as,
+            "settings": {"threshold": args.threshold, **asdict(settings)},
+            "slices": scored,
+            "failed": {str(name): str(error) for name, error in compared.failed.items()},
+            **{name: asdict(score) for name, score in report.items()},
         }
         with replacing(args.json, overwrite=args.overwrite) as temporary:
             temporary.write_text(json.dumps(_without_nan(record), indent=1) + "\n", "utf-8")
         print(f"\n{args.json}: the same numbers")
-    return 0
+    return DemitasseError.exit_code if compared.failed else 0
 
 
-def _labels(image: Image, i: int) -> np.ndarray:
-    from ..imaging.image import one_channel
+def chosen_metrics(text: str | None) -> tuple[str, ...]:
+    """Names of measures; empty where none were asked for; ImageError for one that is unknown."""
+    from ..errors import did_you_mean
+    from ..imaging.metrics import MEASURES
 
-    return one_channel(image.page(i), f"{image.path}, page {i}", image.axes)
-
-
-def choose_channel(prediction: Image, asked: int | None) -> int:
-    """The channel that holds the probability of interior; ImageError where it cannot be told."""
-    channels = prediction.shape[1]
-    if asked is None and channels <= 2:
-        return channels - 1  # of the two classes, interior is number 1
-    if asked is None or not 0 <= asked < channels:
-        raise ImageError(
-            "it is not clear which channel is the probability of interior",
-            where=str(prediction.path),
-            expected=f"--channel 0 to {channels - 1}",
-            found=f"{channels} channels (axes {prediction.axes})"
-            + ("" if asked is None else f" and --channel {asked}"),
-            remedy="If these are pages and not channels, say so with --axes, for example ZYX",
-        )
-    return asked
+    if text is None:
+        return ()
+    if text == "all":
+        return tuple(MEASURES)
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    for name in names:
+        if name not in MEASURES:
+            raise ImageError(
+                f"--metrics {name} is not known",
+                expected=f"all, or of {', '.join(MEASURES)}",
+                remedy=did_you_mean(name, MEASURES),
+            )
+    return names
 
 
-def probabilities(maps: Sequence[np.ndarray], where: str) -> tuple[list[np.ndarray], str]:
-    """The maps as numbers from 0 to 1, and in words how they were read."""
-    kind = maps[0].dtype
-    if kind.kind == "f":
-        return list(maps), f"{kind} probabilities"
-    values = np.unique(np.concatenate([np.unique(m) for m in maps]))
-    if len(values) <= 2 and values[0] == 0:
-        return [(m > 0).astype(np.float32) for m in maps], "binary, above 0 = interior"
-    if kind.kind == "i" and values[0] < 0:
-        raise ImageError("the prediction has negative values", where=where, found=int(values[0]))
-    if len(values) > 2 and values[-1] < 16:
-        raise ImageError(
-            "the prediction looks like a map of classes or objects, not of probabilities",
-            where=where,
-            found=f"the values {', '.join(map(str, values))}",
-            remedy="tools/deploy.py writes probabilities with --output prob",
-        )
-    greatest = np.iinfo(kind).max
-    return [m / greatest for m in maps], f"{kind} divided by {greatest}"
+def chosen_frames(
+    frames: list[_frames.Frame], asked: Sequence[int] | None, where: str
+) -> list[_frames.Frame]:
+    """Those of the pages or frame numbers asked for; ImageError where one is not there."""
+    if asked is None:
+        chosen = frames
+    else:
+        by_number = {frame.name: frame for frame in frames}
+        missing = [n for n in asked if n not in by_number]
+        if missing:
+            there = [str(frame.name) for frame in frames]
+            raise ImageError(
+                "a slice that is not there is asked for",
+                where=where,
+                expected=f"{there[0]} to {there[-1]}" if there else "no slice",
+                found=missing[-1],
+            )
+        chosen = [by_number[n] for n in asked]
+    if not chosen:
+        raise ImageError("there is nothing to compare", where=where)
+    return chosen
 
 
-def looks_inverted(labels: Sequence[np.ndarray], maps: Sequence[np.ndarray]) -> bool:
-    """Whether the maps' mean is lower inside cells than on membranes."""
-    inside = np.concatenate([m[t > 0] for t, m in zip(labels, maps, strict=True)])
-    outside = np.concatenate([m[t == 0] for t, m in zip(labels, maps, strict=True)])
-    return bool(inside.size and outside.size and inside.mean() < outside.mean())
+class Inversion:
+    """Whether predictions are lower inside cells than on membranes, on the mean."""
+
+    def __init__(self) -> None:
+        self._sums, self._counts = np.zeros(2), np.zeros(2)
+
+    def add(self, pair: Pair) -> None:
+        for k, where in enumerate((pair.truth.interior, ~pair.truth.interior)):
+            self._sums[k] += pair.guess.probability[where].sum()
+            self._counts[k] += np.count_nonzero(where)
+
+    @property
+    def suspected(self) -> bool:
+        if not self._counts.all():
+            return False
+        inside, outside = self._sums / self._counts
+        return bool(inside < outside)
 
 
-def table(report: Report, slices: Sequence[int]) -> list[str]:
-    """Lines: a slice each, all of them, and the thresholds."""
-    scores = (report.pixel_error, report.rand_error, report.v_rand, report.v_info)
-    head = (
-        "slice",
-        "pixel error",
-        "Rand error",
-        "V_rand",
-        "V_info",
-        "IoU border",
-        "IoU interior",
-    )
-    rows = [
-        (str(name), *(_number(s.slices[k]) for s in scores), *map(_number, report.iou_slices[k]))
-        for k, name in enumerate(slices)
+def _pairs(compared: Compared, scored: list[int | str], inversion: Inversion) -> Iterator[Pair]:
+    """The pairs of all frames that can be compared; scored: their names."""
+    for frame in follow(compared.frames, len(compared.frames), "comparing"):
+        if frame.name in compared.failed:
+            continue
+        try:
+            pair = compared.pair(frame)
+        except DemitasseError as error:
+            compared.fail(frame, error)
+            continue
+        if compared.kind == "membrane":
+            inversion.add(pair)
+        scored.append(frame.name)
+        yield pair
+
+
+# ---------------------------------------------------------------------- what is printed
+
+
+def describe(compared: Compared, args: argparse.Namespace, left: int) -> None:
+    for side, files, path in (
+        ("truth", compared.truth, compared.frames[0].truth.path),
+        ("prediction", compared.guess, compared.frames[0].guess.path),
+    ):
+        named = getattr(args, side)
+        first = "" if str(path) == str(Path(named)) else f"{path.name} "
+        try:
+            summary = files.open(path).summary()
+        except DemitasseError:
+            summary = "cannot be read"
+        print(f"{side:<11} {named}: {first}{summary}; read as {compared.read_as[side]}")
+    print(f"comparing   {compared.kind}, {len(compared.frames)} slices")
+    if left:
+        print(f"note: {left} predictions have no truth and are left out")
+
+
+def print_report(
+    report: Mapping[str, Score], names: Sequence[int | str], count: int, settings: Settings
+) -> None:
+    from ..imaging.metrics import MEASURES
+
+    titles = [MEASURES[name].title for name in report]
+    scores = list(report.values())
+    rows = [(str(n), *(number(s.slices[k]) for s in scores)) for k, n in enumerate(names)]
+    every = "all" if len(names) == count else f"{len(names)} of {count}"
+    foot = [(every, *(number(s.value) for s in scores))]
+    if any(s.threshold is not None for s in scores):
+        foot.append(("at", *("" if s.threshold is None else _at(s.threshold) for s in scores)))
+    show(Table(("slice", *titles), rows, foot))
+
+    parted = {name: s for name, s in report.items() if len(s.classes) > 1}
+    if parted:
+        classes = list(dict.fromkeys(c for s in parted.values() for c in s.classes))
+        cells = [
+            (c, *(number(s.classes[c].value) if c in s.classes else "-" for s in parted.values()))
+            for c in classes
+        ]
+        heads = ["IoU" if name == "iou" else MEASURES[name].title for name in parted]
+        print()
+        show(Table(("class", *heads), cells))
+    said = [
+        f"{MEASURES[name].title}: " + ", ".join(f"{n:,} {what}" for what, n in s.counts.items())
+        for name, s in report.items()
+        if s.counts
     ]
-    rows.append(("all", *(_number(s.value) for s in scores), *map(_number, report.iou)))
-    rows.append(("at", *(f"> {s.threshold:.1f}" for s in scores), "> 0.5", "> 0.5"))
-    widths = [max(len(row[c]) for row in (head, *rows)) for c in range(len(head))]
-    lines = [
-        "  ".join(cell.rjust(w) for cell, w in zip(r, widths, strict=True)) for r in (head, *rows)
-    ]
-    lines.insert(len(lines) - 2, "-" * len(lines[0]))
-    return [*lines, f"mean IoU {_number(report.mean_iou)}"]
+    if said:
+        print("\n" + "\n".join(said))
 
 
-def _number(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.4f}"
+def _at(threshold: float) -> str:
+    return "-" if math.isnan(threshold) else f">{threshold:.1f}"
 
 
 def _without_nan(value: Any) -> Any:
     """JSON knows no nan: null."""
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {key: _without_nan(v) for key, v in value.items()}
     if isinstance(value, list | tuple):
         return [_without_nan(v) for v in value]
     return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _unit(text: str) -> float:
+    """A number from 0 to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number from 0 to 1")
+    return value
+
+
+def _share(text: str) -> float:
+    """A number above 0, up to 1."""
+    value = _unit(text)
+    if value == 0:
+        raise argparse.ArgumentTypeError("0 lets everything match; give a number above 0")
+    return value

@@ -91,8 +91,8 @@ def parser() -> _options.Parser:
     g.add_argument("--class-names", type=_words, default=(), metavar="NAME,NAME,...")
 
     g = p.add_argument_group("tiles")
-    g.add_argument("--input-size", type=_tile, default=(572, 572), metavar="HxW")
-    g.add_argument("--output-size", type=_tile, default=(388, 388), metavar="HxW")
+    g.add_argument("--input-size", type=_options.lengths, default=(572, 572), metavar="HxW")
+    g.add_argument("--output-size", type=_options.lengths, default=(388, 388), metavar="HxW")
     g.add_argument("--tiles", type=int, metavar="N", help="random ones instead of covering images")
     g.add_argument("--augment", type=_words, default=(), metavar="KINDS", help="flips,elastic,grey")
     g.add_argument("--seed", type=int, default=0, help="of everything random (default 0)")
@@ -341,18 +341,6 @@ def report(s: Summary) -> list[str]:
     names = str(s.files[0]) if len(s.files) == 1 else f"{s.files[0]} ... {s.files[-1].name}"
     lines += ["", f"{names}: {megabytes:.0f} MB", f"{s.list_file}: the list for HDF5Data's source"]
     return lines
-
-
-def _tile(text: str) -> tuple[int, ...]:
-    """ "572" or "444x892", for volumes "116x132x132"."""
-    if text.count("x") != 2:
-        return _options.size(text)
-    try:
-        return tuple(_options.positive_int(part) for part in text.split("x"))
-    except argparse.ArgumentTypeError:
-        raise argparse.ArgumentTypeError(
-            f"'{text}' is not a size such as 572 or 116x132x132"
-        ) from None
 
 
 def _integers(text: str) -> tuple[int, ...]:

@@ -25,6 +25,8 @@ EPILOG = """\
 examples:
   python tools/plan.py models/unet.prototxt
         memory to segment a 572 x 572 tile, and to train on it
+  python tools/plan.py models/unet.prototxt --recompute
+        how little memory it can be trained in
   python tools/plan.py models/unet.prototxt --input 1084 --layers
         another tile size, with a line for each layer
 No array is allocated and no data file is opened.
@@ -53,6 +55,7 @@ def parser() -> _options.Parser:
         help="of the image (default 1)",
     )
     p.add_argument("--layers", action="store_true", help="a line for each layer")
+    _options.add_recompute(p)
     p.add_argument("--float64", action="store_true", help="plan for double precision")
     return p
 
@@ -75,11 +78,15 @@ def main(argv: Sequence[str]) -> int:
     if training is not None:
         layers = build(training, dtype)
         try:
-            trained = plan_net(training, layers, None, dtype=dtype, backward=True)
+            trained = plan_net(
+                training, layers, None, dtype=dtype, backward=True, recompute=args.recompute
+            )
         except ShapeError as error:
             print(f"  TRAIN: not at this size: {error}")
             return 0
         print_memory("TRAIN", trained)
+        if args.recompute:
+            print_again(training, layers, trained)
         total = trained.arena_bytes + 3 * count * dtype.itemsize
         print(f"  with parameters, gradients and momentum: {mib(total)}")
     return 0
@@ -131,6 +138,18 @@ def print_layers(graph: netspec.Graph, planned: Planned) -> None:
         for top in node.tops:
             shape = " x ".join(map(str, planned.inferred.values[top]))
             print(f"{node.name:<24} {node.type:<16} {top.blob:<28} {shape:<22}")
+
+
+def print_again(graph: netspec.Graph, layers: Any, planned: Planned) -> None:
+    """What runs forward twice, and how much work that is."""
+    work = {
+        node.index: layer.work(*(planned.inferred.values[v] for v in node.bottoms))
+        for node, layer in zip(graph.nodes, layers, strict=True)
+        if node.bottoms
+    }
+    again = planned.plan.order.again
+    share = sum(work[i] for i in again) / max(1, sum(work.values()))
+    print(f"    recompute: {share:.0%} of the forward pass again, {len(again)} layers")
 
 
 def print_memory(phase: str, planned: Planned) -> None:

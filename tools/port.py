@@ -32,6 +32,9 @@ examples:
   python tools/port.py vgg.caffemodel --net mine.prototxt --leave-out score -o mine.caffemodel
         all but a layer that another size was given to; fine-tune with tools/solve.py -weights
 
+  python tools/port.py unet.h5 --net phseg_v5.prototxt -o phseg_v5.caffemodel --v1
+        as Caffe wrote it until 2014, for programs of that age; OpenCV reads it, too
+
 Any .caffemodel is read, of whatever age or fork; what does not fit the net is refused.  Without
 --net the file's layers are taken as they are.
 """
@@ -64,6 +67,9 @@ def parser() -> _options.Parser:
         help="how the net's images are normalised, for a model (default none; the nets of 2015:"
         " depth, which is grey values from 0 to 1)",
     )
+    p.add_argument(
+        "--v1", action="store_true", help="write a .caffemodel as Caffe did until 2014 (V1)"
+    )
     p.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
     return p
 
@@ -77,6 +83,8 @@ def main(argv: Sequence[str]) -> int:
             where=str(target),
             expected="a name that ends in .h5 or .caffemodel",
         )
+    if args.v1 and target.suffix == ".h5":
+        raise OutputError("--v1 is a kind of .caffemodel", where=str(target))
     check_writable(target, overwrite=args.overwrite)
     found = weights.read(args.weights)
     if found.dialect:
@@ -138,20 +146,31 @@ def convert(found: weights.Weights, target: Path, args: Any) -> None:
     if target.suffix == ".h5":
         weights.write_hdf5(target, found.layers, overwrite=args.overwrite)
     else:
-        layers: list[tuple[bytes, list[np.ndarray], list[np.ndarray]]] = []
-        for name in full:
-            arrays = [array for array in found.layers[name] if array is not None]
-            if len(arrays) < len(found.layers[name]):
-                raise WeightsError(
-                    f"layer '{name}' uses a parameter of another layer, which a .caffemodel has to"
-                    " repeat",
-                    where=args.weights,
-                    remedy="Give the net as well: --net net.prototxt",
-                )
-            message = netspec.schema.LayerParameter(name=name, type=found.types.get(name))
-            layers.append((message.SerializeToString(), arrays, []))
-        weights.write_caffemodel(target, target.stem, layers, overwrite=args.overwrite)
+        layers = [(name, found.types.get(name), whole(found, name, args.weights)) for name in full]
+        if args.v1:
+            typed = [(name, kind or "", arrays) for name, kind, arrays in layers]
+            weights.write_caffemodel_v1(target, target.stem, typed, overwrite=args.overwrite)
+        else:
+            message = netspec.schema.LayerParameter
+            weights.write_caffemodel(
+                target,
+                target.stem,
+                [(message(name=n, type=t).SerializeToString(), a, []) for n, t, a in layers],
+                overwrite=args.overwrite,
+            )
     print(f"{target}: the parameters")
+
+
+def whole(found: weights.Weights, name: str, where: str) -> list[np.ndarray]:
+    """The arrays of a layer, which a .caffemodel holds even where they are another layer's."""
+    arrays = [array for array in found.layers[name] if array is not None]
+    if len(arrays) < len(found.layers[name]):
+        raise WeightsError(
+            f"layer '{name}' uses a parameter of another layer, which a .caffemodel has to repeat",
+            where=where,
+            remedy="Give the net as well: --net net.prototxt",
+        )
+    return arrays
 
 
 # ------------------------------------------------------------------ with a net
@@ -159,7 +178,7 @@ def convert(found: weights.Weights, target: Path, args: Any) -> None:
 
 def port(found: weights.Weights, target: Path, args: Any) -> None:
     """Check the file against the net, and write the net's parameters or a whole model."""
-    from ..net.saving import save_caffemodel
+    from ..net.saving import save_caffemodel, save_caffemodel_v1
 
     message, net = deployed(args.net, found, model=target.suffix == ".h5")
     check_left_out(args.leave_out, {*net.params, *found.layers}, args.weights)
@@ -192,7 +211,8 @@ def port(found: weights.Weights, target: Path, args: Any) -> None:
         weights.write_model(target, layers, model, overwrite=args.overwrite)
         print(f"{target}: the model, ready for tools/deploy.py --weights {target}")
     else:
-        save_caffemodel(net, target, without=left_out, overwrite=args.overwrite)
+        save = save_caffemodel_v1 if args.v1 else save_caffemodel
+        save(net, target, without=left_out, overwrite=args.overwrite)
         print(f"{target}: the parameters")
 
 

@@ -35,6 +35,8 @@ examples:
         a small net, for two minutes
   python tools/solve.py -solver models/solver.prototxt -snapshot unet_iter_1000.solverstate.h5
         go on where a snapshot was written, bit for bit
+  python tools/solve.py models/solver.prototxt --recompute
+        train in less memory, somewhat slower, with the same results
   python tools/solve.py my_solver.prototxt -weights unet.h5
         fine-tune: start from the parameters of layers with the same names
 
@@ -57,6 +59,9 @@ def parser() -> _options.Parser:
     _signals.add_effects(p)
     _options.add_python(p)
     _options.add_engine(p)
+    _options.add_fillers(p)
+    _options.add_memory(p)
+    _options.add_recompute(p)
     p.add_argument("--seed", type=whole(0), metavar="N", help="instead of the solver's random_seed")
     p.add_argument(
         "--max-iter", type=whole(1), metavar="N", help="instead of the solver's max_iter"
@@ -141,14 +146,16 @@ def make_built_in_data(source: netspec.Source) -> None:
 
 def make_data_of(net: netspec.Source) -> Iterator[str]:
     """The same for one net; yields what it is about to make."""
-    from ..data import synthetic
+    from ..data import synthetic, volumes
 
     for layer in net.message.layer:
-        if layer.type == "HDF5Data" and not Path(layer.hdf5_data_param.source).exists():
-            recipe = synthetic.built_in(layer.hdf5_data_param.source)
-            if recipe is not None:
-                yield f"{recipe.folder}: making the built-in synthetic membrane images (once)"
-                recipe.make(track=follow)
+        source = layer.hdf5_data_param.source
+        if layer.type == "HDF5Data" and not Path(source).exists():
+            for made, what in ((synthetic, "membrane images"), (volumes, "volumes of cells")):
+                recipe = made.built_in(source)
+                if recipe is not None:
+                    yield f"{recipe.folder}: making the built-in synthetic {what} (once)"
+                    recipe.make(track=follow)
 
 
 def train(source: netspec.Source, args: Any, target: Path) -> None:
@@ -158,8 +165,13 @@ def train(source: netspec.Source, args: Any, target: Path) -> None:
     from ._model import describe
 
     log = TrainingLog(sys.stdout)
-    solver = solvers.build(source, observer=log, net_options=_options.net_options(args))
+    debug = source.message.debug_info
+    solver = solvers.build(
+        source, observer=log, net_options=_options.net_options(args, debug=debug)
+    )
     log.header(solver)
+    if args.caffe_unet_2015:
+        log.said(_options.FILLERS_SAID)
     for line in ignored(solver.param):
         log.said(line)
     if solver.param.debug_info:

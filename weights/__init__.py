@@ -8,12 +8,13 @@
     state = read_state("net_iter_100.solverstate")
 
 What is written is written whole or not at all: write_hdf5 (Caffe's .caffemodel.h5), write_model
-(the same, describing itself), write_caffemodel (Caffe's binary file), write_binary_state and
-write_hdf5_state (.solverstate, .solverstate.h5).
+(the same, describing itself), write_caffemodel (Caffe's binary file), write_caffemodel_v1 (the one
+of 2014), write_binary_state and write_hdf5_state (.solverstate, .solverstate.h5).
 """
 
 from .base import Layers, Model, Weights
 from .caffemodel import LIMIT, write_caffemodel
+from .caffemodel_v1 import write_caffemodel_v1
 from .hdf5 import write_hdf5
 from .legacy import Reshaped, modern
 from .match import Mismatch, Report, match
@@ -36,6 +37,7 @@ __all__ = [
     "read_state",
     "write_binary_state",
     "write_caffemodel",
+    "write_caffemodel_v1",
     "write_hdf5",
     "write_hdf5_state",
     "write_model",

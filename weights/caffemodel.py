@@ -9,7 +9,8 @@
 Only these fields are read (see wire.py), so Freiburg's and NVIDIA's files read like BVLC's, though
 their layers' settings have other numbers.  As in Caffe, double_data comes before data.  Of several
 layers of one name, which some 3-D nets have, the first keeps it and the others become "name#2",
-"name#3"; Caffe loads them all into the same layer.  Written are the bytes that Caffe writes.
+"name#3", as in the net (netspec/unique.py); Caffe loads them all into the same layer.  Written are
+the bytes that Caffe writes.
 
 Source: Caffe's src/caffe: proto/caffe.proto, blob.cpp (FromProto), net.cpp (CopyTrainedLayersFrom).
 """
@@ -27,8 +28,9 @@ import numpy as np
 
 from ..errors import WeightsError
 from ..files import replacing
+from ..netspec.unique import unique_names
 from . import wire
-from .base import Layers, Shape, Weights
+from .base import Shape, Weights
 
 Part = bytes | memoryview
 
@@ -54,34 +56,26 @@ FREIBURG = "V2 of Freiburg's fork"
 def read_caffemodel(path: str | os.PathLike[str]) -> Weights:
     """The parameters of a binary net."""
     data, where = Path(path).read_bytes(), os.fspath(path)
-    layers: Layers = {}
-    types: dict[str, str] = {}
-    seen: Counter[str] = Counter()
-    legacy, dialect = False, ""
+    found: list[_Layer] = []
     try:
         for field in wire.fields(data):
             if field.number not in (2, 100):
                 continue
-            layer = _layer(data, field, _V1 if field.number == 2 else _V2, where)
-            legacy |= layer.legacy
-            dialect = dialect if dialect == FREIBURG else layer.dialect
-            seen[layer.name] += 1
-            again = seen[layer.name] > 1
-            name = f"{layer.name}#{seen[layer.name]}" if again else layer.name
-            layers[name], types[name] = layer.blobs, layer.type
+            found.append(_layer(data, field, _V1 if field.number == 2 else _V2, where))
     except wire.WireError as error:
-        raise _broken(error, len(data), where, list(layers)) from None
-    if not layers:
+        raise _broken(error, len(data), where, [layer.name for layer in found]) from None
+    if not found:
         raise WeightsError("holds no layers, so it is not a caffemodel", where=where)
-    duplicates = tuple(name for name, times in seen.items() if times > 1)
+    named = dict(zip(unique_names(layer.name for layer in found), found, strict=True))
+    dialects = [layer.dialect for layer in found]
     return Weights(
-        layers,
+        {name: layer.blobs for name, layer in named.items()},
         "caffemodel",
         where,
-        legacy,
-        duplicates=duplicates,
-        types={name: type for name, type in types.items() if type},
-        dialect=dialect,
+        any(layer.legacy for layer in found),
+        duplicates=tuple(n for n, times in Counter(la.name for la in found).items() if times > 1),
+        types={name: layer.type for name, layer in named.items() if layer.type},
+        dialect=FREIBURG if FREIBURG in dialects else dialects[-1],
     )
 
 

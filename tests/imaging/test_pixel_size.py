@@ -1,7 +1,7 @@
 """Pixel sizes in three spellings."""
 
 import pytest
-from demitasse.imaging.pixel_size import from_imagej, from_ome, from_tags, spacing, unit_name
+from demitasse.imaging.pixel_size import from_imagej, from_ome, from_tags, micrometres, unit_name
 
 
 @pytest.mark.parametrize("word", ["micron", "µm", "μm", "um", "\\u00B5m", " Micron "])
@@ -38,16 +38,10 @@ def test_tags():
     assert from_tags(None, (5, 1), None) == (None, "")
 
 
-@pytest.mark.parametrize(
-    ("description", "expected"),
-    [
-        ("ImageJ=1.11a\nspacing=2.5\nunit=um\n", (2.5, "")),
-        ('<OME><Pixels PhysicalSizeZ="0.3" SizeX="4"/></OME>', (0.3, "um")),
-        ('<Pixels PhysicalSizeZ="300" PhysicalSizeZUnit="nm"/>', (300, "nm")),
-        ("spacing=none\n", None),
-        ("spacing=0\n", None),
-        ("", None),
-    ],
-)
-def test_the_distance_of_slices(description, expected):
-    assert spacing(description) == expected
+def test_micrometres():
+    assert micrometres((0.5, 0.25), "micron") == (0.5, 0.25)
+    assert micrometres((500, 250), "nm") == pytest.approx((0.5, 0.25))
+    assert micrometres((1, 1), "inch") == (25_400, 25_400)
+    assert micrometres((1, 1), "pixel") is None
+    assert micrometres((1, 1), "") is None
+    assert micrometres(None, "um") is None

@@ -438,3 +438,20 @@ def test_an_existing_file_is_kept_unless_told(stack, tmp_path):
     assert (tmp_path / "a.tif").read_bytes() == before
     tiff.write(tmp_path / "a.tif", stack[:1], overwrite=True)
     assert len(tiff.read(tmp_path / "a.tif")) == 1
+
+
+def test_object_numbers_of_32_bits_keep_their_value_and_pixel_size(tmp_path):
+    numbers = np.array([[0, 65_536], [70_000, 2**32 - 1]], np.uint32)
+    tiff.write(
+        tmp_path / "a.tif", iter([numbers]), count=1, pixel_size=(0.5, 0.25), info="of cells"
+    )
+    found = tiff.read(tmp_path / "a.tif")
+    assert (found.dtype, found.pixel_size, found.unit) == (np.uint32, (0.5, 0.25), "um")
+    np.testing.assert_array_equal(found.page(0)[0], numbers)
+    assert "of cells" in found.description
+
+
+def test_info_is_kept_where_imagej_shows_it(tmp_path):
+    tiff.write(tmp_path / "a.tif", np.zeros((2, 5, 6), np.uint8), info="normalized: zscore")
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        assert file.imagej_metadata["Info"] == "normalized: zscore"

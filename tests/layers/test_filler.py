@@ -46,6 +46,27 @@ def test_uniform_and_xavier(text, bound):
     assert abs(values.mean()) < 0.03 * bound
 
 
+def test_xavier_of_the_unets_release_is_a_gaussian():
+    for shape, fan_in in ((SHAPE, 288), ((1024, 64, 2, 2), 64 * 2 * 2), ((32, 512, 3, 3), 4608)):
+        values = np.empty(shape)
+        rng = np.random.default_rng(0)
+        fill(values, filler("type: 'xavier'"), rng, caffe_unet_2015=True)
+        sigma = (2 / fan_in) ** 0.5
+        z = values.ravel() / sigma
+        assert abs(z.mean()) < 4 / z.size**0.5 and abs(z.std() - 1) < 4 / (2 * z.size) ** 0.5
+        assert abs((z**4).mean() - 3) < 4 * (96 / z.size) ** 0.5  # a uniform one has 9/5
+        assert np.abs(z).max() > 3.5  # beyond the bound of the uniform one, sqrt(3/2)
+        for share, within in ((0.6827, 1), (0.9545, 2)):
+            assert abs((np.abs(z) < within).mean() - share) < 0.01
+
+
+def test_the_switch_of_2015_leaves_other_fillers_alone():
+    for text in ("type: 'uniform'", "type: 'gaussian' std: 0.1", "type: 'msra'"):
+        values = np.empty(SHAPE)
+        fill(values, filler(text), np.random.default_rng(0), caffe_unet_2015=True)
+        np.testing.assert_array_equal(values, filled(text))
+
+
 def test_uniform_is_by_default_from_0_to_1():
     values = filled("type: 'uniform'")
     assert values.min() >= 0 and values.max() <= 1 and abs(values.mean() - 0.5) < 0.01

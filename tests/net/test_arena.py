@@ -1,6 +1,6 @@
 """No two buffers that live at the same time may overlap, whatever their sizes and lifetimes."""
 
-from demitasse.net.arena import ALIGNMENT, Lifetime, lower_bound, place
+from demitasse.net.arena import ALIGNMENT, Lifetime, Part, lower_bound, place
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -41,3 +41,11 @@ def test_buffers_that_never_meet_share_their_place():
 def test_a_buffer_fits_between_two_others():
     buffers = [Lifetime("a", 640, 0, 9), Lifetime("b", 1280, 0, 1), Lifetime("c", 640, 2, 3)]
     assert place(buffers).size == 1920
+
+
+def test_parts_of_a_buffer_are_free_for_others_when_nobody_needs_them():
+    """b's second half is idle at step 1, where c fits; both halves are needed at 0."""
+    b = Lifetime("b", 1280, 0, 2, (Part(0, 640, 0, 2), Part(640, 640, 0, 0), Part(640, 640, 2, 2)))
+    buffers = [b, Lifetime("c", 640, 1, 1)]
+    assert place(buffers).size == 1280 == lower_bound(buffers)
+    assert place([b, Lifetime("c", 640, 1, 2)]).size == 1920

@@ -1,28 +1,41 @@
-"""The evaluate command: what it reads, prints and refuses."""
+"""The evaluate command: what it reads, recognises, prints and refuses."""
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from demitasse.data import synthetic
 from demitasse.errors import ImageError, OutputError
-from demitasse.imaging import metrics, tiff
+from demitasse.imaging import tiff
+from demitasse.imaging.metrics import DEFAULTS, MEASURES, Settings
+from demitasse.imaging.metrics import evaluate as measure
+from demitasse.imaging.views import Pair, View
 from demitasse.tools import evaluate
+from demitasse.tools._main import guarded
 from scipy import ndimage
 
 
-@pytest.fixture
-def truth(tmp_path, monkeypatch):
-    """Three drawn slices in truth.tif, and a blurred version of the truth in guess.tif."""
-    monkeypatch.chdir(tmp_path)
-    _, instances = synthetic.volume(0, 3, (70, 80))
+@pytest.fixture(scope="module")
+def drawn():
+    """Three slices of instances, and a blurred version of their interior."""
+    _, instances = synthetic.volume(0, 3, (44, 52))
     labels = (instances > 0).astype(np.uint8)
     rng = np.random.default_rng(0)
     guess = np.stack([ndimage.gaussian_filter(x.astype(float), 1.2) for x in labels])
     guess = np.clip(guess + rng.normal(0, 0.1, guess.shape), 0, 1).astype(np.float32)
+    return instances.astype(np.uint16), labels, guess
+
+
+@pytest.fixture
+def truth(tmp_path, monkeypatch, drawn):
+    """truth.tif (0 and 255), guess.tif (probabilities) and cells.tif (instances)."""
+    monkeypatch.chdir(tmp_path)
+    instances, labels, guess = drawn
     tiff.write("truth.tif", labels * 255)
     tiff.write("guess.tif", guess)
+    tiff.write("cells.tif", instances)
     return labels, guess
 
 
@@ -30,40 +43,45 @@ def last_rows(out):
     return [line.split() for line in out.splitlines() if line.split()[:1] in (["all"], ["at"])]
 
 
+def run(capsys, *words):
+    """(exit code, stdout, stderr) of the command."""
+    code = guarded(evaluate.main, list(words))
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def record(*words):
+    assert evaluate.main([*words, "--json", "s.json", "--overwrite"]) == 0
+    return json.loads(Path("s.json").read_text())
+
+
 def test_the_table_and_the_json_hold_the_metrics(truth, capsys):
     assert evaluate.main(["truth.tif", "guess.tif", "--json", "s.json"]) == 0
     out = capsys.readouterr().out
-    expected = metrics.evaluate(truth[0], truth[1])
+    pairs = [Pair(View(t, "binary"), View(g, "probability")) for t, g in zip(*truth, strict=True)]
+    expected = measure(pairs)
     row = last_rows(out)[0]
-    assert row[1:] == [
-        f"{v:.4f}"
-        for v in (
-            expected.pixel_error.value,
-            expected.rand_error.value,
-            expected.v_rand.value,
-            expected.v_info.value,
-            *expected.iou,
-        )
-    ]
-    assert "float32 probabilities" in out
-    assert "V_rand" in out
-    assert (
-        len([line for line in out.splitlines() if line.split()[:1] in (["0"], ["1"], ["2"])]) == 3
-    )
-    record = json.loads(Path("s.json").read_text())
-    assert record["v_rand"]["value"] == expected.v_rand.value
-    assert record["slices"] == [0, 1, 2]
-    assert record["mean_iou"] == pytest.approx(expected.mean_iou)
+    for cell, score in zip(row[1:], expected.values(), strict=True):
+        assert float(cell) == pytest.approx(score.value, abs=6e-5)
+    for name in DEFAULTS["membrane"]:
+        assert MEASURES[name].title in out
+    assert "comparing   membrane, 3 slices" in out
+    slices = [line for line in out.splitlines() if line.split()[:1] in (["0"], ["1"], ["2"])]
+    assert len(slices) == 3
+    found = json.loads(Path("s.json").read_text())
+    assert found["v_rand"]["value"] == expected["v_rand"].value
+    assert found["warping_error"]["counts"] == expected["warping_error"].counts
+    assert found["iou"]["classes"]["border"]["value"] == expected["iou"].classes["border"].value
+    assert (found["kind"], found["slices"], found["failed"]) == ("membrane", [0, 1, 2], {})
     with pytest.raises(OutputError, match="exists already"):
         evaluate.main(["truth.tif", "guess.tif", "--json", "s.json"])
 
 
-def test_slices_are_chosen_by_their_number(truth, capsys):
-    evaluate.main(["truth.tif", "guess.tif", "--slices", "1-2", "--json", "s.json"])
-    record = json.loads(Path("s.json").read_text())
-    expected = metrics.evaluate(truth[0][1:], truth[1][1:])
-    assert record["slices"] == [1, 2]
-    assert record["rand_error"]["value"] == expected.rand_error.value
+def test_slices_are_chosen_by_their_number(truth):
+    some = record("truth.tif", "guess.tif", "--slices", "1-2")
+    every = record("truth.tif", "guess.tif", "--metrics", "iou")
+    assert some["slices"] == [1, 2]
+    assert some["iou"]["slices"] == every["iou"]["slices"][1:]
     with pytest.raises(ImageError, match="0 to 2, found 3"):
         evaluate.main(["truth.tif", "guess.tif", "--slices", "3"])
 
@@ -73,75 +91,273 @@ def test_slices_are_chosen_by_their_number(truth, capsys):
     [
         (lambda g: np.rint(255 * g).astype(np.uint8), "uint8 divided by 255"),
         (lambda g: np.rint(65535 * g).astype(np.uint16), "uint16 divided by 65535"),
-        (lambda g: np.stack([1 - g, g], axis=1), "float32 probabilities"),
-        (lambda g: (g > 0.5).astype(np.uint8), "binary, above 0 = interior"),
-        (lambda g: (g > 0.5).astype(np.uint8) * 255, "binary, above 0 = interior"),
+        (lambda g: np.stack([1 - g, g], axis=1), "float32"),
+        (lambda g: (g > 0.5).astype(np.uint8), "binary (the only value besides 0 is 1)"),
+        (lambda g: (g > 0.5).astype(np.uint8) * 255, "binary (the only value besides 0 is 255)"),
     ],
     ids=["8 bit", "16 bit", "two channels", "0 and 1", "0 and 255"],
 )
 def test_how_the_prediction_was_read_is_said(truth, convert, said, capsys):
     tiff.write("other.tif", convert(truth[1]))
-    evaluate.main(["truth.tif", "other.tif"])
-    out = capsys.readouterr().out
+    _, out, _ = run(capsys, "truth.tif", "other.tif", "--metrics", "pixel_error")
     assert said in out
-    error = float(last_rows(out)[0][1])
-    assert error == pytest.approx(metrics.evaluate(*truth).pixel_error.value, abs=0.02)
+    evaluate.main(["truth.tif", "guess.tif", "--metrics", "pixel_error"])
+    expected = last_rows(capsys.readouterr().out)[0]
+    assert float(last_rows(out)[0][1]) == pytest.approx(float(expected[1]), abs=0.02)
 
 
-def test_the_truth_is_perfect(truth, capsys):
-    evaluate.main(["truth.tif", "truth.tif"])
-    row = last_rows(capsys.readouterr().out)[0]
-    assert row == ["all", "0.0000", "0.0000", "1.0000", "1.0000", "1.0000", "1.0000"]
+def test_the_truth_is_perfect(truth):
+    for name, kind in (("truth.tif", "membrane"), ("cells.tif", "instances")):
+        found = record(name, name)
+        assert found["kind"] == kind
+        for key in DEFAULTS[kind]:
+            assert found[key]["value"] == pytest.approx(MEASURES[key].best)
+    every = record("cells.tif", "cells.tif", "--metrics", "all")
+    assert [every[key]["value"] for key in MEASURES] == pytest.approx(
+        [m.best for m in MEASURES.values()]
+    )
 
 
 def test_an_inverted_prediction_is_noticed_and_can_be_turned(truth, capsys):
     tiff.write("membrane.tif", 1 - truth[1])
-    evaluate.main(["truth.tif", "membrane.tif"])
-    assert "give --invert" in capsys.readouterr().out
-    evaluate.main(["truth.tif", "membrane.tif", "--invert"])
-    turned = last_rows(capsys.readouterr().out)
-    evaluate.main(["truth.tif", "guess.tif"])
-    out = capsys.readouterr().out
+    few = ("--metrics", "pixel_error,rand_error")
+    assert "give --invert" in run(capsys, "truth.tif", "membrane.tif", *few)[1]
+    _, turned, _ = run(capsys, "truth.tif", "membrane.tif", "--invert", *few)
+    _, out, _ = run(capsys, "truth.tif", "guess.tif", *few)
     assert "give --invert" not in out
-    assert turned[0] == last_rows(out)[0]
+    assert last_rows(turned) == last_rows(out)
 
 
 def test_a_channel_must_be_named_where_there_are_many(truth):
     tiff.write("three.tif", np.stack([truth[1]] * 3, axis=1))
+    few = ("--metrics", "iou")
     with pytest.raises(ImageError, match=r"not clear which channel.*--channel 0 to 2"):
-        evaluate.main(["truth.tif", "three.tif"])
-    assert evaluate.main(["truth.tif", "three.tif", "--channel", "2"]) == 0
+        evaluate.main(["truth.tif", "three.tif", *few])
+    assert evaluate.main(["truth.tif", "three.tif", "--channel", "2", *few]) == 0
     with pytest.raises(ImageError, match="--channel 3"):
-        evaluate.main(["truth.tif", "three.tif", "--channel", "3"])
+        evaluate.main(["truth.tif", "three.tif", "--channel", "3", *few])
 
 
-def test_what_is_no_probability_is_refused(truth):
-    tiff.write("big.tif", truth[1] * 255)
-    tiff.write("fewer.tif", truth[1][:2])
-    tiff.write("narrow.tif", truth[1][:, :, :9])
-    classes = np.zeros((3, 70, 80), np.uint8)
-    classes[0, 0, :3] = [0, 1, 2]
-    tiff.write("classes.tif", classes)
-    for name, words in (
-        ("classes.tif", "looks like a map of classes"),
-        ("big.tif", "not a probability map; expected values from 0 to 1"),
-        ("fewer.tif", r"different numbers of pages; expected 3.*found 2"),
-        ("narrow.tif", "different sizes"),
+def test_a_map_is_taken_apart_for_truth_with_instances(truth, drawn):
+    found = record("cells.tif", "truth.tif")
+    assert found["kind"] == "instances"
+    assert found["read_as"]["prediction"].startswith("binary")
+    binary = [
+        Pair(View(t, "instances"), View(g, "binary"))
+        for t, g in zip(drawn[0], truth[0], strict=True)
+    ]
+    expected = measure(binary, settings=Settings(kind="instances"))
+    assert found["seg"]["value"] == expected["seg"].value
+    assert 0 < found["seg"]["value"] <= 1
+    assert record("truth.tif", "cells.tif")["kind"] == "instances"
+
+
+def test_sequences_of_masks_are_paired_by_frame(truth, drawn, capsys):
+    Path("01_GT/SEG").mkdir(parents=True)
+    Path("01_RES").mkdir()
+    instances = drawn[0]
+    moved = np.pad(instances, ((0, 0), (1, 0), (0, 0)))[:, :-1]
+    for t in range(3):
+        tiff.write(f"01_RES/mask{t:03}.tif", moved[t : t + 1])
+        if t != 1:
+            tiff.write(f"01_GT/SEG/man_seg{t:03}.tif", instances[t : t + 1])
+    Path("01_RES/res_track.txt").write_text("1 0 2 0\n")
+    tiff.write("all.tif", moved)
+    found = record("01_GT", "01_RES", "--metrics", "seg")
+    assert "1 predictions have no truth" in capsys.readouterr().out
+    assert found["slices"] == [0, 2]
+    assert 0.5 < found["seg"]["value"] < 1
+    for words in (("01_GT/SEG", "all.tif"), ("01_GT/SEG/man_seg*.tif", "01_RES/mask*.tif")):
+        assert record(*words, "--metrics", "seg")["seg"] == found["seg"]
+    one = record("01_GT/SEG/man_seg002.tif", "01_RES", "--metrics", "seg")
+    assert one["slices"] == [2]
+    assert one["seg"]["slices"] == found["seg"]["slices"][1:]
+    three = record("cells.tif", "01_RES", "--metrics", "seg")
+    assert three["seg"]["slices"][::2] == found["seg"]["slices"]
+    Path("01_RES/mask002.tif").unlink()
+    with pytest.raises(ImageError, match=r"no prediction for man_seg002.tif; expected .* frame 2"):
+        evaluate.main(["01_GT", "01_RES"])
+
+
+def test_slices_of_volumes_and_volumes(truth, drawn):
+    instances = drawn[0]
+    for folder in ("gt", "res", "whole"):
+        Path(folder).mkdir()
+    tiff.write("gt/man_seg_004_002.tif", instances[2:])
+    tiff.write("res/mask004.tif", instances)
+    found = record("gt", "res", "--metrics", "seg")
+    assert (found["slices"], found["seg"]["value"]) == (["4/2"], 1)
+    tiff.write("whole/man_seg004.tif", instances)
+    found = record("whole", "res", "--volumes")
+    assert found["slices"] == [4]
+    assert found["seg"]["counts"]["objects"] == len(np.unique(instances)) - 1
+    assert record("cells.tif", "cells.tif", "--volumes", "--kind", "instances")["slices"] == [0]
+    with pytest.raises(ImageError, match="rand_error is not defined for volumes"):
+        evaluate.main(["whole", "res", "--volumes", "--metrics", "rand_error"])
+
+
+def test_names_without_numbers_are_paired_up_to_the_first_dot(truth, drawn):
+    for folder in ("a", "b"):
+        Path(folder).mkdir()
+    for name, k in (("left", 0), ("right", 1)):
+        tiff.write(f"a/{name}.tif", drawn[0][k : k + 1])
+        tiff.write(f"b/{name}.labels.tif", drawn[0][k : k + 1])
+    found = record("a", "b", "--metrics", "seg")
+    assert (found["slices"], found["seg"]["value"]) == (["left", "right"], 1)
+
+
+def test_classes_by_value_and_by_channel(truth, capsys):
+    labels = np.zeros((2, 20, 24), np.uint8)
+    labels[:, ::2, ::3] = 1
+    labels[:, 1::4, 1::4] = 2
+    guess = labels.copy()
+    guess[0, :5] = 0
+    tiff.write("classes.tif", labels)
+    tiff.write("other.tif", guess)
+    code, out, _ = run(capsys, "classes.tif", "other.tif", "--json", "a.json")
+    assert code == 0
+    first = json.loads(Path("a.json").read_text())
+    assert first["kind"] == "classes"
+    assert list(first["iou"]["classes"]) == ["0", "1", "2"]
+    assert [line.split()[0] for line in out.splitlines() if "class " in line] == ["class"]
+    scores = np.stack([0.1 + 0.5 * (guess == c) for c in range(3)], axis=1).astype(np.float32)
+    tiff.write("prob.tif", scores)
+    assert record("classes.tif", "prob.tif")["iou"] == first["iou"]
+
+    # the plugin's values: 0 unlabelled, 1 background, 2 and 3 classes
+    shifted = labels + 1
+    shifted[1] = 0
+    tiff.write("plugin.tif", shifted)
+    found = record("plugin.tif", "other.tif", "--ignore", "0", "--classes", "1,2,3")
+    assert found["iou"]["slices"] == [first["iou"]["slices"][0], None]
+
+
+def test_options_reach_the_measures(truth):
+    near = record("cells.tif", "guess.tif", "--metrics", "f1_detection", "--distance", "0.01")
+    far = record("cells.tif", "guess.tif", "--metrics", "f1_detection", "--distance", "50")
+    assert near["f1_detection"]["value"] < far["f1_detection"]["value"]
+    strict = record("cells.tif", "guess.tif", "--metrics", "f1_segmentation", "--min-iou", "1")
+    assert strict["f1_segmentation"]["value"] < 0.5
+    low, high = (
+        record("truth.tif", "guess.tif", "--metrics", "iou", "--threshold", t)
+        for t in ("0.1", "0.9")
+    )
+    assert low["iou"]["value"] != high["iou"]["value"]
+    assert high["settings"]["threshold"] == 0.9
+
+
+def test_what_cannot_be_compared_is_one_line_and_exit_code_2(truth, capsys):
+    labels, guess = truth
+    few = np.zeros((3, 44, 52), np.uint8)
+    few[0, 0, :4] = [0, 1, 0, 2]
+    nan = guess.copy()
+    nan[:, 3, 3] = np.nan
+    Path("none").mkdir()
+    for name, pixels in {
+        "few.tif": few,
+        "big.tif": guess * 255,
+        "fewer.tif": guess[:2],
+        "narrow.tif": guess[:, :, :9],
+        "empty.tif": 0 * labels,
+        "flat.tif": np.full_like(guess, 0.5),
+        "full.tif": 0 * labels + 7,
+        "nan.tif": nan,
+        "ids.tif": 300 * few.astype(np.uint16),
+    }.items():
+        tiff.write(name, pixels)
+    for words, said in (
+        ("truth.tif few.tif", "cannot be told what is compared"),
+        ("truth.tif few.tif --kind membrane", "looks like a map of classes or objects"),
+        ("truth.tif big.tif", "not a probability map; expected values from 0 to 1"),
+        ("truth.tif fewer.tif", "different numbers of pages; expected 3 as in truth.tif, found 2"),
+        ("truth.tif narrow.tif", "different sizes"),
+        ("cells.tif narrow.tif --metrics seg", "different sizes"),
+        ("empty.tif guess.tif", "empty.tif: the truth is empty"),
+        ("empty.tif empty.tif", "empty.tif: the truth is empty"),
+        ("full.tif guess.tif", "full.tif: the truth is constant"),
+        ("truth.tif flat.tif", "flat.tif: the prediction is constant; expected objects"),
+        ("truth.tif empty.tif", "empty.tif: the prediction is empty"),
+        ("truth.tif nan.tif", "nan.tif, page 0: holds values that are not finite"),
+        ("guess.tif guess.tif", "guess.tif, page 0: the label image holds fractions"),
+        (
+            "truth.tif guess.tif --ignore 255",
+            "found 0 in every pixel that is not ignored",
+        ),
+        ("truth.tif guess.tif --metrics rnd_error", "rnd_error is not known"),
+        ("ids.tif ids.tif --kind classes", "these are no classes; expected values from 0 to 255"),
+        ("cells.tif cells.tif --invert", "only a map of membranes can be inverted"),
+        ("truth.tif none", "none: there is no image"),
+        ("truth.tif none/*.tif", "there is no image"),
+        ("truth.tif missing.tif", "missing.tif"),
     ):
-        with pytest.raises(ImageError, match=words):
-            evaluate.main(["truth.tif", name])
+        code, _, err = run(capsys, *words.split())
+        assert (code, err.count("\n"), said in err) == (2, 1, True), f"{words}: {err}"
+
+
+def test_one_bad_frame_does_not_end_the_others(truth, capsys):
+    nan = truth[1].copy()
+    nan[1, 0, 0] = np.inf
+    tiff.write("nan.tif", nan)
+    few = ("--metrics", "pixel_error,seg", "--json", "s.json")
+    code, out, err = run(capsys, "truth.tif", "nan.tif", *few)
+    assert code == 2
+    assert err.count("\n") == 1
+    assert "error: slice 1 is left out: nan.tif, page 1: holds values that are not finite" in err
+    assert "2 of 3" in out
+    found = json.loads(Path("s.json").read_text())
+    assert found["slices"] == [0, 2]
+    assert list(found["failed"]) == ["1"]
+    good = record("truth.tif", "guess.tif", "--slices", "0,2", "--metrics", "pixel_error,seg")
+    assert good["pixel_error"] == found["pixel_error"]
+
+    for folder in ("gt", "res"):
+        Path(folder).mkdir()
+    for k in range(3):
+        tiff.write(f"gt/man_seg{k}.tif", truth[0][k : k + 1])
+        tiff.write(f"res/mask{k}.tif", truth[0][k : k + 1, : 9 if k == 0 else None])
+    Path("res/mask1.tif").write_bytes(b"II*\0 no image at all")
+    code, out, err = run(capsys, "gt", "res", "--metrics", "seg")
+    assert (code, err.count("\n")) == (2, 2)
+    assert "different sizes" in err
+    assert "mask1.tif" in err
+    assert "1 of 3" in out
 
 
 def test_slices_without_cells_are_dashes_and_nulls(truth, capsys):
-    tiff.write("empty.tif", np.zeros((1, 9, 9), np.uint8))
-    evaluate.main(["empty.tif", "empty.tif", "--json", "s.json"])
-    assert " - " in capsys.readouterr().out
-    assert json.loads(Path("s.json").read_text())["v_rand"]["value"] is None
+    labels = truth[0].copy()
+    labels[1] = 0
+    tiff.write("gap.tif", labels)
+    evaluate.main(["gap.tif", "guess.tif", "--json", "s.json", "--metrics", "v_rand,seg"])
+    row = next(r for r in capsys.readouterr().out.splitlines() if r.split()[:1] == ["1"])
+    assert row.split() == ["1", "-", "-"]
+    found = json.loads(Path("s.json").read_text())
+    assert found["v_rand"]["slices"][1] is None
+    assert found["seg"]["value"] > 0
+
+
+def test_a_terminal_gets_a_drawn_table(truth, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    evaluate.main(["truth.tif", "guess.tif", "--metrics", "pixel_error"])
+    out = capsys.readouterr().out
+    assert "│" in out
+    assert "pixel error" in out
+
+
+@pytest.mark.parametrize(
+    "words", [["--threshold", "2"], ["--threshold", "x"], ["--min-iou", "0"], ["--distance", "-1"]]
+)
+def test_numbers_out_of_range_are_refused(words, capsys):
+    with pytest.raises(SystemExit):
+        evaluate.main(["a.tif", "b.tif", *words])
+    err = capsys.readouterr().err
+    assert f"argument {words[0]}: " in err
+    assert "number" in err
 
 
 def test_the_help_teaches(capsys):
     with pytest.raises(SystemExit):
         evaluate.main(["--help"])
     out = capsys.readouterr().out
-    for words in ("Rand error", "examples:", "--slices 20-23", "kept out of training"):
+    assert all(name in out for name in MEASURES)
+    for words in ("ISBI 2012", "examples:", "--slices 20-23", "kept out of training"):
         assert words in out

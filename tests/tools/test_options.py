@@ -17,10 +17,14 @@ DEPLOY = ["--weights", "w.h5", "img.tif"]
 @pytest.mark.parametrize(
     "main, argv",
     [
-        *((deploy.main, [*DEPLOY, "--tile-size", v]) for v in ("22x22x22", "0", "-4", "x", "")),
+        *((deploy.main, [*DEPLOY, "--tile-size", v]) for v in ("9x9x9x9", "0", "-4", "x", "")),
         *((deploy.main, [*DEPLOY, "--memory", v]) for v in ("nan", "inf", "-1", "0", "much")),
         *((deploy.main, [*DEPLOY, "--tiles", v]) for v in ("0", "-3", "1.5", "9" * 30)),
         *((deploy.main, [*DEPLOY, "--pages", v]) for v in ("2-1", "-1", "0-9999999999", "a", "")),
+        *((deploy.main, [*DEPLOY, "--pixel-size", v]) for v in ("0", "-1", "1x2x3x4", "nan", "um")),
+        *((deploy.main, [*DEPLOY, "--model-pixel-size", v]) for v in ("0", "none", "")),
+        *((deploy.main, [*DEPLOY, "--percentiles", v]) for v in ("1", "1,2,3", "a,b")),
+        *((deploy.main, [*DEPLOY, "--min-size", v]) for v in ("-1", "1.5", "many")),
         *((plan.main, ["net.prototxt", "--channels", v]) for v in ("0", "-1", "9" * 30)),
         (plan.main, ["net.prototxt", "--input", "22x22x22"]),
     ],
@@ -37,6 +41,9 @@ def test_what_is_in_range_is_read():
     assert _options.size("22") == (22, 22) and _options.size("22X38") == (22, 38)
     assert _options.pages("0,3,5-7") == (0, 3, 5, 6, 7) and _options.pages("4-4") == (4,)
     assert _options.seconds("2m") == 120
+    assert _options.lengths("22") == (22, 22) and _options.lengths("9x22X38") == (9, 22, 38)
+    assert _options.pixel_size("0.5x0.2") == (0.5, 0.2) and _options.pixel_size("1") == (1.0,)
+    assert _options.pixel_size_or_none("None") == "none" and _options.count("0") == 0
 
 
 @pytest.mark.parametrize("text", ["nan", "-1s", "0", "infh", "s"])

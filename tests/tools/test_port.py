@@ -181,3 +181,16 @@ def test_what_is_not_finite_is_said_and_kept(capsys):
     assert run("n.h5", "-o", "n.caffemodel") == 0
     assert "not finite  a/0" in capsys.readouterr().out
     assert bits("n.h5") == bits("n.caffemodel")
+
+
+@pytest.mark.parametrize("net", [[], ["--net", NETS / "unet_v1_trunk" / "net_v1.prototxt"]])
+def test_the_generation_of_2014_is_written_too(net, refused):
+    given = NETS / "unet_v1_trunk" / "weights.caffemodel"
+    assert run(given, *net, "-o", "old.caffemodel", "--v1") == 0
+    assert bits("old.caffemodel") == bits(V1_WEIGHTS)
+    assert "--v1 is a kind of .caffemodel" in refused(given, "-o", "old.h5", "--v1")
+
+
+def test_what_2014_did_not_know_is_refused(refused):
+    said = refused(NETS / "residual_bn" / "weights.caffemodel", "-o", "a.caffemodel", "--v1")
+    assert "had no parameters in V1" in said and not Path("a.caffemodel").exists()

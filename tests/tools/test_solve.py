@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 from demitasse import weights
-from demitasse.tools import deploy, plan, solve
+from demitasse.tools import caffe, deploy, plan, solve
 from demitasse.tools._main import guarded
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -169,6 +169,18 @@ def test_the_plan_of_the_paper(capsys):
     assert "TEST:" in said and "TRAIN:" in said
 
 
+def test_the_plan_in_less_memory(tiny, capsys):
+    assert guarded(plan.main, ["net.prototxt", "--input", "20", "--recompute"]) == 0
+    assert "recompute: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("option", ["--recompute", "--no-fuse"])
+def test_neither_less_memory_nor_more_passes_change_the_model(trained, option, capsys):
+    before = parameters(trained)
+    assert guarded(solve.main, ["solver.prototxt", "--overwrite", option]) == 0
+    assert parameters(trained) == before
+
+
 def test_a_model_that_exists_is_not_replaced_unasked(trained, capsys):
     before = trained.read_bytes()
     assert guarded(solve.main, ["solver.prototxt"]) == 2
@@ -255,3 +267,45 @@ def test_signals_mean_afterwards_what_they_meant_before(tiny):
     before = signal.getsignal(signal.SIGINT)
     assert guarded(solve.main, ["solver.prototxt"]) == 0
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize("command", ["solve", "caffe"])
+def test_the_xavier_of_2015_is_a_switch_that_is_said(tiny, capfd, command):
+    net = Path("net.prototxt")
+    net.write_text(net.read_text().replace("msra", "xavier"))
+    solver = Path("solver.prototxt")
+    solver.write_text(solver.read_text().replace("base_lr: 0.01", "base_lr: 1e-30"))
+    start = ["-solver", "solver.prototxt"]
+    start = ["solver.prototxt"] if command == "solve" else ["train", *start]
+    main = {"solve": solve.main, "caffe": caffe.main}[command]
+    starts, said = [], []
+    for switch in ([], ["--caffe-unet-2015"]):
+        assert guarded(main, [*start, *switch]) == 0
+        found = weights.read("tiny_iter_4.caffemodel.h5").layers
+        starts.append(np.concatenate([found[n][0].ravel() for n in ("d0", "d1", "up", "score")]))
+        text = "".join(capfd.readouterr())
+        said.append("xavier is N(0, sqrt(2 / fan_in))" in text)
+        Path("tiny.h5").unlink(missing_ok=True)
+    assert said == [False, True] and not np.array_equal(*starts)
+
+
+def test_a_net_that_augments_in_itself_becomes_a_model_too(tiny):
+    net = Path("net.prototxt")
+    first = 'layer { name: "d0" type: "Convolution" bottom: "data" top: "d0"'
+    augmented = """
+layer { name: "noise" type: "DummyData" top: "noise" include { phase: TRAIN }
+  dummy_data_param { shape { dim: 1 dim: 1 dim: 22 dim: 22 } data_filler { type: "gaussian" } } }
+layer { name: "lit" type: "Eltwise" bottom: "data" bottom: "noise" top: "lit"
+  include { phase: TRAIN } }
+"""
+    text = net.read_text()
+    start = text.index(first)
+    end = text.index('layer { name: "r0"')
+    conv = text[start:end]
+    train = conv.replace('bottom: "data"', 'bottom: "lit" include { phase: TRAIN }')
+    test = conv.replace('bottom: "data"', 'bottom: "data" include { phase: TEST }')
+    net.write_text(text[:start] + augmented + train + test + text[end:])
+    assert guarded(solve.main, ["solver.prototxt"]) == 0
+    found = weights.read("tiny.h5")
+    assert found.kind == "model" and "noise" not in found.model.deploy
+    assert guarded(deploy.main, ["--weights", "tiny.h5", "img.tif"]) == 0

@@ -1,0 +1,85 @@
+"""An image brought to the pixel size a net was trained at, and its scores brought back.
+
+    factor = pixel size of the image / pixel size of the net        along each axis
+    there    y[i] = x(i / factor)       i = 0 ... round(n * factor) - 1
+    back     s[j] = score(j * factor)   j = 0 ... n - 1
+
+with x(t) interpolated linearly between the pixels at whole t, and mirrored beyond the last one.  So
+pixel 0 lies on pixel 0, and what is brought back lies where it was.  Nothing is smoothed before an
+image is made smaller.  Sizes that differ by less than 1 % count as equal: the image stays as it is.
+
+Source: the Fiji plugin of 2019 (TrainingSample, rescaleXY), whose sizes, places and interpolation
+these are; so a net trained through it sees what it saw in training.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..data.crops import mirror
+
+EQUAL = 0.01
+
+
+@dataclass(frozen=True)
+class Rescaling:
+    """From an image of `shape` to one of `inner` pixels, by `factors` along the spatial axes."""
+
+    shape: tuple[int, ...]
+    inner: tuple[int, ...]
+    factors: tuple[float, ...]
+
+    @property
+    def needed(self) -> bool:
+        return any(f != 1 for f in self.factors)
+
+    def there(self, image: np.ndarray) -> np.ndarray:
+        """An image (channels, *shape) as (channels, *inner), float32 or float64; NaN spreads."""
+        return self._sample(image, self.inner, [1 / f for f in self.factors])
+
+    def back(self, scores: np.ndarray) -> np.ndarray:
+        """Scores (classes, *inner) on the grid of the image, (classes, *shape)."""
+        return self._sample(scores, self.shape, self.factors)
+
+    def _sample(
+        self, array: np.ndarray, sizes: Sequence[int], steps: Sequence[float]
+    ) -> np.ndarray:
+        for axis, (size, step) in enumerate(zip(sizes, steps, strict=True), 1):
+            if step != 1:
+                array = linear(array, axis, np.arange(size) * step)
+        return array
+
+
+def rescaling(
+    shape: Sequence[int], image: Sequence[float] | None, net: Sequence[float] | None
+) -> Rescaling:
+    """The rescaling of an image of `shape`; image, net: their pixel sizes along the same axes, in
+    one unit, None where unknown: then nothing is rescaled."""
+    shape = tuple(shape)
+    if not image or not net:
+        return Rescaling(shape, shape, (1.0,) * len(shape))
+    factors = tuple(
+        1.0 if math.isclose(a, b, rel_tol=EQUAL) else a / b for a, b in zip(image, net, strict=True)
+    )
+    inner = tuple(
+        n if f == 1 else max(1, math.floor(n * f + 0.5))
+        for n, f in zip(shape, factors, strict=True)
+    )
+    return Rescaling(shape, inner, factors)
+
+
+def linear(array: np.ndarray, axis: int, at: np.ndarray) -> np.ndarray:
+    """Values between the entries along an axis, at any places t >= 0; float32 stays float32."""
+    n = array.shape[axis]
+    floats = array.dtype if array.dtype.kind == "f" else np.result_type(array.dtype, np.float32)
+    first = np.floor(at).astype(np.int64)
+    part = (at - first).astype(floats)
+    part = part.reshape(-1, *(1,) * (array.ndim - 1 - axis))
+    low = np.take(array, mirror(first, n), axis).astype(floats, copy=False)
+    high = np.take(array, mirror(first + 1, n), axis).astype(floats, copy=False)
+    mixed: np.ndarray = (1 - part) * low + part * high
+    return mixed

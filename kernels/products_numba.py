@@ -1,0 +1,220 @@
+"""Batches of matrix products in single precision, compiled by Numba: c = a b for many small a, b.
+
+    multiply              c[i, r, t] = sum_d a[i, r, d] b[i, d, t]
+    multiply_transposed   c[i, r, t] = sum_d a[i, d, r] b[i, d, t]
+
+A BLAS arranges both factors anew for every product, and these are too small to pay for that.  Here
+b comes as panels, WIDTH of its columns one behind the other (`scatter` lays them): all rows of a
+pass over a panel that the first-level cache holds, ROWS at a time, and that block of c lives in
+registers, so that an element of a feeds whole vectors, and a vector of b all rows.
+
+Numba has no vectors, so the innermost loop (`_block`) is written in LLVM's language.  Sums run over
+d in order, whatever the machine.
+
+Source: K. Goto, R. van de Geijn, Anatomy of High-Performance Matrix Multiplication, 2008.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import llvmlite.binding as llvm
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+Array = Any
+
+LANES = 16 if llvm.get_host_cpu_features().get("avx512f") else 8  # of a vector
+ROWS, VECTORS = 4, 3  # 12 vectors of c, 3 of b and 1 of a fill 16 registers
+WIDTH = LANES * VECTORS
+DEPTH = 256  # of a panel at a time, so that it fits the first-level cache
+
+fast = njit(nogil=True, cache=True, error_model="numpy")
+
+_float, _int = ir.FloatType(), ir.IntType(64)
+_vector = ir.VectorType(_float, LANES)
+
+
+def _block(rows: int, vectors: int) -> Callable[..., None]:
+    """The product of some rows of a and a panel of b, which has `vectors` of its vectors in use.
+
+    c[ic + r rc + t] (+)= sum_d a[ia + r ra + d da] b[ib + d WIDTH + t]
+    """
+
+    @intrinsic
+    def block(
+        context: Any, a: Any, ia: Any, ra: Any, da: Any, b: Any, ib: Any, c: Any, ic: Any, rc: Any,
+        depth: Any, add: Any,
+    ) -> Any:  # fmt: skip
+        n = types.intp
+        signature = types.void(a, n, n, n, b, n, c, n, n, n, types.boolean)
+
+        def generate(context: Any, build: Any, signature: Any, args: Any) -> Any:
+            a, ia, ra, da, b, ib, c, ic, rc, depth, add = args
+
+            def number(value: int) -> Any:
+                return ir.Constant(_int, value)
+
+            def start(k: int, array: Any, at: Any) -> Any:
+                data = context.make_array(signature.args[k])(context, build, array).data
+                return build.gep(data, [at])
+
+            def vector(pointer: Any, v: int) -> Any:
+                part = build.gep(pointer, [number(LANES * v)])
+                return build.bitcast(part, _vector.as_pointer())
+
+            multiply_add = cgutils.get_or_insert_function(  # type: ignore[no-untyped-call]
+                build.module, ir.FunctionType(_vector, [_vector] * 3), f"llvm.fmuladd.v{LANES}f32"
+            )
+            a, b, c = start(0, a, ia), start(4, b, ib), start(6, c, ic)
+            a_rows = [build.gep(a, [build.mul(ra, number(r))]) for r in range(rows)]
+            c_rows = [build.gep(c, [build.mul(rc, number(r))]) for r in range(rows)]
+            each = [(r, v) for r in range(rows) for v in range(vectors)]
+
+            before = build.block
+            old, loop, done = (build.append_basic_block(name) for name in ("old", "loop", "done"))
+            build.cbranch(add, old, loop)
+            build.position_at_end(old)
+            held = [build.load(vector(c_rows[r], v), align=4) for r, v in each]
+            build.branch(loop)
+
+            build.position_at_end(loop)
+            d, at_a, at_b = (build.phi(_int) for _ in range(3))
+            sums = [build.phi(_vector) for _ in each]
+            for phi in (d, at_a, at_b):
+                phi.add_incoming(number(0), before)
+                phi.add_incoming(number(0), old)
+            for phi, value in zip(sums, held, strict=True):
+                phi.add_incoming(ir.Constant(_vector, [0.0] * LANES), before)
+                phi.add_incoming(value, old)
+            here = build.gep(b, [at_b])
+            lanes = [build.load(vector(here, v), align=4) for v in range(vectors)]
+            spread = []
+            for row in a_rows:
+                one = build.load(build.gep(row, [at_a]), align=4)
+                first = build.insert_element(ir.Constant(_vector, ir.Undefined), one, number(0))
+                everywhere = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+                spread.append(build.shuffle_vector(first, first, everywhere))
+            results = [
+                build.call(multiply_add, [spread[r], lanes[v], phi])
+                for (r, v), phi in zip(each, sums, strict=True)
+            ]
+            d_next = build.add(d, number(1))
+            d.add_incoming(d_next, loop)
+            at_a.add_incoming(build.add(at_a, da), loop)
+            at_b.add_incoming(build.add(at_b, number(WIDTH)), loop)
+            for phi, value in zip(sums, results, strict=True):
+                phi.add_incoming(value, loop)
+            again = build.cbranch(build.icmp_signed("<", d_next, depth), loop, done)
+            again.set_metadata("llvm.loop", _as_it_is(build.module))
+
+            build.position_at_end(done)
+            for (r, v), value in zip(each, results, strict=True):
+                build.store(value, vector(c_rows[r], v), align=4)
+            return context.get_dummy_value()
+
+        return signature, generate
+
+    return block
+
+
+def _as_it_is(module: Any) -> Any:
+    """What tells LLVM to leave a loop as it is: unrolled, it would not fit the registers."""
+    word = module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.disable")])
+    loop = module.add_metadata([word])
+    loop.operands = (loop, word)  # a loop is known by a node that names itself
+    return loop
+
+
+_rows3, _rows2, _rows1 = (_block(ROWS, v) for v in (3, 2, 1))
+_row3, _row2, _row1 = (_block(1, v) for v in (3, 2, 1))
+
+
+@intrinsic
+def _copy(context: Any, source: Any, i: Any, target: Any, j: Any) -> Any:
+    """target[j : j + WIDTH] = source[i : i + WIDTH]."""
+    signature = types.void(source, types.intp, target, types.intp)
+
+    def generate(context: Any, build: Any, signature: Any, args: Any) -> Any:
+        source, target = (
+            build.gep(
+                context.make_array(signature.args[k])(context, build, args[k]).data, [args[k + 1]]
+            )
+            for k in (0, 2)
+        )
+        for v in range(VECTORS):
+            at = [ir.Constant(_int, LANES * v)]
+            part = build.bitcast(build.gep(source, at), _vector.as_pointer())
+            into = build.bitcast(build.gep(target, at), _vector.as_pointer())
+            build.store(build.load(part, align=4), into, align=4)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@fast
+def scatter(lines: Array, panels: Array, c: int) -> None:
+    """panels[i, p, c, t] = lines[i, WIDTH p + t]."""
+    batch, count, channels, _ = panels.shape
+    source, target, across = lines.reshape(-1), panels.reshape(-1), lines.shape[1]
+    for i in range(batch):
+        for p in range(count):
+            to = ((i * count + p) * channels + c) * WIDTH
+            _copy(source, i * across + p * WIDTH, target, to)  # type: ignore[call-arg]
+
+
+@fast
+def _sweep(
+    a: Array, at: int, ra: int, da: int, rows: int, b: Array, ib: int, used: int, c: Array, to: int,
+    rc: int, depth: int, add: bool,
+) -> None:  # fmt: skip
+    """All rows of a times one panel, into c, whose rows are rc apart."""
+    whole = rows // ROWS * ROWS
+    for r in range(0, whole, ROWS):
+        x, y = at + r * ra, to + r * rc
+        if used == 3:
+            _rows3(a, x, ra, da, b, ib, c, y, rc, depth, add)
+        elif used == 2:
+            _rows2(a, x, ra, da, b, ib, c, y, rc, depth, add)
+        else:
+            _rows1(a, x, ra, da, b, ib, c, y, rc, depth, add)
+    for r in range(whole, rows):
+        x, y = at + r * ra, to + r * rc
+        if used == 3:
+            _row3(a, x, ra, da, b, ib, c, y, rc, depth, add)
+        elif used == 2:
+            _row2(a, x, ra, da, b, ib, c, y, rc, depth, add)
+        else:
+            _row1(a, x, ra, da, b, ib, c, y, rc, depth, add)
+
+
+@fast
+def _products(a: Array, ra: int, da: int, b: Array, c: Array) -> None:
+    batch, panels, deep, _ = b.shape
+    rows, across, each = c.shape[1], c.shape[2], a.size // batch
+    flat_a, flat_b, flat_c = a.reshape(-1), b.reshape(-1), c.reshape(-1)
+    for i in range(batch):
+        for d in range(0, deep, DEPTH):
+            depth = min(DEPTH, deep - d)
+            for p in range(panels):
+                used = min(VECTORS, (across - p * WIDTH) // LANES)
+                _sweep(
+                    flat_a, i * each + d * da, ra, da, rows, flat_b,
+                    ((i * panels + p) * deep + d) * WIDTH, used, flat_c,
+                    i * rows * across + p * WIDTH, across, depth, d > 0,
+                )  # fmt: skip
+
+
+@fast
+def multiply(a: Array, b: Array, c: Array) -> None:
+    """c[i] = a[i] b[i]: (n, R, D), panels of (n, D, T) -> (n, R, T), float32, C-contiguous."""
+    _products(a, a.shape[2], 1, b, c)
+
+
+@fast
+def multiply_transposed(a: Array, b: Array, c: Array) -> None:
+    """c[i] = a[i]^T b[i]: (n, D, R), panels of (n, D, T) -> (n, R, T), float32, C-contiguous."""
+    _products(a, 1, a.shape[2], b, c)

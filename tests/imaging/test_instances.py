@@ -1,0 +1,104 @@
+"""Objects of a label map: what is one object, what is too small, what lies in the border zone."""
+
+import numpy as np
+import pytest
+from demitasse.errors import ImageError
+from demitasse.imaging.instances import instances, select, storage, visible
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+
+def drawn(*rows):
+    """A label map from lines of digits, '.' being 0."""
+    return np.array([[int(c.replace(".", "0")) for c in row] for row in rows], np.uint8)
+
+
+def test_pixels_that_meet_at_a_corner_are_two_objects_or_one():
+    labels = drawn("1..", ".1.", "..1")
+    assert instances(labels).max() == 3
+    assert instances(labels, connectivity=8).max() == 1
+
+
+def test_neighbours_of_different_classes_are_different_objects():
+    objects = instances(drawn("1122", "1122"))
+    np.testing.assert_array_equal(objects, drawn("1122", "1122"))
+    np.testing.assert_array_equal(instances(drawn("1212")), drawn("1324"))
+
+
+@pytest.mark.parametrize("min_size, kept", [(0, 2), (1, 2), (2, 1), (4, 1), (5, 0)])
+def test_an_object_of_min_size_pixels_is_removed_and_a_larger_one_stays(min_size, kept):
+    assert instances(drawn("11..", "...1", "1111"), min_size=min_size).max() == kept
+
+
+def test_the_papers_rule():
+    labels = np.zeros((60, 60), np.uint8)
+    labels[:20, :25] = 1  # 500 pixels
+    labels[30:33, :] = 1
+    labels[40:60, :25] = labels[40, 25] = 1  # 501
+    objects = instances(labels, min_size=500)
+    assert objects.max() == 1 and objects[45, 3] == 1 and objects[5, 5] == 0
+
+
+def test_holes_are_filled_only_where_asked_and_only_with_background():
+    ring = drawn(".....", ".111.", ".1.1.", ".111.", ".....")
+    assert instances(ring)[2, 2] == 0
+    assert instances(ring, fill_holes=True)[2, 2] == 1
+    assert instances(ring, fill_holes=True, min_size=8).max() == 1  # 9 pixels with the hole
+    ring[2, 2] = 2
+    assert instances(ring, fill_holes=True)[2, 2] == 2
+
+
+def test_objects_in_the_border_zone_are_removed_whole_or_stay_whole():
+    labels = np.zeros((12, 12), np.uint8)
+    labels[0:2, 0:2] = 1  # in the zone
+    labels[0:4, 6:8] = 1  # reaches out of it
+    objects = instances(labels, border=3)
+    assert objects[:4].max() == 1 and (objects > 0).sum() == 8
+    np.testing.assert_array_equal(visible(instances(labels), 3), [2])
+    assert instances(labels, border=2).max() == 1
+    with pytest.raises(ImageError, match=r"img: the border zone .* below 6 pixels .* found 6"):
+        instances(labels, border=6, where="img")
+
+
+def test_a_map_without_any_object():
+    empty = np.zeros((7, 9), np.uint8)
+    objects = instances(empty, min_size=5, border=2, fill_holes=True, connectivity=8)
+    assert objects.dtype == np.int32 and not objects.any()
+
+
+def test_a_volume():
+    labels = np.zeros((3, 8, 8), np.uint8)
+    labels[:, 3, 3] = 1
+    labels[2, 4, 4] = 1
+    assert instances(labels).max() == 2
+    assert instances(labels, connectivity=8).max() == 1
+    assert instances(labels, border=3).max() == 2
+
+
+def test_numbers_that_do_not_fit_16_bits():
+    assert storage(65_535) == np.uint16 and storage(65_536) == np.uint32
+    labels = np.zeros((520, 520), np.uint8)
+    labels[::2, ::2] = 1
+    assert instances(labels).max() == 260 * 260 > 65_535
+
+
+@given(hnp.arrays(np.uint8, st.tuples(st.integers(1, 12), st.integers(1, 12)), elements=st.integers(0, 2)))  # fmt: skip # noqa: E501
+def test_every_pixel_of_the_map_belongs_to_one_object_of_its_class(labels):
+    objects = instances(labels)
+    np.testing.assert_array_equal(objects > 0, labels > 0)
+    assert sorted({*np.unique(objects)} - {0}) == list(range(1, objects.max() + 1))
+    for i in range(1, objects.max() + 1):
+        assert len(np.unique(labels[objects == i])) == 1
+    # right and lower neighbours of one class are one object, of different classes never
+    for a, b, x, y in [
+        (labels[1:], labels[:-1], objects[1:], objects[:-1]),
+        (labels[:, 1:], labels[:, :-1], objects[:, 1:], objects[:, :-1]),
+    ]:
+        inside = (a > 0) & (b > 0)
+        np.testing.assert_array_equal((a == b)[inside], (x == y)[inside])
+
+
+def test_selecting_numbers_anew_keeps_the_order():
+    objects = np.array([[9, 9, 0, 4, 70, 70]])
+    np.testing.assert_array_equal(select(objects, min_size=1), [[1, 1, 0, 0, 2, 2]])

@@ -1,0 +1,59 @@
+"""The compiled batches of matrix products, against NumPy's."""
+
+import numpy as np
+import pytest
+
+products = pytest.importorskip("demitasse.kernels.products_numba")
+
+SIZES = [(1, 1, 8), (4, 3, 24), (6, 300, 56), (13, 257, 32), (5, 16, 80)]
+
+
+def panels(v):
+    """(n, depth, across) as panels of WIDTH, 0 behind the end."""
+    count = -(-v.shape[2] // products.WIDTH)
+    padded = np.zeros((*v.shape[:2], count * products.WIDTH), np.float32)
+    padded[..., : v.shape[2]] = v
+    return np.ascontiguousarray(
+        padded.reshape(*v.shape[:2], count, products.WIDTH).transpose(0, 2, 1, 3)
+    )
+
+
+def draw(rows, depth, across):
+    rng = np.random.default_rng(rows)
+    across = -(-across // products.LANES) * products.LANES
+    a, b = rng.standard_normal((2, rows, depth)), rng.standard_normal((2, depth, across))
+    return a.astype(np.float32), b.astype(np.float32)
+
+
+@pytest.mark.parametrize(("rows", "depth", "across"), SIZES)
+def test_products_are_those_of_double_precision(rows, depth, across):
+    a, b = draw(rows, depth, across)
+    expected = a.astype(np.float64) @ b.astype(np.float64)
+    c = np.full(expected.shape, np.nan, np.float32)
+    products.multiply(a, panels(b), c)
+    np.testing.assert_allclose(c, expected, rtol=0, atol=1e-6 * depth)
+
+
+@pytest.mark.parametrize(("rows", "depth", "across"), SIZES)
+def test_a_transposed_factor_gives_the_same_bits(rows, depth, across):
+    a, b = draw(rows, depth, across)
+    plain, turned = (np.full((2, rows, b.shape[2]), np.nan, np.float32) for _ in range(2))
+    products.multiply(a, panels(b), plain)
+    products.multiply_transposed(np.ascontiguousarray(a.swapaxes(1, 2)), panels(b), turned)
+    assert np.array_equal(plain, turned)
+
+
+def test_scatter_lays_lines_into_panels():
+    lines = np.arange(3 * 2 * products.WIDTH, dtype=np.float32).reshape(3, -1)
+    found = np.zeros((3, 2, 2, products.WIDTH), np.float32)
+    products.scatter(lines, found, 1)
+    assert np.array_equal(found, panels(np.stack([np.zeros_like(lines), lines], axis=1)))
+
+
+def test_nan_and_infinity_go_through():
+    a, b = draw(4, 3, 24)
+    b[0, 1, 5], b[1, 2, 7] = np.nan, np.inf
+    c = np.zeros((2, 4, b.shape[2]), np.float32)
+    products.multiply(a, panels(b), c)
+    assert np.isnan(c[0, :, 5]).all() and not np.isnan(c[0, :, 6]).any()
+    assert np.isinf(c[1, :, 7]).all()

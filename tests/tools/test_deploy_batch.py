@@ -1,0 +1,118 @@
+"""Many images at once: folders, patterns, and a bad file among good ones."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from demitasse.imaging import tiff
+from demitasse.tools import deploy
+from demitasse.tools._main import guarded
+
+MODEL = ["--weights", "tiny.h5"]
+
+pytestmark = pytest.mark.usefixtures("trained")
+
+
+def run(capsys, *argv):
+    """Exit code, stdout and stderr of a command."""
+    capsys.readouterr()
+    code = guarded(deploy.main, [str(a) for a in argv])
+    said = capsys.readouterr()
+    assert "Traceback" not in said.err
+    return code, said.out, said.err
+
+
+@pytest.fixture
+def plate():
+    """A folder of two good images and, by name, a bad one between them."""
+    folder = Path("plate")
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for name in ("a1.tif", "a10.tif", "b2.tif"):
+        tiff.write(folder / name, rng.integers(0, 255, (1, 30, 40)).astype(np.uint8))
+    return folder
+
+
+def test_a_folder_in_natural_order_and_again_without_its_own_results(plate, capsys):
+    code, out, _ = run(capsys, *MODEL, plate, "--instances", "--overlay")
+    assert code == 0 and "3 of 3 images done" in out
+    assert out.index("plate/a1.tif") < out.index("plate/a10.tif") < out.index("plate/b2.tif")
+    assert len(list(plate.glob("*.labels.tif"))) == len(list(plate.glob("*.instances.tif"))) == 3
+    code, out, err = run(capsys, *MODEL, plate, "--overwrite")
+    assert code == 0 and "3 of 3 images done" in out
+    assert "plate: 9 results of an earlier run left out" in err
+
+
+def test_a_pattern(plate, capsys):
+    code, out, _ = run(capsys, *MODEL, "plate/a*.tif")
+    assert code == 0 and "2 of 2 images done" in out and not Path("plate/b2.labels.tif").exists()
+
+
+@pytest.mark.parametrize(
+    "spoil, said",
+    [
+        (lambda p: p.write_bytes(p.read_bytes()[:100]), "cannot be read as TIFF"),
+        (lambda p: p.write_text("no image"), "is not a TIFF or PNG file"),
+        (lambda p: p.write_bytes(b""), "is empty (0 bytes)"),
+        (
+            lambda p: tiff.write(p, np.zeros((1, 3, 9, 9), np.uint8), overwrite=True),
+            "another number of channels",
+        ),
+        (
+            lambda p: tifffile.imwrite(p, np.full((9, 9), np.nan, np.float32)),
+            "81 of 81 pixels are not finite",
+        ),
+        (lambda p: p.with_name("a10.labels.tif").touch(), "exists already"),
+    ],
+    ids=["cut off", "no image", "empty", "channels", "not finite", "result exists"],
+)
+def test_one_bad_file_does_not_end_the_batch(plate, spoil, said, capsys):
+    spoil(plate / "a10.tif")
+    code, out, err = run(capsys, *MODEL, *sorted(plate.glob("a*[0-9].tif")), plate / "b2.tif")
+    assert code == 1
+    assert "2 of 3 images done; refused: plate/a10.tif" in out
+    (row,) = [line for line in out.splitlines() if "refused:" in line and "done" not in line]
+    assert row.startswith("plate/a10.tif") and said in row
+    (line,) = err.strip().splitlines()
+    assert line.startswith("error: plate/a10") and said in line
+    for name in ("a1", "b2"):
+        assert tifffile.imread(plate / f"{name}.labels.tif").shape == (30, 40)
+    result = plate / "a10.labels.tif"
+    assert not result.exists() or result.stat().st_size == 0  # as it was
+
+
+def test_all_are_bad(capsys):
+    code, out, err = run(capsys, "--weights", "missing.h5", "no.tif", "nor.tif")
+    assert code == 1 and "0 of 2 images done; refused: no.tif, nor.tif" in out
+    assert err.count("error: ") == 2
+
+
+def test_what_is_wrong_with_the_model_ends_everything(plate, capsys):
+    code, out, err = run(capsys, "--weights", "missing.h5", plate)
+    assert code == 2 and "missing.h5: does not exist" in err and "images done" not in out
+
+
+def test_a_folder_without_images(capsys):
+    Path("none").mkdir()
+    code, _, err = run(capsys, *MODEL, "none")
+    assert code == 2 and err.strip() == "error: none: holds no TIFF or PNG file."
+
+
+def test_a_constant_image_is_segmented_and_said(capsys):
+    tiff.write("flat.tif", np.full((1, 30, 40), 7, np.uint8))
+    code, _, err = run(capsys, *MODEL, "flat.tif", "--normalization", "min-max")
+    assert code == 0
+    assert (
+        err.strip() == "warning: flat.tif, page 0: every pixel is 7: there is nothing to tell apart"
+    )
+
+
+def test_pixels_that_are_not_finite(capsys):
+    image = np.random.default_rng(0).standard_normal((1, 30, 40)).astype(np.float32)
+    image[0, 3, 5] = np.inf
+    tiff.write("inf.tif", image)
+    code, _, err = run(capsys, *MODEL, "inf.tif")
+    assert code == 2 and "inf.tif, page 0: 1 of 1200 pixels" in err and "y 3, x 5" in err
+    code, _, err = run(capsys, *MODEL, "inf.tif", "--nonfinite", "zero")
+    assert code == 0 and err.startswith("warning: inf.tif, page 0: pixels that are not finite")

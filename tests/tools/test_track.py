@@ -1,0 +1,103 @@
+"""The track command: what it writes, what it takes for an object, and what it refuses."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from demitasse.imaging import tiff
+from demitasse.tools import track
+from demitasse.tools._main import guarded
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def stack(name="masks.tif", ids=(5, 9)):
+    """Two squares that move apart, in three frames; their numbers change places every time."""
+    frames = np.zeros((3, 30, 40), np.uint8)
+    for t in range(3):
+        first, second = ids if t % 2 else ids[::-1]
+        frames[t, 4:12, 4 + t : 12 + t] = first
+        frames[t, 14 + t : 22 + t, 20:28] = second
+    tiff.write(name, frames, overwrite=True)
+    return frames
+
+
+def run(*argv, code=0):
+    assert guarded(track.main, [str(a) for a in argv]) == code
+
+
+def written():
+    return [tifffile.imread(p) for p in sorted(Path("out").glob("mask*.tif"))]
+
+
+def test_a_stack_of_instances():
+    frames = stack()
+    run("masks.tif", "-o", "out")
+    masks = written()
+    assert [m.dtype for m in masks] == [np.uint16] * 3
+    one = masks[0][4, 4]
+    for t, made in enumerate(masks):
+        np.testing.assert_array_equal(made > 0, frames[t] > 0)
+        assert made[5, 8] == one != made[20, 22]
+    assert Path("out/res_track.txt").read_text() == "1 0 2 0\n2 0 2 0\n"
+
+
+def test_files_of_one_class_in_natural_order(capsys):
+    frames = stack(ids=(1, 1))
+    for t in range(3):
+        tiff.write(f"m{t + 9}.tif", frames[t][None])
+    run("m[0-9]*.tif", "-o", "out")
+    assert "its connected pixels are the objects" in capsys.readouterr().out
+    assert Path("out/res_track.txt").read_text() == "1 0 2 0\n2 0 2 0\n"
+    np.testing.assert_array_equal(written()[2] > 0, frames[2] > 0)
+
+
+def test_sizes_and_border_are_options():
+    stack()
+    run("masks.tif", "-o", "out", "--min-size", "64")
+    assert Path("out/res_track.txt").read_text() == ""
+    run("masks.tif", "-o", "out", "--border", "12", "--overwrite")
+    assert [len(np.unique(m)) - 1 for m in written()] == [1, 1, 1]
+
+
+def test_empty_masks(capsys):
+    tiff.write("none.tif", np.zeros((2, 9, 9), np.uint8))
+    run("none.tif", "-o", "out")
+    assert "no object in any frame" in capsys.readouterr().out
+    assert Path("out/res_track.txt").read_text() == "" and len(written()) == 2
+
+
+@pytest.mark.parametrize(
+    "make, argv, said",
+    [
+        (lambda: None, ["masks.tif"], "masks.tif: does not exist"),
+        (
+            lambda: (stack(), tiff.write("x.tif", np.zeros((1, 9, 9), np.uint8))),
+            ["masks.tif", "x.tif"],
+            "x.tif: has another size",
+        ),
+        (
+            lambda: tiff.write("masks.tif", np.full((1, 9, 9), 0.5, np.float32)),
+            ["masks.tif"],
+            "masks.tif, page 0: the label image holds fractions",
+        ),
+        (stack, ["masks.tif", "--border", "20"], "the border zone covers the whole image"),
+        (stack, ["masks.tif", "--fill-holes"], "--components"),
+    ],
+)
+def test_what_is_refused_in_one_line(make, argv, said, capsys):
+    make()
+    run(*argv, "-o", "out", code=2)
+    err = capsys.readouterr().err.strip()
+    assert err.startswith("error: ") and said in err and "\n" not in err
+
+
+def test_results_that_exist(capsys):
+    stack()
+    run("masks.tif", "-o", "out")
+    run("masks.tif", "-o", "out", code=2)
+    assert "exists already" in capsys.readouterr().err

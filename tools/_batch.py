@@ -1,0 +1,78 @@
+"""Many files, of which a bad one does not end the work on the others.
+
+    batch = Batch(paths)
+    for path in paths:
+        with batch.sparing(path):       # an error of one file is said and kept
+            ...
+    return batch.end()                  # the table, and the exit code: 1 where a file was refused
+
+A single file is no batch: its error ends the command as any other does, with exit code 2.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import DemitasseError
+from ._main import said
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of one file: pages and tiles computed, the seconds it took, and a word on it."""
+
+    pages: int
+    tiles: int
+    seconds: float
+    result: str
+
+
+class Batch:
+    """The files of one command, in their order."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.paths, self.done = paths, dict[Path, Done]()
+        self.refused: dict[Path, str] = {}
+
+    @contextmanager
+    def sparing(self, path: Path) -> Iterator[None]:
+        """Whatever is wrong with this file is said and kept, unless it is the only one."""
+        try:
+            yield
+        except BrokenPipeError:
+            raise
+        except (DemitasseError, MemoryError, OSError) as error:
+            if len(self.paths) == 1:
+                raise
+            self.refused[path] = said(error)
+            print(f"error: {self.refused[path]}", file=sys.stderr, flush=True)
+
+    @property
+    def left(self) -> list[Path]:
+        """The files not refused so far."""
+        return [path for path in self.paths if path not in self.refused]
+
+    def end(self) -> int:
+        """Print the table of several files; the exit code."""
+        if len(self.paths) > 1:
+            print("\n" + "\n".join(self._table()))
+        return 1 if self.refused else 0
+
+    def _table(self) -> Iterator[str]:
+        width = max(len("image"), *(len(str(path)) for path in self.paths))
+        yield f"{'image'.ljust(width)}  pages   tiles  seconds  result"
+        for path in self.paths:
+            name, one = str(path).ljust(width), self.done.get(path)
+            if one is not None:
+                numbers = f"{one.pages:>5}  {one.tiles:>6}  {one.seconds:>7.1f}"
+                yield f"{name}  {numbers}  {one.result}"
+            elif path in self.refused:
+                why = self.refused[path].removeprefix(f"{path}: ")
+                yield f"{name}  {'-':>5}  {'-':>6}  {'-':>7}  refused: {why}"
+        count = f"{len(self.done)} of {len(self.paths)} images done"
+        bad = ", ".join(str(path) for path in self.refused)
+        yield f"{count}; refused: {bad}" if bad else count

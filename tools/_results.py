@@ -1,0 +1,127 @@
+"""From an image's pages to the pages of each result.
+
+pages -> rescaled -> normalised -> scores -> back on the image's grid -> labels, prob, ...
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import __version__
+from ..errors import WeightsError
+
+if TYPE_CHECKING:
+    from ._model import Deployed
+    from ._segmentation import Plan
+
+OUTPUTS = ("labels", "prob", "score", "instances")
+OBJECTS = ("min_size", "connectivity", "border", "fill_holes")  # arguments of imaging.instances
+
+
+def each_score(
+    deployed: Deployed, plan: Plan, args: Any, advance: Callable[[], None]
+) -> Iterator[np.ndarray]:
+    """The scores (classes, *spatial) of each sample; WeightsError where they are not finite."""
+    from ..imaging import averaging
+
+    for pages in plan.samples:
+        where = f"{plan.image.path}, page {pages[0]}" + (f"-{pages[-1]}" if pages[1:] else "")
+        score = plan.rescaling.back(
+            averaging.predict(
+                deployed.predictor,
+                prepared(deployed, plan, pages, args.nonfinite, where),
+                plan.tiling,
+                args.average,
+                lambda done, n: advance(),
+                where=str(plan.image.path),
+            )
+        )
+        if not np.isfinite(score).all():
+            raise WeightsError(
+                f"the scores of {where}, are not finite",
+                where=deployed.weights,
+                remedy="The training may have diverged: take an earlier snapshot; or the pixels are"
+                " far from those it saw: see --normalization",
+            )
+        yield score
+
+
+def prepared(
+    deployed: Deployed, plan: Plan, pages: Sequence[int], nonfinite: str, where: str
+) -> np.ndarray:
+    """A sample (channels, *spatial) as the net wants it: rescaled, then normalised."""
+    from ..data.normalize import check_finite
+
+    rule = deployed.normalization
+    raw = [plan.image.page(page) for page in pages]
+    pixels = raw[0] if deployed.predictor.axes == 2 else np.stack(raw, axis=1)
+    if check_finite(pixels, nonfinite=nonfinite, where=where) is not None:
+        print(f"warning: {where}: pixels that are not finite count as 0", file=sys.stderr)
+    # of a rescaled image the type no longer says the depth
+    fitted = rule.fit(pixels, nonfinite="zero") if rule.name == "depth" else None
+    pixels = plan.rescaling.there(pixels)
+    bad = check_finite(pixels, nonfinite="zero")
+    values = pixels if bad is None else pixels[~bad]
+    if not values.size or values.min() == values.max():
+        level = f"is {values.flat[0]:g}" if values.size else "is not finite"
+        print(
+            f"warning: {where}: every pixel {level}: there is nothing to tell apart",
+            file=sys.stderr,
+        )
+    offset, scale = fitted or rule.fit(pixels, nonfinite="zero")
+    return rule.apply(pixels, offset, scale, bad)
+
+
+def result(kind: str, score: np.ndarray, args: Any = None, where: str = "") -> np.ndarray:
+    """One sample of a kind of output; its own memory."""
+    from ..imaging.instances import instances
+    from ..imaging.predict import softmax
+
+    if kind in ("labels", "instances"):
+        labels = score.argmax(axis=0).astype(np.uint8 if len(score) <= 256 else np.uint16)
+        if kind == "labels":
+            return labels
+        given = {name: getattr(args, name) for name in OBJECTS}
+        wanted = {name: value for name, value in given.items() if value is not None}
+        return instances(labels, **wanted, where=where)
+    values = score.astype(np.float32)
+    if kind == "score":
+        return values
+    prob = softmax(values)
+    return prob[1].copy() if len(prob) == 2 else prob
+
+
+def stored(samples: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Object maps in the one type that holds all of them."""
+    from ..imaging.instances import storage
+
+    kind = storage(max(int(sample.max(initial=0)) for sample in samples))
+    return [sample.astype(kind) for sample in samples]
+
+
+def planes(sample: np.ndarray, volume: bool) -> Iterator[np.ndarray]:
+    """The pages (..., height, width) of a sample: itself, of a volume one for each slice."""
+    if not volume:
+        yield sample
+        return
+    for z in range(sample.shape[-3]):
+        yield sample[..., z, :, :]
+
+
+def info(deployed: Deployed, plan: Plan, kind: str, args: Any) -> str:
+    """How a result came about, a line for each thing, to be kept with it."""
+    rule = deployed.normalization
+    lines = [
+        f"demitasse {__version__}: {kind} of {plan.image.path.name}",
+        f"weights: {deployed.weights}",
+        f"normalization: {rule.to_json()}",
+        f"average: {args.average}",
+        *plan.lines(),
+    ]
+    if kind == "instances":
+        lines += [f"{name}: {v}" for name in OBJECTS if (v := getattr(args, name)) is not None]
+    return "\n".join(lines)
