@@ -75,7 +75,17 @@ def create_h5(
     path: str | os.PathLike[str], *, overwrite: bool = True, libver: str | None = None
 ) -> Iterator[h5py.File]:
     """A new file, which appears whole when the block ends, or not at all (OutputError)."""
-    with replacing(path, overwrite=overwrite) as temporary, _Disk(temporary, "w+") as disk:
+    with (
+        replacing(path, overwrite=overwrite) as temporary,
+        write_h5(temporary, libver=libver) as file,
+    ):
+        yield file
+
+
+@contextmanager
+def write_h5(path: str | os.PathLike[str], *, libver: str | None = None) -> Iterator[h5py.File]:
+    """A new file at a path that `replacing` gave; OSError where the disk is full."""
+    with _Disk(path, "w+") as disk:
         with h5py.File(disk, "w", libver=libver) as file:
             yield file
         if disk.failure is not None:

@@ -35,7 +35,7 @@ def generator(seed: int, tile: int) -> np.random.Generator:
 
 
 def corner(
-    rng: np.random.Generator, shape: tuple[int, int], output: tuple[int, int]
+    rng: np.random.Generator, shape: tuple[int, ...], output: tuple[int, ...]
 ) -> tuple[int, int]:
     """A random first pixel of an output tile that lies within the image.
 
@@ -65,14 +65,14 @@ def symmetry(tile: np.ndarray, number: int) -> np.ndarray:
 
 
 def elastic(
-    rng: np.random.Generator, size: tuple[int, int], *, sigma: float = 10.0, grid: int = 3
+    rng: np.random.Generator, size: tuple[int, ...], *, sigma: float = 10.0, grid: int = 3
 ) -> np.ndarray:
     """Displacements (2, height, width) in pixels, y and x, of a smooth random deformation."""
     vectors = rng.normal(0.0, sigma, (2, grid, grid))
     return bicubic(vectors, size)
 
 
-def bicubic(vectors: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def bicubic(vectors: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
     """Values (..., gy, gx) on a lattice with nodes on the tile's corners -> (..., height, width).
 
     Natural cubic splines along y, then x; the lattice values themselves are met at the nodes.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import DataError
-from .labels import IGNORED, LabelRule
+from .labels import IGNORED
 
 _RARE = 20.0  # a class that weighs so many times the average makes training jump
 
@@ -23,22 +23,25 @@ class ClassShare:
 
 
 class Census:
-    """Pixels of each class over all label slices, and what looks wrong about them."""
+    """Pixels of each class over all label slices, and what looks wrong about them.
 
-    def __init__(self, rule: LabelRule, names: Sequence[str]) -> None:
-        self._rule, self._given = rule, tuple(names)
+    names: of the classes, if the user gave any; least: how many classes there are at least.
+    """
+
+    def __init__(self, names: Sequence[str], least: int = 2) -> None:
+        self._given, self._least = tuple(names), max(least, 2)
         self._counts = np.zeros(256, np.int64)
         self._uniform: dict[int, list[str]] = {}
         self._unlabelled: list[str] = []
-        self.shapes: list[tuple[int, int]] = []
+        self.shapes: list[tuple[int, ...]] = []
         self.names: list[str] = []
         self.counts: np.ndarray = self._counts
 
-    def add(self, labels: np.ndarray, name: str) -> None:
-        classes = self._rule(labels, where=name).classes
+    def add(self, classes: np.ndarray, name: str) -> None:
+        """Count the class indices (IGNORED where unlabelled) of the slice or volume `name`."""
         counts = np.bincount(classes.ravel(), minlength=256)
         self._counts += counts
-        self.shapes.append((classes.shape[0], classes.shape[1]))
+        self.shapes.append(classes.shape)
         present = np.flatnonzero(counts[:IGNORED])
         if len(present) == 0:
             self._unlabelled.append(name)
@@ -50,7 +53,7 @@ class Census:
         if not found.any():
             raise DataError("no pixel is labelled", found="the ignored value everywhere")
         needed = int(np.flatnonzero(found)[-1]) + 1
-        number = max(needed, len(self._rule.values), 2)
+        number = max(needed, self._least)
         if self._given and len(self._given) < number:
             raise DataError(
                 "there are fewer class names than classes",

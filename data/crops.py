@@ -10,7 +10,10 @@ often as needed (np.pad's "reflect").  Source: the overlap-tile strategy of arXi
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -19,39 +22,42 @@ from ..errors import DataError
 
 @dataclass(frozen=True)
 class Pair:
-    """Input and output size of a net, (height, width) each, in pixels."""
+    """Input and output size of a net, (height, width) or (depth, height, width), in pixels."""
 
-    input: tuple[int, int]
-    output: tuple[int, int]
+    input: tuple[int, ...]
+    output: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        for big, small in zip(self.input, self.output, strict=True):
-            if small < 1 or big < small or (big - small) % 2:
-                raise DataError(
-                    "input and output size of the tiles do not belong together",
-                    expected="an output not larger than the input, both even or both odd",
-                    found=str(self),
-                    remedy="Ask the net for its sizes; the U-Net of 2015 has 572 and 388",
-                )
+        fits = len(self.input) == len(self.output) and all(
+            1 <= small <= big and (big - small) % 2 == 0
+            for big, small in zip(self.input, self.output, strict=True)
+        )
+        if not fits:
+            raise DataError(
+                "input and output size of the tiles do not belong together",
+                expected="an output not larger than the input, both even or both odd",
+                found=str(self),
+                remedy="Ask the net for its sizes; the U-Net of 2015 has 572 and 388",
+            )
 
     @property
-    def border(self) -> tuple[int, int]:
-        """Pixels that the net loses on each side, (y, x)."""
-        return (self.input[0] - self.output[0]) // 2, (self.input[1] - self.output[1]) // 2
+    def border(self) -> tuple[int, ...]:
+        """Pixels that the net loses on each side of each axis."""
+        return tuple((a - b) // 2 for a, b in zip(self.input, self.output, strict=True))
 
     @property
     def square(self) -> bool:
-        return self.input[0] == self.input[1] and self.output[0] == self.output[1]
+        return len(set(self.input)) == len(set(self.output)) == 1
 
     def __str__(self) -> str:
         return f"{_size(self.input)} to {_size(self.output)}"
 
 
-def _size(size: tuple[int, int]) -> str:
-    return f"{size[0]}" if size[0] == size[1] else f"{size[0]}x{size[1]}"
+def _size(size: tuple[int, ...]) -> str:
+    return f"{size[0]}" if len(size) == 2 and size[0] == size[1] else "x".join(map(str, size))
 
 
-def cover(shape: tuple[int, int], output: tuple[int, int]) -> list[tuple[int, int]]:
+def cover(shape: Sequence[int], output: Sequence[int]) -> list[tuple[int, int]]:
     """First pixels (y, x) of the fewest output tiles that cover the image, spread evenly.
 
     The first tile starts with the image, the last one ends with it, so neighbours overlap where the
@@ -80,17 +86,28 @@ def mirror(index: np.ndarray, size: int) -> np.ndarray:
     return np.minimum(folded, 2 * size - 2 - folded)
 
 
-def window(array: np.ndarray, start: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
-    """The part (..., *size) of (..., height, width) that begins at `start`, mirrored outside."""
-    rows = span(start[0], size[0], array.shape[-2])
-    columns = span(start[1], size[1], array.shape[-1])
-    return array[..., rows[:, None], columns]
+def window(array: np.ndarray, start: Sequence[int], size: Sequence[int]) -> np.ndarray:
+    """The part (..., *size) of an array that begins at `start`, mirrored outside."""
+    shape = array.shape[-len(size) :]
+    spans = [span(*axis) for axis in zip(start, size, shape, strict=True)]
+    at: tuple[Any, ...] = (..., *np.ix_(*spans))
+    return array[at]
 
 
-def inside(start: tuple[int, int], size: tuple[int, int], shape: tuple[int, int]) -> np.ndarray:
+def inside(start: Sequence[int], size: Sequence[int], shape: Sequence[int]) -> np.ndarray:
     """Mask (bool, `size`) of the pixels of a window that lie in the image, not in its mirror."""
-    rows = np.arange(start[0], start[0] + size[0])
-    columns = np.arange(start[1], start[1] + size[1])
-    in_rows = (rows >= 0) & (rows < shape[0])
-    in_columns = (columns >= 0) & (columns < shape[1])
-    return in_rows[:, None] & in_columns
+    mask = np.zeros(size, bool)
+    within = [
+        slice(max(-s, 0), max(min(n, length - s), 0))
+        for s, n, length in zip(start, size, shape, strict=True)
+    ]
+    mask[tuple(within)] = True
+    return mask
+
+
+def grid(shape: Sequence[int], output: Sequence[int]) -> list[tuple[int, ...]]:
+    """First pixels of the output tiles that lie side by side from the image's first pixel on, in
+    reading order; the last ones reach beyond the image."""
+    return list(
+        itertools.product(*(range(0, n, tile) for n, tile in zip(shape, output, strict=True)))
+    )

@@ -111,7 +111,7 @@ def load(
 
 
 def cut(
-    source: Slice, recipe: Recipe, tile: int, at: tuple[int, int] | None
+    source: Slice, recipe: Recipe, tile: int, at: tuple[int, ...] | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Tile number `tile`: data (C, H, W), label (h, w), weight (h, w)."""
     pair, shape = recipe.pair, source.target.classes.shape

@@ -104,35 +104,41 @@ class LabelRule:
             return labels.astype(np.uint8)
         order = np.argsort(self.values)
         known = np.asarray(self.values)[order]
-        place = np.minimum(np.searchsorted(known, labels), len(known) - 1)
-        strange = known[place] != labels
+        index = np.minimum(np.searchsorted(known, labels), len(known) - 1)
+        strange = known[index] != labels
         if strange.any():
-            y, x = (int(i) for i in np.argwhere(strange)[0])
+            first = tuple(np.argwhere(strange)[0])
             raise DataError(
-                f"the label image holds the value {int(labels[y, x])} at y {y}, x {x}",
+                f"the label image holds the value {int(labels[first])} at {place(first)}",
                 where=where,
                 expected=f"one of {', '.join(map(str, self.values))}",
                 remedy="Add it to --classes, or give --ignore for unlabelled pixels",
             )
-        return order[place].astype(np.uint8)
+        return order[index].astype(np.uint8)
 
 
-def whole_numbers(labels: np.ndarray, *, where: str = "") -> np.ndarray:
+def place(at: Iterable[int]) -> str:
+    """A pixel in words: "y 3, x 5", in a volume "z 1, y 3, x 5"."""
+    index = [int(i) for i in at]
+    return ", ".join(f"{a} {i}" for a, i in zip("zyx"[-len(index) :], index, strict=True))
+
+
+def whole_numbers(labels: np.ndarray, *, where: str = "", dimensions: int = 2) -> np.ndarray:
     """A label image as integers; DataError where it holds fractions, NaN or negative numbers."""
     labels = np.asarray(labels)
-    if labels.ndim != 2:
+    if labels.ndim != dimensions:
         raise DataError("a label image has one value a pixel", where=where, found=labels.shape)
     if labels.dtype == bool:
         return labels.astype(np.uint8)
     if labels.dtype.kind == "f":
         whole = np.isfinite(labels) & (labels == np.rint(labels))
         if not whole.all():
-            y, x = (int(i) for i in np.argwhere(~whole)[0])
+            first = tuple(np.argwhere(~whole)[0])
             raise DataError(
                 "the label image holds fractions or NaN",
                 where=where,
                 expected="whole numbers",
-                found=f"{labels[y, x]} at y {y}, x {x}",
+                found=f"{labels[first]} at {place(first)}",
                 remedy="Is this a probability map? Threshold it first",
             )
         labels = labels.astype(np.int64)
@@ -153,7 +159,7 @@ def detect(slices: Iterable[np.ndarray], ignore: int | None = None) -> tuple[str
     values: set[int] = set()
     whole = pairs = 0
     for labels in slices:
-        labels = whole_numbers(labels)
+        labels = whole_numbers(labels, dimensions=np.ndim(labels))
         here = [int(v) for v in np.unique(labels) if v != 0 and v != ignore]
         values.update(here)
         for value in here:

@@ -15,8 +15,8 @@ what the He initialisation N(0, sqrt(2 / N)) assumes of a net's input.  A net th
 ValueAugmentation needs values in [0, 1]: pack its data with minmax.
 
 The statistics are those of one whole image, all its channels together, never of a tile; so a tile
-has the same values however the image was cut.  (caffe_unet pools the channels as well; its types
-0, 1, 2, 3 are none, minmax, zscore, max.)  A constant image has scale 1: no division by zero.
+has the same values however the image was cut.  (caffe_unet pools the channels as well, and in 3-D
+all slices of a volume.)  A constant image has scale 1: no division by zero.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from ..errors import DataError, ImageError, did_you_mean
 
 NAMES = ("none", "depth", "minmax", "zscore", "max", "percentile")
 DEFAULT = "zscore"
+TYPES = ("none", "minmax", "zscore", "max")  # caffe_unet's normalization_type 0, 1, 2, 3
 SPELLINGS = {"min-max": "minmax", "z-score": "zscore", "max-norm": "max"}  # of the same names
 PERCENTILES: Mapping[str, float] = {"low": 1.0, "high": 99.0}
 
@@ -73,7 +74,7 @@ class Normalization:
     def __call__(
         self, image: np.ndarray, *, nonfinite: str = "refuse", where: str = ""
     ) -> np.ndarray:
-        """The image (channels, height, width) or (height, width), normalised, as float32.
+        """The image (channels, [depth,] height, width) or (height, width), normalised, as float32.
 
         nonfinite "refuse": NaN and infinity raise ImageError; "zero": they are left out of the
         statistics and become 0.  where: the file and page, for the message.
@@ -164,7 +165,7 @@ def check_finite(
         return None
     if nonfinite == "refuse":
         first = np.unravel_index(int(bad.argmax()), bad.shape)
-        names = ("channel", "y", "x")[-image.ndim :]
+        names = ("channel", *("z", "y", "x")[4 - image.ndim :]) if image.ndim > 2 else ("y", "x")
         place = ", ".join(f"{n} {int(i)}" for n, i in zip(names, first, strict=False))
         raise ImageError(
             f"{count} of {image.size} pixels are not finite numbers; the first is "

@@ -36,7 +36,7 @@ FILE_BYTES = 256 << 20
 _ATTRIBUTE_BYTES = 60_000  # HDF5 keeps an attribute of up to 64 kB in the object's header
 
 Track = Callable[[Iterable[int], int, str], Iterable[int]]
-Place = tuple[int, tuple[int, int] | None]  # slice, and first output pixel or None for random
+Place = tuple[int, tuple[int, ...] | None]  # slice, and first output pixel or None for random
 
 
 @dataclass(frozen=True)
@@ -88,9 +88,9 @@ def pack(
     follow: Track = track or (lambda indices, _total, _what: indices)
     check_output(output, overwrite=overwrite)
 
-    census = Census(recipe.rule, recipe.class_names)
+    census = Census(recipe.class_names, len(recipe.rule.values))
     for i in follow(range(len(labels)), len(labels), "reading labels"):
-        census.add(labels[i], names[i])
+        census.add(recipe.rule(labels[i], where=names[i]).classes, names[i])
     census.finish()
     balance = class_balance(census.counts)
     places = _places(recipe, census.shapes) if places is None else places
@@ -195,7 +195,7 @@ class _Part:
         self._data[i], self._label[i, 0], self._weight[i, 0] = data, label, weight
 
 
-def _places(recipe: Recipe, shapes: Sequence[tuple[int, int]]) -> list[Place]:
+def _places(recipe: Recipe, shapes: Sequence[tuple[int, ...]]) -> list[Place]:
     """Where each tile comes from, in the order in which they are written."""
     if recipe.tiles is None:
         return [
@@ -244,6 +244,11 @@ def _origin(origin: Mapping[str, Any], recipe: Recipe) -> str:
         "seed": recipe.seed,
         "weights": {"w0": recipe.w0, "sigma": recipe.sigma, "inside": recipe.border_inside},
     }
+    return origin_text(record)
+
+
+def origin_text(record: dict[str, Any]) -> str:
+    """The record as JSON that fits into an attribute: too many sources become a checksum."""
     text = json.dumps(record, sort_keys=True)
     if len(text.encode()) > _ATTRIBUTE_BYTES:
         listed = json.dumps(record.get("sources"), sort_keys=True)
@@ -253,7 +258,7 @@ def _origin(origin: Mapping[str, Any], recipe: Recipe) -> str:
     return text
 
 
-def _small(shapes: Sequence[tuple[int, int]], pair: crops.Pair) -> list[str]:
+def _small(shapes: Sequence[tuple[int, ...]], pair: crops.Pair) -> list[str]:
     small = [s for s in shapes if s[0] < pair.output[0] or s[1] < pair.output[1]]
     if not small:
         return []

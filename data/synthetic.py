@@ -154,7 +154,7 @@ def _make_part(
     track: Track | None,
 ) -> Summary:
     folder.mkdir(parents=True, exist_ok=True)
-    drawn = _Drawn([_seed(part, seed, i) for i in range(number)], pair.input)
+    drawn = _Drawn([_seed(part, seed, i) for i in range(number)], (pair.input[0], pair.input[1]))
     return pack(
         _Column(drawn, "pixels"),
         _Column(drawn, "instances"),

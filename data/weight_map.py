@@ -21,6 +21,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from .distances import compact, nearest_two
+
 W0 = 10.0
 SIGMA = 5.0
 
@@ -68,39 +70,11 @@ def class_balance(counts: Sequence[int] | np.ndarray) -> np.ndarray:
 
 def border_term(instances: np.ndarray, *, w0: float = W0, sigma: float = SIGMA) -> np.ndarray:
     """w0 exp(-(d1 + d2)^2 / (2 sigma^2)), float64 (height, width); 0 with less than two objects."""
-    d1, d2 = nearest_two(instances, reach=_REACH * sigma)
+    labels, count = compact(instances)
+    d1, d2 = nearest_two(labels, count, reach=_REACH * sigma, part=object_borders(labels))
     with np.errstate(over="ignore"):
         term: np.ndarray = w0 * np.exp(-((d1 + d2) ** 2) / (2 * sigma**2))
     return term
-
-
-def nearest_two(instances: np.ndarray, *, reach: float) -> tuple[np.ndarray, np.ndarray]:
-    """Distances to the borders of the nearest and second nearest object, where below `reach`.
-
-    Exact up to `reach`; further away they may be infinite, as they are where there is no object.
-    One distance transform per object, in its bounding box widened by `reach`: the work grows with
-    the area of the objects, not with their number times the image.
-    """
-    from scipy import ndimage
-
-    labels, count = compact(instances)
-    height, width = labels.shape
-    d1 = np.full((height, width), np.inf)
-    d2 = np.full((height, width), np.inf)
-    margin = int(np.ceil(reach))
-    edges = object_borders(labels)
-    for number, box in enumerate(ndimage.find_objects(labels, count), start=1):
-        rows = slice(max(box[0].start - margin, 0), min(box[0].stop + margin, height))
-        columns = slice(max(box[1].start - margin, 0), min(box[1].stop + margin, width))
-        window = rows, columns
-        border = (labels[window] == number) & edges[window]
-        if not border.any():  # one object fills the image: it borders on nothing
-            continue
-        distance = ndimage.distance_transform_edt(~border)
-        near, far = d1[window], d2[window]
-        np.minimum(far, np.maximum(near, distance), out=far)
-        np.minimum(near, distance, out=near)
-    return d1, d2
 
 
 def object_borders(labels: np.ndarray) -> np.ndarray:
@@ -113,15 +87,6 @@ def object_borders(labels: np.ndarray) -> np.ndarray:
     edge[:, 1:] |= right
     edge[:, :-1] |= right
     return edge & (labels != 0)
-
-
-def compact(instances: np.ndarray) -> tuple[np.ndarray, int]:
-    """The same objects numbered 1..n without gaps (int32), 0 staying 0; and n."""
-    ids, index = np.unique(instances, return_inverse=True)
-    index = index.reshape(instances.shape).astype(np.int32)
-    if len(ids) and ids[0] == 0:
-        return index, len(ids) - 1
-    return index + 1, len(ids)
 
 
 def components(foreground: np.ndarray) -> np.ndarray:

@@ -47,7 +47,7 @@ def write_overlay(
     """Write the panel of `overlay` as PNG, whole or not at all."""
     panel = overlay(image, labels, truth, class_names=class_names, pixel_size=pixel_size, unit=unit)
     with replacing(path, overwrite=overwrite) as temporary:
-        temporary.write_bytes(_png(panel))
+        temporary.write_bytes(png(panel))
 
 
 def overlay(
@@ -156,7 +156,8 @@ def _reduction() -> Any:
     return PIL.Image.Resampling.BOX
 
 
-def _font(size: int) -> Any:
+def font(size: int) -> Any:
+    """Pillow's own font, for plain letters."""
     import PIL.ImageFont
 
     return PIL.ImageFont.load_default(size)
@@ -184,7 +185,7 @@ def _scale_bar(panel: np.ndarray, per_pixel: float, unit: str) -> np.ndarray:
         (x, y - text - 6),
         label,
         fill="white",
-        font=_font(text),
+        font=font(text),
         stroke_width=2,
         stroke_fill="black",
     )
@@ -213,16 +214,17 @@ def _panel(
     sheet = PIL.Image.new("RGB", (2 * width + _GAP, height + strip), _PAPER)
     sheet.paste(PIL.Image.fromarray(left), (0, 0))
     sheet.paste(PIL.Image.fromarray(right), (width + _GAP, 0))
-    draw, font = PIL.ImageDraw.Draw(sheet), _font(text)
+    draw, letters = PIL.ImageDraw.Draw(sheet), font(text)
     x, y = width + _GAP, height + _GAP
     for colour, name in legend:
         draw.rectangle([x, y, x + text, y + text], fill=colour, outline=_INK)
-        draw.text((x + text + 6, y - 1), name, fill=_INK, font=font)
-        x += text + 6 + int(draw.textlength(name, font=font)) + 2 * text
+        draw.text((x + text + 6, y - 1), name, fill=_INK, font=letters)
+        x += text + 6 + int(draw.textlength(name, font=letters)) + 2 * text
     return np.asarray(sheet)
 
 
-def _png(pixels: np.ndarray) -> bytes:
+def png(pixels: np.ndarray) -> bytes:
+    """(height, width, 3) uint8 as the bytes of a PNG file."""
     import PIL.Image
 
     buffer = io.BytesIO()

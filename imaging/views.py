@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data.weight_map import compact, separate
+from ..data.distances import compact, separate
 from ..errors import ImageError
 
 KINDS = ("probability", "binary", "classes", "instances")

@@ -10,13 +10,16 @@ if not __package__:  # run as a script
 import argparse
 import hashlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import DataError
-from . import _options
+from ..files import check_writable
+from . import _options, _pack_plugin
+from ._pack_preview import draw
 from ._progress import follow
 
 if TYPE_CHECKING:
@@ -42,6 +45,12 @@ examples:
   python tools/pack.py --images 'hela/t*.tif' --labels 'hela/seg*.tif' --labels-are instances \\
       --ignore 65535 --output hela/train.h5
 
+  python tools/pack.py --convention plugin --images hela.tif --labels instances.tif \\
+      --background 0 --pixel-size 0.19 --element-size 0.5 --class-names background,cell \\
+      --output hela/train.h5 --preview hela/train.png
+        the files of Freiburg's Fiji plugin: /data, /labels, /weights and /weights2 (where a
+        CreateDeformation layer cuts tiles); --for validation writes tiles, --for predict inputs
+
 The result is train.h5 (several, when large) with /data, /label and /weight, and train.txt for
   layer { type: "HDF5Data" top: "data" top: "label" top: "weight"
           hdf5_data_param { source: "em/train.txt" batch_size: 1 } }
@@ -57,9 +66,16 @@ def parser() -> _options.Parser:
         epilog=EPILOG,
     )
     p.add_argument("--images", nargs="+", required=True, metavar="PATH", help="what the net sees")
-    p.add_argument("--labels", nargs="+", required=True, metavar="PATH", help="what it shall say")
+    p.add_argument("--labels", nargs="+", metavar="PATH", help="what it shall say")
     p.add_argument("-o", "--output", required=True, type=Path, metavar="FILE.h5")
     p.add_argument("--overwrite", action="store_true", help="replace an output that exists")
+    p.add_argument(
+        "--convention",
+        default="paper",
+        choices=("paper", "plugin"),
+        help="tiles with equation 2's weights (paper, default), or the Fiji plugin's files",
+    )
+    p.add_argument("--preview", type=Path, metavar="FILE.png", help="draw samples of the result")
     p.add_argument("--slices", type=_options.pages, metavar="LIST", help="such as 0-19 or 0,3,5-7")
     p.add_argument("--axes", help="how to read the images' axes, for example ZYX or CYX")
     p.add_argument("--label-axes", metavar="AXES", help="the same for the labels")
@@ -75,8 +91,8 @@ def parser() -> _options.Parser:
     g.add_argument("--class-names", type=_words, default=(), metavar="NAME,NAME,...")
 
     g = p.add_argument_group("tiles")
-    g.add_argument("--input-size", type=_options.size, default=(572, 572), metavar="HxW")
-    g.add_argument("--output-size", type=_options.size, default=(388, 388), metavar="HxW")
+    g.add_argument("--input-size", type=_options.lengths, default=(572, 572), metavar="HxW")
+    g.add_argument("--output-size", type=_options.lengths, default=(388, 388), metavar="HxW")
     g.add_argument("--tiles", type=int, metavar="N", help="random ones instead of covering images")
     g.add_argument("--augment", type=_words, default=(), metavar="KINDS", help="flips,elastic,grey")
     g.add_argument("--seed", type=int, default=0, help="of everything random (default 0)")
@@ -85,9 +101,9 @@ def parser() -> _options.Parser:
     g = p.add_argument_group("grey values and weights")
     g.add_argument(
         "--normalization",
-        default="zscore",
         metavar="NAME",
-        help="none, depth, minmax, zscore (default), max, percentile; used again at deployment",
+        help="none, depth, minmax (the plugin's default), zscore (default), max, percentile; used "
+        "again at deployment",
     )
     g.add_argument("--percentiles", type=_numbers, metavar="LOW,HIGH", help="default 1,99")
     g.add_argument("--nonfinite", default="refuse", choices=("refuse", "zero"), help="NaN pixels")
@@ -99,17 +115,35 @@ def parser() -> _options.Parser:
         choices=("everywhere", "background"),
         help="where border weights apply; the paper: everywhere, Freiburg's plugin: background",
     )
+    _pack_plugin.add_options(p)
     return p
 
 
 def main(argv: Sequence[str]) -> int:
     from ..data import pack
-    from ..imaging import tiff
 
-    args = parser().parse_args(argv)
+    options = parser()
+    args = options.parse_args(argv)
+    _pack_plugin.check_options(args, options)
     pack.check_output(args.output, overwrite=args.overwrite)
-    images = Pages([tiff.read(p, axes=args.axes) for p in tiff.find(args.images)], _whole)
-    labels = Pages([tiff.read(p, axes=args.label_axes) for p in tiff.find(args.labels)], _single)
+    if args.preview is not None:
+        check_writable(args.preview, overwrite=args.overwrite)
+    if args.labels is None and args.purpose != "predict":
+        raise DataError("there are no label images", remedy="Give --labels")
+    if args.convention == "plugin":
+        listed = _pack_plugin.run(args, read, partial(origin, slices=args.slices))
+    else:
+        listed = _paper(args)
+    if args.preview is not None:
+        draw(listed, args.preview, overwrite=args.overwrite)
+    return 0
+
+
+def _paper(args: argparse.Namespace) -> str:
+    """Pack tiles with the paper's weights; returns the name of the files' list."""
+    from ..data import pack
+
+    images, labels = read(args.images, args.axes, False), read(args.labels, args.label_axes, True)
     check_pairs(images, labels)
     chosen = choose(args.slices, len(images))
     describe("images", images)
@@ -123,17 +157,29 @@ def main(argv: Sequence[str]) -> int:
         args.output,
         recipe(rule, args),
         names=images.names,
-        origin={
-            "sources": {"images": sources(images), "labels": sources(labels)},
-            "slices": list(chosen) if args.slices else "all",
-        },
+        origin=origin(images, labels, args.slices),
         pixel_size=pixel,
         unit=unit,
         overwrite=args.overwrite,
         track=follow,
     )
     print("\n".join(report(summary)))
-    return 0
+    return str(summary.list_file)
+
+
+def read(paths: Sequence[str], axes: str | None, one: bool) -> Pages:
+    """The pages of image files; one: of label images, which have one channel."""
+    from ..imaging import tiff
+
+    return Pages([tiff.read(p, axes=axes) for p in tiff.find(paths)], _single if one else _whole)
+
+
+def origin(images: Pages, labels: Pages | None, slices: tuple[int, ...] | None) -> dict[str, Any]:
+    """Where the data came from."""
+    record = {"images": sources(images)}
+    if labels is not None:
+        record["labels"] = sources(labels)
+    return {"sources": record, "slices": list(slices) if slices else "all"}
 
 
 class Pages(Sequence[np.ndarray]):
@@ -172,11 +218,11 @@ def _single(image: Image, i: int) -> np.ndarray:
     return one_channel(image.page(i), f"{image.path}, page {i}", image.axes)
 
 
-def check_pairs(images: Pages, labels: Pages) -> None:
+def check_pairs(images: Pages, labels: Pages, what: str = "labels") -> None:
     """Refuse images and labels that do not fit together, from their headers alone."""
     if len(images) != len(labels):
         raise DataError(
-            "images and labels do not come in pairs",
+            f"images and {what} do not come in pairs",
             expected=f"as many label slices as image slices, {_listing(images)}",
             found=_listing(labels),
             remedy="If channels were read as slices or slices as channels, say what the axes are: "
@@ -241,7 +287,7 @@ def recipe(rule: LabelRule, args: argparse.Namespace) -> Recipe:
     return Recipe(
         Pair(_two(args.input_size), _two(args.output_size)),
         rule,
-        Normalization(args.normalization, parameters),
+        Normalization(args.normalization or "zscore", parameters),
         nonfinite=args.nonfinite,
         class_names=args.class_names,
         tiles=args.tiles,

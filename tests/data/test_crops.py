@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from demitasse.data.crops import Pair, cover, inside, mirror, span, window
+from demitasse.data.crops import Pair, cover, grid, inside, mirror, span, window
 from demitasse.errors import DataError
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -60,3 +60,28 @@ def test_sizes_that_no_net_has_are_refused(big, small):
 
 def test_one_pixel_mirrors_to_itself():
     assert (mirror(np.arange(-3, 4), 1) == 0).all()
+
+
+def test_windows_and_their_insides_have_any_number_of_axes():
+    volume = np.random.default_rng(0).random((2, 4, 5, 6))
+    start, size = (-2, 1, -3), (7, 3, 12)
+    padded = np.pad(volume, ((0, 0), (9, 9), (9, 9), (9, 9)), mode="reflect")
+    expected = padded[:, 7:14, 10:13, 6:18]
+    np.testing.assert_array_equal(window(volume, start, size), expected)
+    ones = np.pad(np.ones((4, 5, 6)), 9)[7:14, 10:13, 6:18]
+    np.testing.assert_array_equal(inside(start, size, (4, 5, 6)), ones > 0)
+    assert not inside((9, 0), (3, 3), (5, 5)).any()
+    assert not inside((-9, 0), (3, 3), (5, 5)).any()
+
+
+def test_a_grid_of_tiles_begins_at_the_first_pixel_and_covers_all():
+    assert grid((10, 7), (4, 7)) == [(0, 0), (4, 0), (8, 0)]
+    assert grid((2, 5, 4), (3, 4, 4)) == [(0, 0, 0), (0, 4, 0)]
+
+
+def test_pairs_of_volumes():
+    pair = Pair((116, 132, 132), (28, 44, 44))
+    assert pair.border == (44, 44, 44)
+    assert str(pair) == "116x132x132 to 28x44x44"
+    with pytest.raises(DataError, match="do not belong together"):
+        Pair((116, 132, 132), (28, 44))
