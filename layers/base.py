@@ -112,6 +112,8 @@ class Layer(ABC):
     rectifier: float = 1.0  # the slope of a ReLU that this layer applies on the way (net/fusion.py)
     absorbed: bool = False  # the layer below does this one's work
 
+    remarks: Sequence[str] = ()  # what the last forward pass has to say: lines for a log
+
     blobs: list[Blob]
     saved: list[Array]
     scratch: Array
