@@ -10,10 +10,10 @@ distance_threshold, and have the same class; the distance is
     EUCLIDEAN    between the centres, in voxels; a predicted object's weighted with its softmax
                  (detection)
 
-One value for each class but the background; bottoms and what counts: layers/prediction.py; what does
-not count is only taken out of the labels.  Every item counts, also one without any labelled or any
-predicted object, which caffe_unet leaves out of all counts.  After each forward pass `remarks` has
-the three counts, in caffe_unet's words.  Source: caffe_unet's src/caffe/layers/f1_layer.cpp.
+One value for each class but the background; bottoms and what counts: layers/prediction.py; what
+does not count is only taken out of the labels.  Every item counts, also one without any labelled or
+any predicted object, which caffe_unet leaves out of all counts.  After each forward pass `remarks`
+has the three counts, in caffe_unet's words.  Source: caffe_unet's src/caffe/layers/f1_layer.cpp.
 """
 
 from __future__ import annotations

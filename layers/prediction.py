@@ -4,9 +4,9 @@
     a third bottom of the labels' shape: places with weight 0 do not count
     top (C - 1,): one value for each class but the background
 
-Labels equal to loss_param.ignore_label do not count either.  The prediction is the first of the best
-scores.  No gradient.  ShapeError for another number of labels or weights, DataError for a label that
-is no class.
+Labels equal to loss_param.ignore_label do not count either.  The prediction is the first of the
+best scores.  No gradient.  ShapeError for another number of labels or weights, DataError for a
+label that is no class.
 """
 
 from __future__ import annotations
