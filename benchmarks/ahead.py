@@ -47,7 +47,8 @@ layer {{ name: 'create' type: 'CreateDeformation' bottom: 'weights' top: 'def'
 {deformed("data", "data2")}
 layer {{ name: 'grey' type: 'ValueAugmentation' bottom: 'data2' top: 'data3' }}
 {conv("a", "data3", CHANNELS)} {conv("b", "a", CHANNELS)}
-layer {{ name: 'p' type: 'Pooling' bottom: 'b' top: 'p' pooling_param {{ kernel_size: 2 stride: 2 }} }}
+layer {{ name: 'p' type: 'Pooling' bottom: 'b' top: 'p'
+  pooling_param {{ kernel_size: 2 stride: 2 }} }}
 {conv("c", "p", 2 * CHANNELS)} {conv("d", "c", 2 * CHANNELS)}
 layer {{ name: 'u' type: 'Deconvolution' bottom: 'd' top: 'u' convolution_param {{
   num_output: {CHANNELS} kernel_size: 2 stride: 2 weight_filler {{ type: 'msra' }} }} }}

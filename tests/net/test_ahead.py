@@ -107,10 +107,6 @@ def test_an_error_comes_in_its_pass_and_the_next_one_repeats_it():
 
 
 def test_layers_that_belong_to_their_pass_stay(tmp_path):
-    text = TEXT.replace("type: 'DummyData'", "type: 'Input'").replace("data_filler", "#")
-    text = text.replace("dummy_data_param", "input_param").replace(
-        "{ type: 'constant' value: 1 }", ""
-    )
     text = TEXT[: TEXT.index("layer { name: 'create'")]
     out = f"layer {{ name: 'out' type: 'HDF5Output' bottom: 'data' bottom: 'labels' \
 hdf5_output_param {{ file_name: '{tmp_path / 'o.h5'}' }} }}"
@@ -135,3 +131,49 @@ def test_files_are_read_ahead(tmp_path):
         sums.append(made.blobs["y"].data.ravel().tolist())
         assert made.state() == {"d": {"epoch": len(sums) // 3, "file": 0, "row": 2 * len(sums) % 6}}
     assert sums == [[1, 5], [9, 13], [17, 21], [1, 5]]
+
+
+def sizes(folder, *shapes):
+    """A list of files of one image each."""
+    for k, shape in enumerate(shapes):
+        with h5py.File(folder / f"{k}.h5", "w") as file:
+            file["x"] = np.random.default_rng(k).random((2, 1, *shape), np.float32)
+    (folder / "list.txt").write_text(" ".join(f"{k}.h5" for k in range(len(shapes))))
+
+
+READ = """layer { name: 'd' type: 'HDF5Data' top: 'x'
+            hdf5_data_param { source: 'list.txt' batch_size: 1 } }"""
+CONV = """layer { name: 'c' type: 'Convolution' bottom: '%s' top: 'y' convolution_param {
+            num_output: 1 kernel_size: 3 weight_filler { type: 'msra' } } }"""
+
+
+def test_images_of_other_sizes_become_tiles_of_one(tmp_path):
+    sizes(tmp_path, (9, 12), (20, 7), (8, 8))
+    text = (
+        READ
+        + """
+      layer { name: 'create' type: 'CreateDeformation' bottom: 'x' top: 'def'
+        create_deformation_param { ny: 6 nx: 6 random_offset_range_from_in_blob_shape: true } }
+      layer { name: 'see' type: 'ApplyDeformation' bottom: 'x' bottom: 'def' top: 't' }"""
+    )
+    text += CONV % "t"
+    plain, ahead = (net(a, text, folder=str(tmp_path)) for a in (False, True))
+    assert {"d", "create", "see"} <= names(ahead)
+    for _ in range(8):
+        plain.forward(), ahead.forward()
+        np.testing.assert_array_equal(plain.blobs["y"].data, ahead.blobs["y"].data)
+        assert plain.state() == ahead.state()
+
+
+def test_images_of_other_sizes_that_the_net_sees_are_read_in_their_pass(tmp_path):
+    sizes(tmp_path, (9, 12), (20, 7))
+    made = net(True, READ + CONV % "x", folder=str(tmp_path))
+    assert not made.planned.ahead
+    shapes = [(made.forward() and None) or made.blobs["y"].shape[2:] for _ in range(5)]
+    assert shapes == [(7, 10), (7, 10), (18, 5), (18, 5), (7, 10)]
+
+
+def test_a_batch_never_mixes_sizes(tmp_path):
+    sizes(tmp_path, (9, 12), (20, 7))
+    with pytest.raises(DataError, match="another shape than in the first file"):
+        net(True, READ.replace("batch_size: 1", "batch_size: 3") + CONV % "x", folder=str(tmp_path))
