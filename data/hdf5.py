@@ -2,7 +2,9 @@
 
 A text file names HDF5 files, one word each.  Every file holds one dataset for each name asked for,
 all with the same number of rows (axis 0).  Rows come in order, file after file, batches crossing
-the borders, and after the last row the first again.  One file at a time is in memory, whole.
+the borders, and after the last row the first again.  One file at a time is in memory, whole.  Files
+may hold rows of other sizes, caffe_unet's addition, where every file's number of rows is a multiple
+of the batch, so that no batch mixes sizes.
 
 Shuffling permutes the files once an epoch and the rows of each file; the permutations are drawn
 from a counter-based stream of (key; epoch, file), so a position is three integers and can be
@@ -17,6 +19,7 @@ import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from math import prod
 
 import h5py
 import numpy as np
@@ -70,7 +73,8 @@ def _starts_like_hdf5(path: str) -> bool:
 class HDF5Rows:
     """An endless stream of rows.
 
-    names: the datasets, in the order in which `read` fills its arrays; key: of the shuffling.
+    names: the datasets, in the order in which `read` fills its arrays; key: of the shuffling;
+    batch: how many rows are read at once (0: any number, and all files must be alike).
     All files are opened once at the start, so a missing or unequal one is refused before training;
     their values are looked at when they are loaded.
     """
@@ -84,24 +88,56 @@ class HDF5Rows:
         dtype: npt.DTypeLike = np.float32,
         shuffle: bool = False,
         key: tuple[int, int] = (0, 0),
+        batch: int = 0,
     ) -> None:
         self._source = os.path.join(folder, source)
         self._paths = read_list(source, folder)
         self._names, self._dtype = tuple(names), np.dtype(dtype)
         self._shuffle, self._key = shuffle, (key[0] & _WORD, key[1] & _WORD)
-        self.row_shapes: tuple[tuple[int, ...], ...] = ()  # of each dataset, without axis 0
+        self._shapes: dict[str, tuple[tuple[int, ...], ...]] = {}  # of each file, without axis 0
         known: dict[str, int] = {}  # a file may be listed more than once
         for path in self._paths:
             if path not in known:
-                known[path] = self._check(path)
+                known[path], self._shapes[path] = self._check(path)
         self._rows = [known[path] for path in self._paths]
+        self.varies = len(set(self._shapes.values())) > 1
+        if self.varies:
+            self._check_sizes(batch, known)
         self._loaded: tuple[str, list[np.ndarray]] = ("", [])
         self._position = Position()
         self._files = self._permutation(len(self._paths), 0, 0)  # order of this epoch's files
         self._order: tuple[Position, np.ndarray] | None = None  # order of the present file's rows
 
-    def _check(self, path: str) -> int:
-        """The number of rows; raises DataError where the file is not like the first one."""
+    @property
+    def row_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Of each dataset, without axis 0; where files differ, of the largest."""
+        return max(self._shapes.values(), key=lambda rows: sum(prod(row) for row in rows))
+
+    @property
+    def next_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Of each dataset in the file of the next row."""
+        return self._shapes[self._paths[self._files[self._position.file]]]
+
+    def _check_sizes(self, batch: int, known: dict[str, int]) -> None:
+        """Raise DataError for rows of other sizes where a batch could mix them."""
+        if batch and not any(n % batch for n in known.values()):
+            axes = {tuple(len(row) for row in rows) for rows in self._shapes.values()}
+            if len(axes) == 1:
+                return
+        first = self._shapes[self._paths[0]]
+        path = next(p for p in self._paths if self._shapes[p] != first)
+        pairs = zip(self._names, self._shapes[path], first, strict=True)
+        name, found, expected = next(p for p in pairs if p[1] != p[2])
+        raise DataError(
+            "the rows have another shape than in the first file",
+            where=f"{path}, '{name}'",
+            expected=f"{expected} as in {self._paths[0]}",
+            found=found,
+            remedy="Files of other sizes go together with batch_size: 1" if batch > 1 else "",
+        )
+
+    def _check(self, path: str) -> tuple[int, tuple[tuple[int, ...], ...]]:
+        """The number of rows and their shapes."""
         with self._open(path) as file:
             shapes = [h5.dataset(file, name).shape for name in self._names]
         for name, shape in zip(self._names, shapes, strict=True):
@@ -117,18 +153,7 @@ class HDF5Rows:
                     expected=f"{shapes[0][0]} in '{name}' as in '{self._names[0]}'",
                     found=shape[0],
                 )
-        rows = tuple(shape[1:] for shape in shapes)
-        if not self.row_shapes:
-            self.row_shapes = rows
-        for name, found, first in zip(self._names, rows, self.row_shapes, strict=True):
-            if found != first:
-                raise DataError(
-                    "the rows have another shape than in the first file",
-                    where=f"{path}, '{name}'",
-                    expected=f"{first} as in {self._paths[0]}",
-                    found=found,
-                )
-        return int(shapes[0][0])
+        return int(shapes[0][0]), tuple(shape[1:] for shape in shapes)
 
     def _open(self, path: str) -> AbstractContextManager[h5py.File]:
         if not os.path.exists(path):
@@ -198,8 +223,8 @@ class HDF5Rows:
     def _load(self, path: str) -> list[np.ndarray]:
         if self._loaded[0] != path:
             self._loaded = ("", [])  # never two files in memory
-            rows = self._check(path)  # again: it may have been written anew since
-            if rows != self._rows[self._paths.index(path)]:
+            rows, shapes = self._check(path)  # again: it may have been written anew since
+            if rows != self._rows[self._paths.index(path)] or shapes != self._shapes[path]:
                 raise DataError("has changed while it was in use", where=path)
             with self._open(path) as file:
                 arrays = [h5.read_dataset(file, name, dtype=self._dtype) for name in self._names]

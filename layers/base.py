@@ -95,6 +95,7 @@ class Layer(ABC):
     picks: bool = False  # its top 0 is elements of bottom 0, and so is the gradient (MAX pooling)
     repeats: bool = False  # may run forward twice in a pass: the same result, nothing else changes
     reshapes: bool = False  # its tops may have other shapes in every pass (Filter)
+    runs_ahead: ClassVar[bool] = True  # False: what it does must happen in its pass (net/ahead.py)
     # which bottoms' image sizes its tops' follow; None: all (net/ahead.py)
     shaped_by: ClassVar[tuple[int, ...] | None] = None
     no_gradient: frozenset[int] = frozenset()  # bottoms that get none (labels)
@@ -104,6 +105,8 @@ class Layer(ABC):
     rectified: bool = False  # backward, those who read its top have applied that ReLU already
     rectifies: bool = False  # it is one of these: where its top is not positive, its diff becomes 0
     absorbed: bool = False  # the layer below does this one's work
+
+    remarks: Sequence[str] = ()  # what the last forward pass has to say: lines for a log
 
     blobs: list[Blob]
     saved: list[Array]

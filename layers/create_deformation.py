@@ -6,7 +6,7 @@ u: a cubic B-spline through a grid of control points every random_elastic_grid_s
 component normal with the standard deviation random_elastic_deform_magnitude (kernels/bspline.py
 says how far that moves a voxel).  A turns about the tile's centre by angles uniform in
 random_rotate_from .. _to, in degrees; b adds an offset uniform in random_offset_from .. _to,
-counted from where the centres of tile and source meet.  The displacement is turned with all the rest.
+counted from where the centres of tile and source meet.  The displacement is turned with it all.
 
 The one bottom, if there is one, gives the batch and the source's size (without it the source is as
 large as the tile), and on demand one more offset, to a voxel drawn

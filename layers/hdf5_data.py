@@ -5,7 +5,9 @@
 `source` is a text file that names HDF5 files; it and the paths in it are relative to the folder
 the net was given (the current one by default, as in Caffe).  Batches cross file borders, files come
 in order, and after the last row the first follows.  `shuffle` permutes files and rows, from the
-net's seed.  Integers and doubles are converted to the net's type.  No bottom, no gradient.
+net's seed.  Files of other sizes are allowed where no batch mixes them (caffe_unet's addition); the
+tops then change their shape with the file.  Integers and doubles are converted to the net's type.
+No bottom, no gradient.
 
 Source: Caffe's src/caffe/layers/hdf5_data_layer.cpp; the reading is data/hdf5.py.
 """
@@ -57,10 +59,15 @@ class HDF5Data(Layer):
             dtype=context.dtype,
             shuffle=param.shuffle,
             key=(context.seed, context.index),
+            batch=self._batch,
         )
+        self.reshapes = self._rows.varies
 
     def shapes(self, *bottom: Shape) -> Shapes:
         return Shapes(tuple((self._batch, *row) for row in self._rows.row_shapes))
+
+    def reshape(self, bottom: Sequence[Blob]) -> Shapes:
+        return Shapes(tuple((self._batch, *row) for row in self._rows.next_shapes))
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self._rows.read([blob.data for blob in top])

@@ -38,6 +38,7 @@ MODULES = {
     "Embed": "embed",
     "EuclideanLoss": "euclidean_loss",
     "Exp": "exp",
+    "F1": "f1",
     "Filter": "filter",
     "Flatten": "flatten",
     "HDF5Data": "hdf5_data",
@@ -48,6 +49,7 @@ MODULES = {
     "InfogainLoss": "infogain_loss",
     "InnerProduct": "inner_product",
     "Input": "input",
+    "IoU": "iou",
     "LRN": "lrn",
     "LSTM": "lstm",
     "LSTMUnit": "lstm_unit",
@@ -83,7 +85,7 @@ MODULES = {
 }
 
 # what Freiburg's caffe_unet added to Caffe
-FORK_ONLY = frozenset({"F1", "GradientReversal", "IoU"})
+FORK_ONLY = frozenset({"GradientReversal"})
 
 
 def layer_class(type_name: str, *, name: str = "", where: str = "") -> type[Layer]:

@@ -77,7 +77,7 @@ def refit(old: Planned, inferred: Inferred, graph: Graph, layers: Sequence[Layer
         layers,
         inferred,
         old.flags,
-        uses=uses.find(graph, layers, inferred, runs, old.fused),
+        uses=uses.find(graph, layers, inferred, runs, old.fused, old.ahead),
         dtype=old.dtype,
         keep=old.keep,
         fused=old.fused,

@@ -14,7 +14,7 @@ from ..netspec.graph import Node
 def refuse_nonfinite(node: Node, layer: Layer, tops: Sequence[Blob]) -> None:
     """Raise NonFiniteError where a top of this layer holds NaN or infinity."""
     for value, top in zip(node.tops, tops, strict=True):
-        if not np.isfinite(top.data).all():
+        if top.data is not None and not np.isfinite(top.data).all():
             bad = np.argwhere(~np.isfinite(np.atleast_1d(top.data)))[0]
             raise NonFiniteError(
                 f"{layer.label} is the first layer whose output is not finite: "

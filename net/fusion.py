@@ -42,8 +42,13 @@ class Fused:
         return frozenset().union(*self.picked.values())
 
 
-def find(graph: Graph, layers: Sequence[Layer], inferred: Inferred) -> Fused:
-    """All that can be fused.  Pure."""
+def find(
+    graph: Graph,
+    layers: Sequence[Layer],
+    inferred: Inferred,
+    ahead: frozenset[int] = frozenset(),
+) -> Fused:
+    """All that can be fused, among the nodes that do not run ahead (net/ahead.py).  Pure."""
     if any(layer.reshapes for layer in layers):
         return Fused()
     readers: dict[Value, list[int]] = {value: [] for value in inferred.values}
@@ -54,6 +59,8 @@ def find(graph: Graph, layers: Sequence[Layer], inferred: Inferred) -> Fused:
         for bottom in node.bottoms:
             readers[bottom].append(node.index)
     absorbed = rectifiers(graph, layers, inferred, readers, makers)
+    absorbed = {conv: relu for conv, relu in absorbed.items() if conv not in ahead}
+    cut = {crop: split for crop, split in crops(graph, readers).items() if split not in ahead}
     picked = {}
     for conv, relu in absorbed.items():
         pickers = _pickers(graph, layers, readers, graph.nodes[relu].tops[0])
@@ -61,7 +68,7 @@ def find(graph: Graph, layers: Sequence[Layer], inferred: Inferred) -> Fused:
         slope = layers[relu].slope  # type: ignore[attr-defined]
         if pickers and slope == 0 and not any(weights):
             picked[conv] = pickers
-    return Fused(absorbed, crops(graph, readers), picked, slices=True)
+    return Fused(absorbed, cut, picked, slices=True)
 
 
 def rectifiers(

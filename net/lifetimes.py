@@ -117,6 +117,8 @@ class Draft:
             for bottom in self.graph.nodes[i].bottoms:
                 again.setdefault(self.uses.root[bottom], []).append(step)
         for value, shape in self.inferred.values.items():
+            if value not in self.uses.root or value in self.uses.elsewhere:
+                continue
             self.shapes["data", value] = (shape, self.dtype)
             root = self.uses.root[value]
             if root != value:
@@ -143,6 +145,8 @@ class Draft:
         """Fill in what layers save; a layer that runs again saves the same again."""
         for node, need in zip(self.graph.nodes, self.inferred.needs, strict=True):
             i = node.index
+            if i in self.uses.ahead:
+                continue
             ends = [i, self.order.again.get(i, i)]
             if self.uses.runs[i]:
                 ends.append(self.order.backward[i])
@@ -160,7 +164,7 @@ class Draft:
                 steps["again"] = self.order.again[i]
             if self.uses.runs[i]:
                 steps["backward"] = self.order.backward[i]
-            for which, step in steps.items() if need.scratch else ():
+            for which, step in steps.items() if need.scratch and i not in self.uses.ahead else ():
                 self.shapes["scratch", i, which] = ((need.scratch,), self.dtype)
                 self.spans["scratch", i, which] = [(step, step)]
 

@@ -11,17 +11,18 @@ Source: Caffe's Net (src/caffe/net.cpp).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..errors import GraphError, ShapeError
 from ..kernels.workers import Workers, usable_cpus
-from ..layers.base import Array, Blob, Context, Shape
+from ..layers.base import Array, Blob, Context, Layer, Shape
 from ..netspec.graph import Graph, Value
-from ..weights import Report, Weights, match
-from . import dynamic, fusion, limits, params
+from ..weights import Report, Weights
+from . import dynamic, exchange, fusion, limits, params
+from .ahead import Ahead, begin
 from .filling import first_values
 from .finite import refuse_nonfinite
 from .inference import build_layers
@@ -44,7 +45,9 @@ class Net:
     share: a net whose parameters this one uses (test nets); poison: fill freed buffers with NaN;
     folder: what data sources are relative to; allow_python: run the code that Python layers name;
     caffe_unet_2015: filler xavier is the Gaussian that it was in the U-Net authors' Caffe; memory:
-    bytes that activations and parameters may take (default: what there is).
+    bytes that activations and parameters may take (default: what there is);
+    ahead: make data and augment them in a thread, before they are needed (net/ahead.py; not with
+    keep); part: this is such a part of another net, of these layers, with these shapes outside.
 
     Raises GraphError, ShapeError, MemoryBudgetError (before anything is allocated) and DataError.
     """
@@ -70,6 +73,8 @@ class Net:
         allow_python: bool = False,
         caffe_unet_2015: bool = False,
         memory: int | None = None,
+        ahead: bool = False,
+        part: tuple[Sequence[Layer], Mapping[Value, Shape]] | None = None,
     ) -> None:
         self.graph, self.name, self.phase = graph, graph.name, graph.phase
         self.dtype, self.seed, self._keep, self._poison = np.dtype(dtype), seed, keep, poison
@@ -77,19 +82,25 @@ class Net:
             backward = graph.phase == "TRAIN" or graph.force_backward
         self.plans_backward, self._fuse, self._recompute = backward, fuse, recompute
         self.callbacks, self.workers = Callbacks(), Workers(threads or usable_cpus())
-        self.layers = build_layers(
-            graph,
-            Context(
-                dtype=self.dtype,
-                seed=seed,
-                folder=folder,
-                budget=budget,
-                allow_python=allow_python,
-                workers=self.workers,
-                engine=engine,
-                caffe_unet_2015=caffe_unet_2015,
-            ),
-        )
+        self._outside: Mapping[Value, Shape] = {}
+        self._wants_ahead = ahead and not keep
+        self.ahead: Ahead | None = None
+        if part is not None:
+            self.layers, self._outside = tuple(part[0]), part[1]
+        else:
+            self.layers = build_layers(
+                graph,
+                Context(
+                    dtype=self.dtype,
+                    seed=seed,
+                    folder=folder,
+                    budget=budget,
+                    allow_python=allow_python,
+                    workers=self.workers,
+                    engine=engine,
+                    caffe_unet_2015=caffe_unet_2015,
+                ),
+            )
         planned = self._plan(inputs)
         self.param_table = params.table(graph, self.layers, planned.inferred.needs)
         self._most = memory
@@ -104,6 +115,7 @@ class Net:
         self._bind(planned, Memory(planned))
         if keep:
             prepare(graph, self.layers, self.values)
+        self._run_ahead()
 
     # ------------------------------------------------------------------ set-up
 
@@ -130,23 +142,7 @@ class Net:
 
         Raises ShapeError where such a layer has parameters of another shape or number.
         """
-        for name, blobs in self.params.items():
-            theirs = other.params.get(name)
-            if theirs is None:
-                continue
-            mine, found = [b.shape for b in blobs], [b.shape for b in theirs]
-            if mine != found:
-                raise ShapeError(
-                    f"layer '{name}' cannot share its parameters with the training net",
-                    where=self.graph.path,
-                    expected=", ".join(map(str, found)),
-                    found=", ".join(map(str, mine)),
-                    remedy="Give the layer another name, or the same sizes in both phases",
-                )
-            for blob, shared in zip(blobs, theirs, strict=True):
-                blob.data = shared.data
-        if all(p.layer in other.params for p in self.param_table):
-            self.flat_data = np.zeros(0, self.dtype)
+        exchange.share(self, other)
 
     def reshape(self, inputs: Mapping[str, Shape]) -> None:
         """Take other input shapes: a new plan and arena; parameters stay, and with `keep` also what
@@ -163,12 +159,20 @@ class Net:
                     remedy="Only spatial sizes and the batch may change",
                 )
         limits.check(self, planned, self._most)
+        if self.ahead is not None:
+            self.ahead.flush()
         held = self._kept.held() if self._kept is not None else ()
         self._release()
         self._bind(planned, Memory(planned))
         for blob, data in held:
             if blob.shape == data.shape:
                 blob.data[...] = data
+        self._run_ahead()
+
+    def _run_ahead(self) -> None:
+        """Start what runs ahead, if anything does."""
+        if self.planned.ahead:
+            self.ahead = begin(self, Net)
 
     def _release(self) -> None:
         """Let go of the memory before other is allocated."""
@@ -195,6 +199,8 @@ class Net:
             keep=self._keep,
             fuse=self._fuse,
             recompute=self._recompute,
+            ahead=self._wants_ahead,
+            outside=self._outside,
         )
 
     def _bind(self, planned: Planned, memory: Memory) -> None:
@@ -219,6 +225,8 @@ class Net:
         whichs = ("forward", "again", "backward")
         self._scratch = {w: [view(("scratch", i, w)) for i in range(n)] for w in whichs}
         for i, (layer, need) in enumerate(zip(self.layers, inferred.needs, strict=True)):
+            if i in planned.ahead:
+                continue
             layer.saved = [view(("saved", i, k)) for k in range(len(need.saved))]
             layer.param_propagate_down = list(self.flags.param_propagate_down[i])
         self._kept = Kept(graph, self.values, self.flags.loss_weights) if self._keep else None
@@ -245,6 +253,8 @@ class Net:
         if start == 0:
             for given, read in self._inputs:
                 np.copyto(read, given)
+            if self.ahead is not None:
+                self.ahead.take()
         if self._kept is not None:
             self._kept.before(start)
         with np.errstate(all="ignore"):  # what overflows is found where it matters: in the loss
@@ -253,6 +263,10 @@ class Net:
     def _forward(self, i: int, check: bool) -> float:
         """Run layer i; return its part of the loss."""
         layer, loss = self.layers[i], 0.0
+        if i in self.planned.ahead:
+            if check:
+                refuse_nonfinite(self.graph.nodes[i], layer, self._tops[i])
+            return loss
         for run in self.callbacks.before_forward:
             run(i)
         if layer.reshapes:
@@ -365,16 +379,17 @@ class Net:
             for node, layer in zip(self.graph.nodes, self.layers, strict=True)
         }
 
+    def remarks(self) -> list[tuple[str, str]]:
+        """What layers have to say of the last forward pass, with their types: lines for a log."""
+        return [(layer.type, line) for layer in self.layers for line in layer.remarks]
+
     def state(self) -> dict[str, Mapping[str, Any]]:
         """Positions of data layers and random streams, for an exact resume."""
-        named = zip(self.graph.nodes, self.layers, strict=True)
-        return {node.name: state for node, layer in named if (state := layer.state())}
+        return exchange.state(self)
 
     def load_state(self, state: Mapping[str, Mapping[str, Any]]) -> None:
         """Take back what `state` gave; layers it does not name stay as they are."""
-        for node, layer in zip(self.graph.nodes, self.layers, strict=True):
-            if node.name in state:
-                layer.load_state(state[node.name])
+        exchange.load_state(self, state)
 
     def load(self, found: Weights, *, complete: bool) -> Report:
         """Copy the parameters of a file into layers of the same name; say what went where.
@@ -382,12 +397,4 @@ class Net:
         complete: every layer must be there (to deploy); without it some may be missing (to
         fine-tune).  Raises WeightsError where a layer has other shapes.
         """
-        shared = {(p.layer, p.index) for i, p in enumerate(self.param_table) if p.owner != i}
-        expected = {name: [a.shape for a in arrays] for name, arrays in self.parameters().items()}
-        report = match(expected, found, shared=shared)
-        report.require(complete=complete)
-        for name, i in report.loaded:
-            blob, array = self.params[name][i], found.layers[name][i]
-            assert array is not None
-            blob.data[...] = array.reshape(blob.shape)
-        return report
+        return exchange.load(self, found, complete=complete)

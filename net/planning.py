@@ -11,6 +11,7 @@ import numpy as np
 from ..layers.base import Layer, Shape
 from ..netspec.graph import Graph, Value
 from . import arena, fusion, lifetimes, sizes, uses
+from .ahead import prefix, without_gradient
 from .fusion import Fused
 from .inference import Inferred
 from .lifetimes import Plan
@@ -21,7 +22,7 @@ from .schedule import Schedule, schedule
 @dataclass(frozen=True)
 class Planned:
     """Shapes, backward flags, lifetimes and places of everything a net computes; fused: who
-    does whose work; and what it was planned for."""
+    does whose work; ahead: nodes that run elsewhere; and what it was planned for."""
 
     inferred: Inferred
     flags: Schedule
@@ -31,6 +32,7 @@ class Planned:
     dtype: np.dtype
     backward: bool
     keep: bool
+    ahead: frozenset[int] = frozenset()
 
     @property
     def absorbed(self) -> Mapping[int, int]:
@@ -63,16 +65,22 @@ def plan_net(
     keep: bool = False,
     fuse: bool = True,
     recompute: bool = False,
+    ahead: bool = False,
+    outside: Mapping[Value, Shape] | None = None,
 ) -> Planned:
     """Plan everything.  fuse: let layers do each other's work (net/fusion.py); recompute: give up
     data and make them again, in training (net/recompute.py).  Neither where blobs are kept or
-    shapes change in every pass.  Raises ShapeError and GraphError.  Pure, apart from data layers,
-    which look at their files to learn the shapes in them."""
-    inferred = sizes.infer_or_suggest(graph, layers, inputs)
+    shapes change in every pass.  ahead: leave out what can run ahead; outside: as for `infer`.
+    Raises ShapeError and GraphError.  Pure, apart from data layers, which look at their files to
+    learn the shapes in them."""
+    inferred = sizes.infer_or_suggest(graph, layers, inputs, outside)
     flags = schedule(graph, layers, inferred.needs)
-    fused = fusion.find(graph, layers, inferred) if fuse and not keep else Fused()
+    elsewhere = prefix(graph, layers, inferred) if ahead else frozenset()
+    if elsewhere:
+        flags = without_gradient(flags, graph, elsewhere)
+    fused = fusion.find(graph, layers, inferred, elsewhere) if fuse and not keep else Fused()
     runs = [backward and flag for flag in flags.backward]
-    used = uses.find(graph, layers, inferred, runs, fused)
+    used = uses.find(graph, layers, inferred, runs, fused, elsewhere)
 
     def plan(dropped: Collection[Value]) -> Plan:
         return lifetimes.plan(
@@ -92,4 +100,4 @@ def plan_net(
         dropped = choose(graph, layers, inferred, fused, used, plan)
     planned = plan(dropped)
     placement = arena.place(planned.buffers)
-    return Planned(inferred, flags, planned, placement, fused, dtype, backward, keep)
+    return Planned(inferred, flags, planned, placement, fused, dtype, backward, keep, elsewhere)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from ..layers.base import Layer
 from ..netspec.graph import Graph, Value
+from .ahead import crossing
 from .fusion import Fused
 from .inference import Inferred, in_place
 
@@ -21,7 +22,8 @@ class Uses:
     """Of values' data.  written, read: steps of the forward pass; needed: nodes whose backward pass
     reads it; results: values read after the last step; runs: which nodes run backward; root, group:
     the first value in each array, and all that share it, as they are written; makers: the nodes
-    that write it."""
+    that write it; ahead: nodes that run elsewhere (net/ahead.py), elsewhere: values that only they
+    know.  What others read of theirs is there from the start."""
 
     written: Mapping[Value, int]
     read: Mapping[Value, Sequence[int]]
@@ -31,6 +33,8 @@ class Uses:
     root: Mapping[Value, Value]
     group: Mapping[Value, Sequence[Value]]
     makers: Mapping[Value, Sequence[int]]
+    ahead: frozenset[int] = frozenset()
+    elsewhere: frozenset[Value] = frozenset()
 
     def later(self, value: Value, step: int) -> bool:
         """Whether it is read after a step of the forward pass."""
@@ -42,7 +46,12 @@ class Uses:
 
 
 def find(
-    graph: Graph, layers: Sequence[Layer], inferred: Inferred, runs: Sequence[bool], fused: Fused
+    graph: Graph,
+    layers: Sequence[Layer],
+    inferred: Inferred,
+    runs: Sequence[bool],
+    fused: Fused,
+    ahead: frozenset[int] = frozenset(),
 ) -> Uses:
     """Uses under a fusion (net/fusion.py): an absorbed Crop is done by the Split below it, a
     rectifier is read by whoever applies it."""
@@ -54,7 +63,9 @@ def find(
         i = node.index
         done = fused.crops.get(i, i)  # the step that does its work
         for top in node.tops:
-            written[top] = BEFORE if top.blob in inputs else done
+            written[top] = BEFORE if top.blob in inputs or i in ahead else done
+        if i in ahead:
+            continue
         for k, bottom in enumerate(node.bottoms):
             read[bottom].append(i if k else done)
         if not runs[i] or i in fused.rectifiers.values():
@@ -71,13 +82,15 @@ def find(
         for value in (*graph.outputs, *(t for node in graph.nodes for t in node.tops))
         if value in graph.outputs or not (read[value] or needed[value])
     )
-    uses = Uses(written, read, needed, results, runs, {}, {}, {})
+    elsewhere = frozenset(v for i in ahead for v in graph.nodes[i].tops)
+    elsewhere -= set(crossing(graph, ahead))
+    uses = Uses(written, read, needed, results, runs, {}, {}, {}, ahead)
     root, group = _shared(graph, layers, uses)
     makers: dict[Value, list[int]] = {value: [] for value in group}
     for node, layer in zip(graph.nodes, layers, strict=True):
         for value in {root[top]: None for top in node.tops} if not layer.shares_data else ():
             makers[value].append(node.index)
-    return Uses(written, read, needed, results, runs, root, group, makers)
+    return Uses(written, read, needed, results, runs, root, group, makers, ahead, elsewhere)
 
 
 def _shared(
@@ -89,7 +102,7 @@ def _shared(
     for node, layer in zip(graph.nodes, layers, strict=True):
         for k, top in enumerate(node.tops):
             root[top], group[top] = top, [top]
-            if not (layer.shares_data or in_place(node, k)):
+            if node.index in uses.ahead or not (layer.shares_data or in_place(node, k)):
                 continue
             leader = root[node.bottoms[0 if layer.shares_data else k]]
             overwritten = in_place(node, k) and any(

@@ -11,6 +11,7 @@ from demitasse.layers.registry import FORK_ONLY, MODULES, create, layer_class
 from .driver import layer
 
 FORK = {"ApplyDeformation", "CreateDeformation", "ValueAugmentation", "ValueTransformation"}
+FORK |= {"F1", "IoU"}
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))
@@ -36,7 +37,7 @@ def test_create():
         ("ReLu", "is of an unknown type 'ReLu'. Did you mean ReLU or "),
         ("Convolutoin", "Did you mean Convolution or Deconvolution?"),
         ("", "layer 'c' has no type. Known types: AbsVal, Accuracy, "),
-        ("IoU", "'IoU', which only Freiburg's caffe_unet has"),
+        ("GradientReversal", "'GradientReversal', which only Freiburg's caffe_unet has"),
     ],
 )
 def test_unknown_types(name, words):
