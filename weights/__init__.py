@@ -13,6 +13,7 @@ What is written is written whole or not at all: write_hdf5 (Caffe's .caffemodel.
 write_hdf5_state (.solverstate, .solverstate.h5), write_modeldef (the Fiji plugin's .modeldef.h5).
 """
 
+from .adapt import adapt
 from .base import Layers, Model, Weights
 from .caffemodel import LIMIT, write_caffemodel
 from .hdf5 import write_hdf5
@@ -34,6 +35,7 @@ __all__ = [
     "Reshaped",
     "State",
     "Weights",
+    "adapt",
     "is_modeldef",
     "match",
     "modern",
