@@ -8,6 +8,7 @@ from typing import Any
 from .. import netspec, weights
 from ..errors import DemitasseError, GraphError, WeightsError
 from ..net import Net
+from ..netspec.filter import kept_layers
 from ..weights import ModelDef, Weights
 from ._model import channels
 
@@ -22,7 +23,7 @@ def source_of(modeldef: ModelDef, image: Sequence[int]) -> netspec.Source:
     first.top.append(modeldef.input_blob_name)
     first.input_param.shape.add(dim=(1, *image))
     state = netspec.net_state(source.message, netspec.schema.TEST)
-    kept = [source.message.layer[i] for i in netspec.filter.kept_layers(source, state)]
+    kept = [source.message.layer[i] for i in kept_layers(source, state)]
     if any(modeldef.input_blob_name in la.top and not la.bottom for la in kept):
         # saved with the validation that the plugin adds
         kept = list(netspec.deploy(source, softmax=False).layer)
