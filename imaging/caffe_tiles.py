@@ -20,9 +20,6 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from ..data.crops import mirror
 from ..errors import MemoryBudgetError, ShapeError
 
 Sizes = tuple[int, ...]
@@ -160,20 +157,6 @@ def _worth_trying(size: int) -> list[int]:
 def _check_flat(shape: Sequence[int], what: str, remedy: str) -> None:
     if len(shape) != 2:
         raise ShapeError(f"{what} is for 2-D models only", found=f"{len(shape)}-D", remedy=remedy)
-
-
-def cut(image: np.ndarray, start: Sequence[int], size: Sequence[int], padding: str) -> np.ndarray:
-    """The part (channels, *size) of an image (channels, *spatial) from `start` on; beyond the edges
-    the image goes on mirrored (padding "mirror", without its edge twice) or is 0 ("zero")."""
-    spatial = image.shape[1:]
-    indices = [np.arange(s, s + n) for s, n in zip(start, size, strict=True)]
-    folded = [mirror(i, n) for i, n in zip(indices, spatial, strict=True)]
-    part: np.ndarray = image[np.ix_(np.arange(len(image)), *folded)]
-    if padding == "zero":
-        for axis, (index, n) in enumerate(zip(indices, spatial, strict=True), 1):
-            outside = (index < 0) | (index >= n)
-            part[(slice(None),) * axis + (outside,)] = 0
-    return part
 
 
 def _by(sizes: Sequence[int]) -> str:

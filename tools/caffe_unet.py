@@ -25,7 +25,7 @@ import numpy as np
 from .. import h5, weights
 from ..errors import DataError, DemitasseError, WeightsError, did_you_mean
 from ..files import check_writable
-from ..imaging import caffe_tiles
+from ..imaging import caffe_tiles, tiles
 from ..imaging.caffe_tiles import Layout, Pads
 from . import _options
 from ._glog import Glog
@@ -281,7 +281,7 @@ def each(
             done, batches = place
             print(f"Processing batch {done + n + 1}/{batches}, tile {i}/{laid.number}", flush=True)
             start = [o - b for o, b in zip(origin, border, strict=True)]
-            tile = caffe_tiles.cut(image, start, laid.tile.inputs, modeldef.padding)
+            tile = tiles.cut(image, start, laid.tile.inputs, modeldef.padding)
             net.blobs[modeldef.input_blob_name].data[0] = tile
             net.forward()
             ends = [min(o + a, s) for o, a, s in zip(origin, laid.apart, spatial, strict=True)]
