@@ -80,9 +80,7 @@ def affine(
     return a * (1 - 2 * mirrored), b
 
 
-def create(
-    a: Array, b: Array, control: Array | None, spacing: Sequence[int], field: Array
-) -> None:
+def create(a: Array, b: Array, control: Array | None, spacing: Sequence[int], field: Array) -> None:
     """Write field (*O, k) = A (x + u) + b.
 
     a (k, k), b (k,); control: the points of u, (*bspline.grid(O, spacing), k), or None for u = 0.

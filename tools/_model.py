@@ -110,8 +110,8 @@ def load_deployed(
 ) -> Deployed:
     """Read a parameter file and build its net.
 
-    model: the prototxt a bare Caffe file needs, or a model definition of the Fiji plugin; normalization: instead of what the file says;
-    options: further arguments of `Net`.
+    model: the prototxt a bare Caffe file needs, or a model definition of the Fiji plugin;
+    normalization: instead of what the file says; options: further arguments of `Net`.
     Raises WeightsError where parameters are missing, foreign, not finite or of other shapes.
     """
     found = weights.read(path)

@@ -27,7 +27,8 @@ examples:
   python tools/deploy.py --weights unet.h5 stack.tif --output prob -o results/
         the probability of each class (with two classes: of class 1), one page for each page
   python tools/deploy.py --weights old.caffemodel.h5 --model deploy.prototxt img.tif
-        a bare Caffe file needs the net it belongs to
+        a bare Caffe file needs the net it belongs to: its prototxt, or a .modeldef.h5 of Fiji's
+        plugin, which also says how to normalise
   python tools/deploy.py --weights unet.h5 img.tif --average rotate
         the mean over four rotations: slower, and a little better
   python tools/deploy.py --weights unet.h5 big.tif --tiles 16

@@ -14,12 +14,13 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import tifffile
 from demitasse import netspec, weights
 from demitasse.imaging import caffe_tiles
 from demitasse.imaging.caffe_tiles import Pads
 from demitasse.net import Net
 from demitasse.net.saving import save_hdf5
-from demitasse.tools import caffe_unet, fiji
+from demitasse.tools import caffe_unet, deploy, fiji, port
 from demitasse.tools._main import guarded
 from demitasse.tools._modeldef import build
 from demitasse.weights import ModelDef, write_modeldef
@@ -424,3 +425,27 @@ def test_kill_2_writes_a_snapshot_to_go_on_from(programs, start, job):
     done = start("caffe", "train", "-solver", job, "-snapshot", state, "-sigint_effect", "stop")
     assert done.returncode == 0, done.stderr
     assert Path(f"j-snapshot_iter_{n + 1}.caffemodel.h5").exists()
+
+
+# ---- elsewhere ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("padding", ["mirror", "zero"])
+def test_our_own_commands_take_the_model(capsys, cells, padding):
+    """deploy with the model definition, and with what port makes of it, give the same scores."""
+    modeldef = replace(definition(), padding=padding, normalization_type=1)
+    write_modeldef("m.modeldef.h5", modeldef)
+    image = np.arange(37 * 50, dtype=np.uint8).reshape(37, 50)
+    tifffile.imwrite("img.tif", image)
+    options = ["--model", "m.modeldef.h5", "--output", "score", "--tile-size", "14x16", "img.tif"]
+    assert guarded(deploy.main, ["--weights", "w.caffemodel.h5", *options]) == 0
+    expected = whole(modeldef, "w.caffemodel.h5", image[None, None].astype(np.float32) / 255)[0]
+    np.testing.assert_allclose(tifffile.imread("img.score.tif"), expected, atol=1e-5)
+    argv = ["w.caffemodel.h5", "--net", "m.modeldef.h5", "-o", "unet.h5"]
+    assert guarded(port.main, argv) == 0
+    model = weights.read("unet.h5").model
+    assert model.normalization["name"] == "minmax" and model.padding == padding
+    assert (model.pixel_size, model.class_names) == ((0.5, 0.5), ("background", "cell"))
+    options = ["--output", "score", "--overwrite", "img.tif"]
+    assert guarded(deploy.main, ["--weights", "unet.h5", *options]) == 0
+    np.testing.assert_allclose(tifffile.imread("img.score.tif"), expected, atol=1e-5)
