@@ -19,7 +19,8 @@ layer { name: "q" type: "Pooling" bottom: "b" top: "q" pooling_param { pool: MAX
   stride: 2 } }
 """
 UP = """layer { name: "u" type: "Deconvolution" bottom: "c" top: "u"
-  convolution_param { num_output: 2 kernel_size: 2 kernel_size: 4 kernel_size: 4 stride: 2 stride: 4 stride: 4 } }
+  convolution_param { num_output: 2 kernel_size: 2 kernel_size: 4 kernel_size: 4
+  stride: 2 stride: 4 stride: 4 } }
 """
 
 
