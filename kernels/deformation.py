@@ -51,12 +51,12 @@ def _slabs(shape: Sequence[int]) -> list[tuple[int, int]]:
 
 
 def affine(
-    angles: Sequence[float],
-    offset: Sequence[float],
+    angles: Array,
+    offset: Array,
     top: Sequence[int],
     bottom: Sequence[int],
     relative_z: float = 1.0,
-    flip: Sequence[bool] = (False, False, False),
+    flip: Array = (False, False, False),
 ) -> tuple[Array, Array]:
     """A (3, 3) and b (3,), over z, y, x; a plane has the z size 1.
 

@@ -104,11 +104,15 @@ class Layer(ABC):
     learns: ClassVar[bool] = True  # False: its parameters are statistics, not learned (BatchNorm)
     without_loss: ClassVar[bool] = False  # runs backward also where no loss asks (Parameter)
     reshapes: bool = False  # its tops may have other shapes in every pass (Filter)
+    # which bottoms' image sizes its tops' follow; None: all (net/ahead.py)
+    shaped_by: ClassVar[tuple[int, ...] | None] = None
     no_gradient: frozenset[int] = frozenset()  # bottoms that get none (labels)
     backward_reads: Sequence[str] = ()  # of "bottom0", "bottom1", ..., "bottom*", "top0", "top*"
 
     rectifier: float = 1.0  # the slope of a ReLU that this layer applies on the way (net/fusion.py)
     absorbed: bool = False  # the layer below does this one's work
+
+    remarks: Sequence[str] = ()  # what the last forward pass has to say: lines for a log
 
     blobs: list[Blob]
     saved: list[Array]
@@ -142,6 +146,7 @@ class Layer(ABC):
     def shapes(self, *bottom: Shape) -> Shapes:
         """What the layer needs for these bottom shapes.  Pure.
 
+        Behind them come the shapes of the blobs that it names for their shape alone (`Node.likes`).
         Of a layer that `reshapes`: what to plan for, best the most it can ever need.
         """
 

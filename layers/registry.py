@@ -17,6 +17,7 @@ from .base import Context, Layer
 MODULES = {
     "AbsVal": "absval",
     "Accuracy": "accuracy",
+    "ApplyDeformation": "apply_deformation",
     "ArgMax": "argmax",
     "BNLL": "bnll",
     "BatchNorm": "batch_norm",
@@ -26,6 +27,7 @@ MODULES = {
     "Concat": "concat",
     "ContrastiveLoss": "contrastive_loss",
     "Convolution": "convolution",
+    "CreateDeformation": "create_deformation",
     "Crop": "crop",
     "Data": "data",
     "Deconvolution": "deconvolution",
@@ -36,6 +38,7 @@ MODULES = {
     "Embed": "embed",
     "EuclideanLoss": "euclidean_loss",
     "Exp": "exp",
+    "F1": "f1",
     "Filter": "filter",
     "Flatten": "flatten",
     "HDF5Data": "hdf5_data",
@@ -46,6 +49,7 @@ MODULES = {
     "InfogainLoss": "infogain_loss",
     "InnerProduct": "inner_product",
     "Input": "input",
+    "IoU": "iou",
     "LRN": "lrn",
     "LSTM": "lstm",
     "LSTMUnit": "lstm_unit",
@@ -75,15 +79,13 @@ MODULES = {
     "TanH": "tanh",
     "Threshold": "threshold",
     "Tile": "tile",
+    "ValueAugmentation": "value_augmentation",
+    "ValueTransformation": "value_transformation",
     "WindowData": "window_data",
 }
 
 # what Freiburg's caffe_unet added to Caffe
-_FORK = (
-    "ApplyDeformation CreateDeformation F1 GradientReversal IoU ValueAugmentation "
-    "ValueTransformation"
-)
-FORK_ONLY = frozenset(_FORK.split())
+FORK_ONLY = frozenset({"GradientReversal"})
 
 
 def layer_class(type_name: str, *, name: str = "", where: str = "") -> type[Layer]:

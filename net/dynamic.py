@@ -43,9 +43,10 @@ def reinfer(
     changed: set[Value] = set()
     for node, layer in zip(graph.nodes[i:], layers[i:], strict=True):
         if node.index != i:
-            if changed.isdisjoint(node.bottoms):
+            read = (*node.bottoms, *node.likes)
+            if changed.isdisjoint(read):
                 continue
-            need = layer.shapes(*(values[value] for value in node.bottoms))
+            need = layer.shapes(*(values[value] for value in read))
         if need.params != needs[node.index].params:
             raise ShapeError(
                 f"{layer.label} would need parameters of another shape in this pass",

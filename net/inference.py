@@ -70,7 +70,7 @@ def infer(
             tops = (a or b for a, b in zip(given, own, strict=True))
             need = Shapes(tops=tuple(shape for shape in tops if shape is not None))
         else:
-            need = layer.shapes(*(shapes[value] for value in node.bottoms))
+            need = layer.shapes(*(shapes[value] for value in (*node.bottoms, *node.likes)))
         for top, shape in zip(node.tops, need.tops, strict=True):
             if any(size < 1 for size in shape):
                 raise ShapeError(

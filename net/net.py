@@ -368,6 +368,10 @@ class Net:
             for node, layer in zip(self.graph.nodes, self.layers, strict=True)
         }
 
+    def remarks(self) -> list[tuple[str, str]]:
+        """What layers have to say of the last forward pass, with their types: lines for a log."""
+        return [(layer.type, line) for layer in self.layers for line in layer.remarks]
+
     def state(self) -> dict[str, Mapping[str, Any]]:
         """Positions of data layers and random streams, for an exact resume."""
         return {layer.name: state for layer in self.layers if (state := layer.state())}

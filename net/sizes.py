@@ -48,7 +48,7 @@ def trunk(graph: Graph) -> tuple[Value, list[Node]] | None:
             continue
         image, known, nodes = source.tops[0], {source.tops[0]}, []
         for node in graph.nodes:
-            if node.bottoms and all(v in known for v in node.bottoms):
+            if node.bottoms and all(v in known for v in (*node.bottoms, *node.likes)):
                 known.update(node.tops)
                 nodes.append(node)
         if any(node.type in ("Convolution", "Deconvolution") for node in nodes):
@@ -63,7 +63,8 @@ def try_size(
     shapes = {image: shape}
     for node in nodes:
         try:
-            tops = layers[node.index].shapes(*(shapes[v] for v in node.bottoms)).tops
+            read = (*node.bottoms, *node.likes)
+            tops = layers[node.index].shapes(*(shapes[v] for v in read)).tops
         except ShapeError:
             return None
         if any(size < 1 for top in tops for size in top):

@@ -1,6 +1,7 @@
 """Do the blobs of a filtered net connect?  Every refusal here is Caffe's, in the user's words.
 
 a bottom nobody made        unknown, made later, or made by a layer that this state leaves out
+a shape from nobody         the same, of a blob that is named for its shape alone
 a top made twice            unless in place: top k has the name of bottom k
 in place on a shared blob   the layer overwrites what another layer reads as well
 """
@@ -16,6 +17,12 @@ from .source import Source
 from .split import versions_read, weighted_tops
 
 
+def shape_sources(layer: Any) -> list[str]:
+    """The blobs a layer names for their shape alone."""
+    name = layer.apply_deformation_param.output_shape_from
+    return [name] if layer.type == "ApplyDeformation" and name else []
+
+
 def check_connections(source: Source, kept: Sequence[int], state: Any) -> None:
     """Raise GraphError for the first layer that cannot be connected."""
     layers = [source.message.layer[i] for i in kept]
@@ -23,7 +30,11 @@ def check_connections(source: Source, kept: Sequence[int], state: Any) -> None:
     for i, layer in enumerate(layers):
         for j, blob in enumerate(layer.bottom):
             if blob not in maker:
-                raise _unknown_bottom(source, kept, i, j, maker, state)
+                raise _unknown(source, kept, i, blob, ("bottom", j), maker, state)
+        for blob in shape_sources(layer):
+            if blob not in maker:
+                fields = ("apply_deformation_param", "output_shape_from")
+                raise _unknown(source, kept, i, blob, fields, maker, state)
         for j, blob in enumerate(layer.top):
             in_place = j < len(layer.bottom) and layer.bottom[j] == blob
             if blob in maker and not in_place:
@@ -32,15 +43,22 @@ def check_connections(source: Source, kept: Sequence[int], state: Any) -> None:
     _check_in_place(source, kept, layers)
 
 
-def _unknown_bottom(
-    source: Source, kept: Sequence[int], i: int, j: int, known: dict[str, int], state: Any
+def _unknown(
+    source: Source,
+    kept: Sequence[int],
+    i: int,
+    blob: str,
+    fields: tuple[str | int, ...],
+    known: dict[str, int],
+    state: Any,
 ) -> GraphError:
+    """fields: where in the layer's message the blob is named."""
     net = source.message
     layer = net.layer[kept[i]]
-    blob = layer.bottom[j]
     later = next((net.layer[k] for k in kept[i:] if blob in net.layer[k].top), None)
     absent = next((n for n in net.layer if blob in n.top), None)
     phase = schema.phase_name(state.phase)
+    reads = "reads" if fields[0] == "bottom" else "takes its output's shape from"
     reason, remedy = "which no layer makes", did_you_mean(blob, known)
     if later is layer:
         reason, remedy = "which it makes itself", "Name the blob it is to read"
@@ -54,8 +72,8 @@ def _unknown_bottom(
             f"'{layer.name}' or '{absent.name}'"
         )
     return GraphError(
-        f"layer '{layer.name}' reads the blob '{blob}', {reason}",
-        where=source.where_nth(kept[i], "bottom", j),
+        f"layer '{layer.name}' {reads} the blob '{blob}', {reason}",
+        where=source.where_nth(kept[i], *fields),
         remedy=remedy,
     )
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..errors import SpecError
 from . import schema
-from .connect import check_connections
+from .connect import check_connections, shape_sources
 from .filter import kept_layers, net_state
 from .source import Source, as_source
 from .split import with_splits
@@ -43,13 +43,15 @@ class Value:
 
 @dataclass(frozen=True)
 class Node:
-    """One layer of a built net.  layer: its LayerParameter, upgraded, with the phase filled in."""
+    """One layer of a built net.  layer: its LayerParameter, upgraded, with the phase filled in;
+    likes: values whose shape it takes, and nothing else (ApplyDeformation's output_shape_from)."""
 
     index: int
     layer: Any
     bottoms: tuple[Value, ...]
     tops: tuple[Value, ...]
     where: str  # path:line:column of the layer in the user's file
+    likes: tuple[Value, ...] = ()
 
     @property
     def name(self) -> str:
@@ -137,6 +139,7 @@ def _nodes(source: Source, kept: Sequence[int], phase: int) -> tuple[Node, ...]:
         if not layer.HasField("phase"):
             layer.phase = phase
         bottoms = tuple(newest[blob] for blob in layer.bottom)
+        likes = tuple(newest[blob] for blob in shape_sources(layer))
         for blob in layer.top:  # a name made before is an in-place top: the checks saw to that
             newest[blob] = Value(blob, newest[blob].version + 1 if blob in newest else 0)
         tops = [newest[blob] for blob in layer.top]
@@ -144,5 +147,5 @@ def _nodes(source: Source, kept: Sequence[int], phase: int) -> tuple[Node, ...]:
             anonymous += 1
             tops = [Value("(automatic)" + f" {anonymous}" * (anonymous > 1), 0)]
         where = source.where_nth(kept[i])
-        nodes.append(Node(len(nodes), layer, bottoms, tuple(tops), where))
+        nodes.append(Node(len(nodes), layer, bottoms, tuple(tops), where, likes))
     return tuple(nodes)

@@ -52,8 +52,14 @@ class Observer:
     def finished(self, iteration: int, smoothed: float) -> None:
         """After the last iteration, with the loss of one more forward pass."""
 
+    def testing(self, iteration: int, net: int) -> None:
+        """Before the first pass of test net `net`."""
+
     def tested(self, tested: Tested) -> None:
         """After every test net."""
+
+    def remarked(self, layer_type: str, line: str) -> None:
+        """A line that a layer has for the log, after each forward pass."""
 
     def snapshotted(self, path: Path) -> None:
         """After a snapshot is safely on disk."""

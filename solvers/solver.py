@@ -158,6 +158,7 @@ class Solver(ABC):
             loss = self.net.forward()
             if not math.isfinite(loss):
                 self._refuse_nonfinite("the loss", loss, before)
+            self._remark(self.net)
             self.net.backward()
             total += loss
         return total / self.param.iter_size
@@ -231,10 +232,12 @@ class Solver(ABC):
         for k, net in enumerate(self.test_nets):
             sums: dict[str, np.ndarray] = {}
             loss = 0.0
+            self.observer.testing(self.iter, k)
             for _ in range(self.param.test_iter[k]):
                 if self._test_interrupted():
                     return
                 loss += net.forward()
+                self._remark(net)
                 for name in net.outputs:
                     data = np.asarray(net.blobs[name].data, np.float64).ravel()
                     sums[name] = sums[name] + data if name in sums else data.copy()
@@ -243,6 +246,10 @@ class Solver(ABC):
             self.observer.tested(
                 Tested(self.iter, k, loss / n, {b: s / n for b, s in sums.items()}, weights)
             )
+
+    def _remark(self, net: Net) -> None:
+        for layer_type, line in net.remarks():
+            self.observer.remarked(layer_type, line)
 
     def _test_interrupted(self) -> bool:
         """Obey a signal that came during a test: tests may take long."""

@@ -105,10 +105,15 @@ class SolverLog(Observer):
     def finished(self, iteration: int, smoothed: float) -> None:
         self.log("solver.cpp:327", f"Iteration {iteration}, loss = {smoothed:g}")
 
-    def tested(self, tested: Tested) -> None:
-        self.log("solver.cpp:347", f"Iteration {tested.iter}, Testing net (#{tested.net})")
-        for name in self.unshared[tested.net]:
+    def testing(self, iteration: int, net: int) -> None:
+        self.log("solver.cpp:347", f"Iteration {iteration}, Testing net (#{net})")
+        for name in self.unshared[net]:
             self.log("net.cpp:678", f"Ignoring source layer {name}")
+
+    def remarked(self, layer_type: str, line: str) -> None:
+        self.log(f"{layer_type.lower()}_layer.cpp", f"    {line}")
+
+    def tested(self, tested: Tested) -> None:
         if self.param.test_compute_loss:
             self.log("solver.cpp:401", f"Test loss: {tested.loss:g}")
         for i, (name, value) in enumerate(elements(tested.outputs, tested.weights)):

@@ -101,11 +101,16 @@ class TrainingLog(Observer):
     def finished(self, iteration: int, smoothed: float) -> None:
         self.said(f"Iteration {iteration}, loss = {smoothed:.6g}")
 
+    def testing(self, iteration: int, net: int) -> None:
+        self.said(f"Iteration {iteration}, Testing net (#{net})")
+
     def tested(self, tested: Tested) -> None:
-        self.said(f"Iteration {tested.iter}, Testing net (#{tested.net})")
         if self.test_loss:
             self.said(f"Test loss: {tested.loss:.6g}")
         self._outputs("Test", tested.outputs, tested.weights)
+
+    def remarked(self, layer_type: str, line: str) -> None:
+        self.said(f"    {line}")
 
     def snapshotted(self, path: Path) -> None:
         kind = "HDF5" if path.suffix == ".h5" else "binary proto"
