@@ -28,10 +28,26 @@ from demitasse.weights import ModelDef, write_modeldef
 # ---- what the plugin writes ---------------------------------------------------------------------
 
 TILE, ANSWER = (22, 22), (16, 16)  # f 2, padInput 6 + 2 d, padOutput 2 d
-NET = """name: "tiny" force_backward: true
-layer { name: "loaddata" type: "HDF5Data" top: "data3" top: "labels" top: "weights"
+TRAIN = """
+layer { name: "loaddata" type: "HDF5Data" top: "data" top: "labels" top: "weights" top: "weights2"
   hdf5_data_param { source: "train.txt" batch_size: 1 shuffle: false } include { phase: TRAIN } }
-layer { name: "d0" type: "Convolution" bottom: "data3" top: "d0"
+layer { name: "create_deformation" type: "CreateDeformation" bottom: "weights2" top: "def"
+  create_deformation_param { batch_size: 1 ny: 22 nx: 22 ncomponents: 2
+    random_elastic_grid_spacing { v: 8 v: 8 } random_elastic_deform_magnitude { v: 1 v: 1 }
+    random_offset_range_from_pdf: true random_offset_from { v: -1 v: -1 }
+    random_offset_to { v: 1 v: 1 } random_rotate_from { v: 0 } random_rotate_to { v: 360 } }
+  include { phase: TRAIN } }
+layer { name: "def_data" type: "ApplyDeformation" bottom: "data" bottom: "def" top: "data2"
+  apply_deformation_param { interpolation: "linear" extrapolation: "mirror" }
+  include { phase: TRAIN } }
+layer { name: "augm" type: "ValueAugmentation" bottom: "data2" top: "data3"
+  value_augmentation_param { black_from: -0.05 black_to: 0.05 slope_min: 0.8 slope_max: 1.2
+    white_from: 0.95 white_to: 1.05 } include { phase: TRAIN } }
+"""
+BODY = """
+layer { name: "trafo" type: "ValueTransformation" bottom: "data3" top: "d0a"
+  value_transformation_param { offset { v: -0.5 } } }
+layer { name: "d0" type: "Convolution" bottom: "d0a" top: "d0"
   convolution_param { num_output: 3 kernel_size: 3 weight_filler { type: "msra" } } }
 layer { name: "r0" type: "ReLU" bottom: "d0" top: "d0" relu_param { negative_slope: 0.1 } }
 layer { name: "pool" type: "Pooling" bottom: "d0" top: "d1"
@@ -43,19 +59,35 @@ layer { name: "up" type: "Deconvolution" bottom: "e1" top: "u0"
 layer { name: "cat" type: "Concat" bottom: "u0" bottom: "d0" top: "v0" }
 layer { name: "score" type: "Convolution" bottom: "v0" top: "score"
   convolution_param { num_output: 2 kernel_size: 1 weight_filler { type: "msra" } } }
-layer { name: "loss" type: "SoftmaxWithLoss" bottom: "score" bottom: "labels" bottom: "weights"
-  top: "loss" include { phase: TRAIN } }
 """
+LOSS = """
+layer { name: "def_label" type: "ApplyDeformation" bottom: "labels" bottom: "def" top: "labelcrop"
+  apply_deformation_param { interpolation: "nearest" extrapolation: "mirror"
+    output_shape_from: "score" } include { phase: TRAIN } }
+layer { name: "def_weight" type: "ApplyDeformation" bottom: "weights" bottom: "def"
+  top: "weightcrop" apply_deformation_param { interpolation: "linear" extrapolation: "mirror"
+    output_shape_from: "score" } include { phase: TRAIN } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "score" bottom: "labelcrop"
+  bottom: "weightcrop" top: "loss" include { phase: TRAIN } }
+"""
+NET = 'name: "tiny" force_backward: true' + TRAIN + BODY + LOSS
 VALID = (
     """
 layer { name: "loaddata_valid" type: "HDF5Data" top: "data3" top: "labels" top: "weights"
   include { phase: TEST } hdf5_data_param { source: "valid.txt" batch_size: 1 shuffle: false } }
 """
     + NET
-    + """
-layer { name: "loss_valid" type: "SoftmaxWithLoss" bottom: "score" bottom: "labels"
-  bottom: "weights" top: "loss_valid" include { phase: TEST } }
+    + "".join(
+        f"""layer {{ name: "{name}" type: "{kind}" bottom: "score" bottom: "labels"
+  bottom: "weights" top: "{name}" include {{ phase: TEST }} {more} }}
 """
+        for name, kind, more in (
+            ("loss_valid", "SoftmaxWithLoss", ""),
+            ("IoU", "IoU", ""),
+            ("F1_detection", "F1", "f1_param { distance_mode: EUCLIDEAN distance_threshold: 3.0 }"),
+            ("F1_segmentation", "F1", ""),
+        )
+    )
 )
 SOLVER = """net: "%s" base_lr: 1e-3 lr_policy: "fixed" max_iter: %d display: 1 momentum: 0.9
 momentum2: 0.999 snapshot: %d snapshot_prefix: "%s" snapshot_format: HDF5 solver_mode: CPU
@@ -79,13 +111,9 @@ def definition(axes=2):
 
 
 def write_weights(path, axes=2, channels=1, seed=1):
-    text = NET.replace('"HDF5Data"', '"Input"').replace("include { phase: TRAIN }", "", 1)
-    text = re.sub(r'top: "labels" .*\n.*\n', "}\n", text, count=1)
-    net = Net(
-        netspec.build(netspec.parse_net(text), "TEST"),
-        seed=seed,
-        inputs={"data3": (1, channels, *(22,) * axes)},
-    )
+    shape = "".join(f"dim: {n} " for n in (1, channels, *(22,) * axes))
+    text = f'layer {{ name: "i" type: "Input" top: "data3" input_param {{ shape {{ {shape} }} }} }}'
+    net = Net(netspec.build(netspec.parse_net(text + BODY), "TEST"), seed=seed)
     save_hdf5(net, path)
 
 
@@ -360,12 +388,14 @@ def test_too_little_memory_is_said_in_the_plugin_s_words(capsys, cells):
 def job(cells):
     """The files of a fine-tuning, with 3 classes where the weights have 2."""
     rng = np.random.default_rng(3)
-    for name in ("train", "valid"):
+    for name, image in (("train", "data"), ("valid", "data3")):
+        answer = (30, 30) if name == "train" else ANSWER
         Path(f"{name}.txt").write_text(f"{name}.h5\n")
         with h5py.File(f"{name}.h5", "w") as file:
-            file["data3"] = rng.random((2, 1, *TILE), np.float32)
-            file["labels"] = rng.integers(0, 3, (2, 1, *ANSWER)).astype(np.float32)
-            file["weights"] = rng.random((2, 1, *ANSWER), np.float32)
+            file[image] = rng.random((2, 1, *((30, 30) if name == "train" else TILE)), np.float32)
+            file["labels"] = rng.integers(0, 3, (2, 1, *answer)).astype(np.float32)
+            for weight in ("weights", "weights2"):
+                file[weight] = rng.random((2, 1, *answer), np.float32)
     Path("j-model.prototxt").write_text(VALID.replace("num_output: 2", "num_output: 3"))
     return Path("j-solver.prototxt")
 
@@ -373,6 +403,13 @@ def job(cells):
 def training(solver, n):
     solver.write_text(SOLVER % ("j-model.prototxt", n, n, "j-snapshot"))
     return ["train", "-solver", solver, "-weights", "w.caffemodel.h5", "-sigint_effect", "stop"]
+
+
+PER_CLASS = [("IoU", what) for what in ("intersection", "union")] + [
+    (f"F1_{kind}", f"{what} count")
+    for kind in ("detection", "segmentation")
+    for what in ("true positive", "prediction", "object")
+]
 
 
 def test_a_fine_tuning_as_the_plugin_asks_for_it(start, job):
@@ -390,6 +427,16 @@ def test_a_fine_tuning_as_the_plugin_asks_for_it(start, job):
     ]
     assert len(tested) == len(valid) == 3
     assert all(float(line.split("loss_valid = ")[1].split(" ")[0]) > 0 for line in valid)
+    counts = {}
+    for name, what in PER_CLASS:
+        head = f"{name} - Per class {what}: "
+        found = [line.split(head)[1].split(" ") for line in lines if re.match(f".*{head}.*", line)]
+        # before each test come as many lines as it has tiles, with a number for each class
+        assert len(found) == 3 * 2 and all(len(list(filter(None, x))) == 2 for x in found)
+        counts[name, what] = np.array([[float(v) for v in x if v] for x in found])
+        last = max(i for i, line in enumerate(lines) if head in line)
+        assert any(f": {name} = " in line for line in lines[last:])
+    assert (counts["IoU", "intersection"] <= counts["IoU", "union"]).all()
     assert "2 outputs in w.caffemodel.h5, 3 in the net" in done.stderr
     got, old = (
         weights.read(f).layers for f in ("j-snapshot_iter_4.caffemodel.h5", "w.caffemodel.h5")
