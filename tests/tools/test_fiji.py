@@ -246,8 +246,9 @@ TILINGS = {
 }
 
 
-@pytest.mark.parametrize("padding", ["mirror", "zero"])
-@pytest.mark.parametrize("tiling", TILINGS)
+@pytest.mark.parametrize(
+    ("tiling", "padding"), [*((t, "mirror") for t in TILINGS), ("-n_tiles 2x3", "zero")]
+)
 def test_tiles_give_the_scores_of_the_whole_image(capsys, cells, tiling, padding):
     """Answers of an even number of pixels keep this net's pooling grid."""
     modeldef = replace(definition(), padding=padding)
@@ -446,7 +447,13 @@ def test_a_fine_tuning_as_the_plugin_asks_for_it(start, job):
 
 
 def test_kill_2_writes_a_snapshot_to_go_on_from(programs, start, job):
+    """Of a net without augmentation and tests, which starts sooner."""
+    plain = VALID[: VALID.index('name: "tiny"')].replace("TEST", "TRAIN") + BODY
+    loss = LOSS[LOSS.index('layer { name: "loss"') :].replace("crop", "")
+    Path("j-model.prototxt").write_text(plain.replace("num_output: 2", "num_output: 3") + loss)
     argv = [str(a) for a in training(job, 100_000)]
+    tests = "test_iter: 2 test_interval: 2"
+    job.write_text(job.read_text().replace(tests, ""))
     process = subprocess.Popen(
         [programs / "caffe", *argv],
         env={},
@@ -469,6 +476,7 @@ def test_kill_2_writes_a_snapshot_to_go_on_from(programs, start, job):
     n = int(re.sub(r"\.caffemodel\.h5$", "", re.sub("^.*_iter_", "", told[0])))
     state = re.sub("caffemodel.h5$", "solverstate.h5", told[0])
     training(job, n + 1)
+    job.write_text(job.read_text().replace(tests, ""))
     done = start("caffe", "train", "-solver", job, "-snapshot", state, "-sigint_effect", "stop")
     assert done.returncode == 0, done.stderr
     assert Path(f"j-snapshot_iter_{n + 1}.caffemodel.h5").exists()
