@@ -24,7 +24,7 @@ Array = Any
 def instances(labels: Array, valid: Array, background: int, classes: int) -> tuple[Array, Array]:
     """Numbers of objects where labels are valid and not background, and the class of each object
     (n,); labels: integers."""
-    found, kinds = np.zeros(labels.shape, np.int64), []
+    found, kinds = np.zeros(labels.shape, np.int64), list[int]()
     for c in range(classes):
         if c == background:
             continue

@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from itertools import count as counter
 from math import prod
+from threading import Lock
 from typing import Any
 
 Array = Any
@@ -78,11 +79,41 @@ def _blas() -> Any:
     return ThreadpoolController().select(user_api="blas")
 
 
+class _Single:
+    """Who comes first limits the BLAS, who leaves last frees it: threads come and go in any order,
+    and none may find it freed by another."""
+
+    def __init__(self) -> None:
+        self.lock, self.inside = Lock(), 0
+        self.limit: Any = None
+
+    def enter(self) -> None:
+        with self.lock:
+            if self.inside == 0:
+                self.limit = _blas().limit(limits=1)
+            self.inside += 1
+
+    def leave(self) -> None:
+        with self.lock:
+            self.inside -= 1
+            if self.inside == 0:
+                self.limit.restore_original_limits()
+
+
+@cache
+def _single() -> _Single:
+    return _Single()
+
+
 @contextmanager
 def single_blas() -> Iterator[None]:
     """The BLAS uses one thread inside."""
-    with _blas().limit(limits=1):
+    single = _single()
+    single.enter()
+    try:
         yield
+    finally:
+        single.leave()
 
 
 SERIAL = Workers(1)

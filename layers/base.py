@@ -104,6 +104,7 @@ class Layer(ABC):
     learns: ClassVar[bool] = True  # False: its parameters are statistics, not learned (BatchNorm)
     without_loss: ClassVar[bool] = False  # runs backward also where no loss asks (Parameter)
     reshapes: bool = False  # its tops may have other shapes in every pass (Filter)
+    runs_ahead: ClassVar[bool] = True  # False: what it does must happen in its pass (net/ahead.py)
     # which bottoms' image sizes its tops' follow; None: all (net/ahead.py)
     shaped_by: ClassVar[tuple[int, ...] | None] = None
     no_gradient: frozenset[int] = frozenset()  # bottoms that get none (labels)

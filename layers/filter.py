@@ -26,6 +26,7 @@ from .sizes import times
 
 class Filter(Layer):
     type = "Filter"
+    runs_ahead = False
     bottoms = (2, None)
     tops = (1, None)
     reshapes = True

@@ -34,6 +34,7 @@ _NUMBER = re.compile(r"%0?\d*[diu]")
 
 class HDF5Output(Layer):
     type = "HDF5Output"
+    runs_ahead = False
     bottoms = (1, None)
     tops = 0
 

@@ -79,6 +79,7 @@ def refit(old: Planned, inferred: Inferred, graph: Graph, layers: Sequence[Layer
         backward=old.backward,
         keep=old.keep,
         absorbed=old.absorbed,
+        ahead=old.ahead,
     )
     if all(_size(plan, key) <= _room(old.plan, key) for key in plan.of):
         fitted = replace(old.plan, shapes={**old.plan.shapes, **plan.shapes})

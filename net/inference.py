@@ -54,14 +54,18 @@ def refuse_illegal_in_place(node: Node, layer: Layer) -> None:
 
 
 def infer(
-    graph: Graph, layers: Sequence[Layer], inputs: Mapping[str, Shape] | None = None
+    graph: Graph,
+    layers: Sequence[Layer],
+    inputs: Mapping[str, Shape] | None = None,
+    outside: Mapping[Value, Shape] | None = None,
 ) -> Inferred:
     """Shapes throughout the graph.
 
-    inputs: shapes that replace those of Input layers' blobs, by blob name.  Raises ShapeError.
+    inputs: shapes that replace those of Input layers' blobs, by blob name; outside: of values that
+    another part of the net makes (net/ahead.py).  Raises ShapeError.
     """
     inputs = dict(inputs or {})
-    shapes: dict[Value, Shape] = {}
+    shapes: dict[Value, Shape] = dict(outside or {})
     needs = []
     for node, layer in zip(graph.nodes, layers, strict=True):
         if node.type == "Input" and any(top.blob in inputs for top in node.tops):

@@ -21,6 +21,7 @@ import numpy as np
 
 from ..layers.base import Layer, Shape
 from ..netspec.graph import Graph, Value
+from .ahead import crossing
 from .arena import Lifetime
 from .inference import Inferred, in_place
 from .schedule import Schedule
@@ -51,9 +52,11 @@ def plan(
     backward: bool,
     keep: bool,
     absorbed: Mapping[int, int],
+    ahead: frozenset[int] = frozenset(),
 ) -> Plan:
     """Lifetimes of all arrays; keep: data, diffs and what is saved live through the iteration and
-    beyond; absorbed: which node applies which rectifier, and reads its top in backward."""
+    beyond; absorbed: which node applies which rectifier, and reads its top in backward; ahead:
+    nodes that run elsewhere: of these only what others read is here, from the start."""
     n = len(graph.nodes)
     first, last = -1, 2 * n
     runs = [backward and flag for flag in flags.backward]
@@ -61,10 +64,13 @@ def plan(
     inputs = {value.blob for value in graph.inputs}  # all versions: the caller sets the last one
     written: dict[Value, int] = {}
     reads: dict[Value, list[int]] = {v: [] for v in inferred.values}
+    given = set(crossing(graph, ahead))
     for node, layer in zip(graph.nodes, layers, strict=True):
         i = node.index
         for top in node.tops:
-            written[top] = first if top.blob in inputs else i
+            written[top] = first if top.blob in inputs or top in given else i
+        if i in ahead:
+            continue
         for bottom in node.bottoms:
             reads[bottom].append(i)
         if runs[i]:
@@ -83,7 +89,7 @@ def plan(
     for node, layer in zip(graph.nodes, layers, strict=True):
         for k, top in enumerate(node.tops):
             root[top], group[top] = top, [top]
-            if not (layer.shares_data or in_place(node, k)):
+            if node.index in ahead or not (layer.shares_data or in_place(node, k)):
                 continue
             leader = root[node.bottoms[0 if layer.shares_data else k]]
             overwritten = in_place(node, k) and any(
@@ -97,7 +103,10 @@ def plan(
     shapes: dict[Key, tuple[Shape, np.dtype]] = {}
     alias: dict[Key, Key] = {}
     key: Key
+    elsewhere = {v for i in ahead for v in graph.nodes[i].tops} - given
     for value, shape in inferred.values.items():
+        if value not in root or value in elsewhere:
+            continue
         leader = root[value]
         key = ("data", value)
         shapes[key] = (shape, dtype)
@@ -118,6 +127,8 @@ def plan(
 
     for node, need in zip(graph.nodes, inferred.needs, strict=True):
         i = node.index
+        if i in ahead:
+            continue
         for k, buffer in enumerate(need.saved):
             key = ("saved", i, k)
             shapes[key] = (buffer.shape, np.dtype(buffer.dtype) if buffer.dtype else dtype)

@@ -11,18 +11,19 @@ Source: Caffe's Net (src/caffe/net.cpp).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..errors import GraphError, NonFiniteError, ShapeError
 from ..kernels.workers import Workers, usable_cpus
-from ..layers.base import Array, Blob, Context, Shape
+from ..layers.base import Array, Blob, Context, Layer, Shape
 from ..layers.filler import fill
 from ..netspec.graph import Graph, Value
 from ..weights import Report, Weights, match
 from . import dynamic, fusion, params
+from .ahead import Ahead, subgraph
 from .inference import build_layers
 from .kept import Callbacks, Kept, prepare
 from .memory import Memory
@@ -41,7 +42,9 @@ class Net:
     fits, "auto" what the prototxt says; threads: of kernels (default: all CPUs); fill: run the
     fillers (not needed where weights are loaded);
     share: a net whose parameters this one uses (test nets); poison: fill freed buffers with NaN;
-    folder: what data sources are relative to; allow_python: run the code that Python layers name.
+    folder: what data sources are relative to; allow_python: run the code that Python layers name;
+    ahead: make data and augment them in a thread, before they are needed (net/ahead.py; not with
+    keep); part: this is such a part of another net, of these layers, with these shapes outside.
 
     Raises GraphError, ShapeError (before anything is allocated) and DataError.
     """
@@ -63,6 +66,8 @@ class Net:
         poison: bool = False,
         folder: str = "",
         allow_python: bool = False,
+        ahead: bool = False,
+        part: tuple[Sequence[Layer], Mapping[Value, Shape]] | None = None,
     ) -> None:
         self.graph, self.name, self.phase = graph, graph.name, graph.phase
         self.dtype, self.seed, self._keep, self._poison = np.dtype(dtype), seed, keep, poison
@@ -70,18 +75,24 @@ class Net:
             backward = graph.phase == "TRAIN" or graph.force_backward
         self.plans_backward = backward
         self.callbacks, self.workers = Callbacks(), Workers(threads or usable_cpus())
-        self.layers = build_layers(
-            graph,
-            Context(
-                dtype=self.dtype,
-                seed=seed,
-                folder=folder,
-                budget=budget,
-                allow_python=allow_python,
-                workers=self.workers,
-                engine=engine,
-            ),
-        )
+        self._outside: Mapping[Value, Shape] = {}
+        self._wants_ahead = ahead and not keep
+        self.ahead: Ahead | None = None
+        if part is not None:
+            self.layers, self._outside = tuple(part[0]), part[1]
+        else:
+            self.layers = build_layers(
+                graph,
+                Context(
+                    dtype=self.dtype,
+                    seed=seed,
+                    folder=folder,
+                    budget=budget,
+                    allow_python=allow_python,
+                    workers=self.workers,
+                    engine=engine,
+                ),
+            )
         planned = self._plan(inputs)
         self.param_table = params.table(graph, self.layers, planned.inferred.needs)
         self._allocate_params()
@@ -94,6 +105,7 @@ class Net:
         self._bind(planned, Memory(planned))
         if keep:
             prepare(graph, self.layers, self.values)
+        self._run_ahead()
 
     # ------------------------------------------------------------------ set-up
 
@@ -166,12 +178,34 @@ class Net:
                     found=" x ".join(map(str, new.shape)),
                     remedy="Only spatial sizes and the batch may change",
                 )
+        if self.ahead is not None:
+            self.ahead.flush()
         held = self._kept.held() if self._kept is not None else ()
         self._release()
         self._bind(planned, Memory(planned))
         for blob, data in held:
             if blob.shape == data.shape:
                 blob.data[...] = data
+        self._run_ahead()
+
+    def _run_ahead(self) -> None:
+        """A net of the layers that run ahead, if there are any."""
+        nodes = self.planned.ahead
+        if not nodes:
+            return
+        shapes = self.planned.inferred.values
+        outside = {v: shapes[v] for i in nodes for v in self.graph.nodes[i].likes}
+        graph = subgraph(self.graph, nodes)
+        part = Net(
+            graph,
+            dtype=self.dtype,
+            backward=False,
+            threads=self.workers.threads,
+            fill=False,
+            poison=self._poison,
+            part=([self.layers[i] for i in sorted(nodes)], outside),
+        )
+        self.ahead = Ahead(self, part, graph.outputs)
 
     def _release(self) -> None:
         """Let go of the memory before other is allocated."""
@@ -196,6 +230,8 @@ class Net:
             dtype=self.dtype,
             backward=self.plans_backward,
             keep=self._keep,
+            ahead=self._wants_ahead,
+            outside=self._outside,
         )
 
     def _bind(self, planned: Planned, memory: Memory) -> None:
@@ -221,6 +257,8 @@ class Net:
             (view(("scratch", i, "forward")), view(("scratch", i, "backward"))) for i in range(n)
         ]
         for i, (layer, need) in enumerate(zip(self.layers, inferred.needs, strict=True)):
+            if i in planned.ahead:
+                continue
             layer.saved = [view(("saved", i, k)) for k in range(len(need.saved))]
             layer.param_propagate_down = list(self.flags.param_propagate_down[i])
         self._kept = Kept(graph, self.values, self.flags.loss_weights) if self._keep else None
@@ -247,6 +285,8 @@ class Net:
         if start == 0:
             for given, read in self._inputs:
                 np.copyto(read, given)
+            if self.ahead is not None:
+                self.ahead.take()
         if self._kept is not None:
             self._kept.before(start)
         with np.errstate(all="ignore"):  # what overflows is found where it matters: in the loss
@@ -255,6 +295,10 @@ class Net:
     def _forward(self, i: int, check: bool) -> float:
         """Run layer i; return its part of the loss."""
         layer, loss = self.layers[i], 0.0
+        if i in self.planned.ahead:
+            if check:
+                self._refuse_nonfinite(i)
+            return loss
         for run in self.callbacks.before_forward:
             run(i)
         if layer.reshapes:
@@ -316,7 +360,7 @@ class Net:
 
     def _refuse_nonfinite(self, i: int) -> None:
         for value, top in zip(self.graph.nodes[i].tops, self._tops[i], strict=True):
-            if not np.isfinite(top.data).all():
+            if top.data is not None and not np.isfinite(top.data).all():
                 bad = np.argwhere(~np.isfinite(np.atleast_1d(top.data)))[0]
                 raise NonFiniteError(
                     f"{self.layers[i].label} is the first layer whose output is not finite: "
@@ -374,12 +418,17 @@ class Net:
 
     def state(self) -> dict[str, Mapping[str, Any]]:
         """Positions of data layers and random streams, for an exact resume."""
-        return {layer.name: state for layer in self.layers if (state := layer.state())}
+        ahead = self.planned.ahead
+        here = [layer for i, layer in enumerate(self.layers) if i not in ahead]
+        found = {layer.name: state for layer in here if (state := layer.state())}
+        return {**found, **(self.ahead.state() if self.ahead is not None else {})}
 
     def load_state(self, state: Mapping[str, Mapping[str, Any]]) -> None:
         """Take back what `state` gave; layers it does not name stay as they are."""
-        for layer in self.layers:
-            if layer.name in state:
+        if self.ahead is not None:
+            self.ahead.load_state(state)
+        for i, layer in enumerate(self.layers):
+            if layer.name in state and i not in self.planned.ahead:
                 layer.load_state(state[layer.name])
 
     def load(self, found: Weights, *, complete: bool) -> Report:

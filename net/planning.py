@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..layers.base import Layer, Shape
-from ..netspec.graph import Graph
+from ..netspec.graph import Graph, Value
 from . import arena, fusion, lifetimes, sizes
+from .ahead import prefix, without_gradient
 from .inference import Inferred
 from .lifetimes import Plan
 from .schedule import Schedule, schedule
@@ -19,7 +20,7 @@ from .schedule import Schedule, schedule
 @dataclass(frozen=True)
 class Planned:
     """Shapes, backward flags, lifetimes and places of everything a net computes; absorbed: which
-    node applies which rectifier; and what it was planned for."""
+    node applies which rectifier; ahead: nodes that run elsewhere; and what it was planned for."""
 
     inferred: Inferred
     flags: Schedule
@@ -29,6 +30,7 @@ class Planned:
     dtype: np.dtype
     backward: bool
     keep: bool
+    ahead: frozenset[int] = frozenset()
 
     @property
     def arena_bytes(self) -> int:
@@ -54,11 +56,19 @@ def plan_net(
     dtype: np.dtype,
     backward: bool,
     keep: bool = False,
+    ahead: bool = False,
+    outside: Mapping[Value, Shape] | None = None,
 ) -> Planned:
-    """Plan everything; raises ShapeError and GraphError.  Pure, apart from data layers, which look
-    at their files to learn the shapes in them."""
-    inferred = sizes.infer_or_suggest(graph, layers, inputs)
+    """Plan everything; ahead: leave out what can run ahead; outside: as for `infer`.
+
+    Raises ShapeError and GraphError.  Pure, apart from data layers, which look at their files to
+    learn the shapes in them.
+    """
+    inferred = sizes.infer_or_suggest(graph, layers, inputs, outside)
     flags = schedule(graph, layers, inferred.needs)
+    elsewhere = prefix(graph, layers, inferred) if ahead else frozenset()
+    if elsewhere:
+        flags = without_gradient(flags, graph, elsewhere)
     absorbed = {} if keep else fusion.rectifiers(graph, layers, inferred)
     plan = lifetimes.plan(
         graph,
@@ -69,6 +79,7 @@ def plan_net(
         backward=backward,
         keep=keep,
         absorbed=absorbed,
+        ahead=elsewhere,
     )
     placement = arena.place(plan.buffers)
-    return Planned(inferred, flags, plan, placement, absorbed, dtype, backward, keep)
+    return Planned(inferred, flags, plan, placement, absorbed, dtype, backward, keep, elsewhere)

@@ -20,11 +20,14 @@ REACH = 128  # how far below and above a refused size legal ones are looked for,
 
 
 def infer_or_suggest(
-    graph: Graph, layers: Sequence[Layer], inputs: Mapping[str, Shape] | None = None
+    graph: Graph,
+    layers: Sequence[Layer],
+    inputs: Mapping[str, Shape] | None = None,
+    outside: Mapping[Value, Shape] | None = None,
 ) -> Inferred:
     """`infer`, but a size that does not fit is refused with the nearest legal sizes."""
     try:
-        inferred = infer(graph, layers, inputs)
+        inferred = infer(graph, layers, inputs, outside)
         shapes = inferred.values
         problem = misfit(graph, layers, shapes)
     except ShapeError as error:

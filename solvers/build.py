@@ -32,11 +32,13 @@ def build(
     hooks: Sequence[Hook] = (),
     observer: Observer | None = None,
     poison: bool = False,
+    ahead: bool = True,
     net_options: Mapping[str, Any] | None = None,
 ) -> Solver:
     """The solver that `source` (from `netspec.read_solver`) describes, with its nets, into which
     the files that `weights` names are loaded.
 
+    ahead: let data and augmentation run ahead of the training (net/ahead.py; the same results);
     folder: what relative paths are relative to (default: the current directory); net_options:
     further arguments of every `Net`, as keep or allow_python.  Raises SolverError, SpecError,
     GraphError, ShapeError, DataError, WeightsError or OutputError.
@@ -51,7 +53,7 @@ def build(
     graph = netspec.build_in_state(
         training, state(netspec.schema.TRAIN, training, param.train_state)
     )
-    net = Net(graph, **settings)
+    net = Net(graph, ahead=ahead, **settings)
     tests = []
     for i, test in enumerate(test_sources(param, where, folder, training)):
         own = [param.test_state[i]] if i < len(param.test_state) else []
