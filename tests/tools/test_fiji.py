@@ -449,7 +449,7 @@ def test_a_fine_tuning_as_the_plugin_asks_for_it(start, job):
 def test_kill_2_writes_a_snapshot_to_go_on_from(programs, start, job):
     """Of a net without augmentation and tests, which starts sooner."""
     plain = VALID[: VALID.index('name: "tiny"')].replace("TEST", "TRAIN") + BODY
-    loss = LOSS[LOSS.index('layer { name: "loss"') :].replace("crop", "")
+    loss = LOSS[LOSS.index('layer { name: "loss"') :].replace("crop", "s")
     Path("j-model.prototxt").write_text(plain.replace("num_output: 2", "num_output: 3") + loss)
     argv = [str(a) for a in training(job, 100_000)]
     tests = "test_iter: 2 test_interval: 2"
@@ -466,7 +466,7 @@ def test_kill_2_writes_a_snapshot_to_go_on_from(programs, start, job):
             break
     os.kill(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=60)
-    assert process.returncode == 0 and out == ""
+    assert process.returncode == 0 and out == "", err
     told = [
         re.sub("^.* Snapshotting to HDF5 file ", "", line)
         for line in err.splitlines()
