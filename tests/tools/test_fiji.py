@@ -110,10 +110,10 @@ def definition(axes=2):
     )
 
 
-def write_weights(path, axes=2, channels=1, seed=1):
+def write_weights(path, axes=2, channels=1, seed=1, body=BODY):
     shape = "".join(f"dim: {n} " for n in (1, channels, *(22,) * axes))
     text = f'layer {{ name: "i" type: "Input" top: "data3" input_param {{ shape {{ {shape} }} }} }}'
-    net = Net(netspec.build(netspec.parse_net(text + BODY), "TEST"), seed=seed)
+    net = Net(netspec.build(netspec.parse_net(text + body), "TEST"), seed=seed)
     save_hdf5(net, path)
 
 
@@ -261,6 +261,41 @@ def test_tiles_give_the_scores_of_the_whole_image(capsys, cells, tiling, padding
     assert progress == [(b, 2, t, number) for b in (1, 2) for t in range(1, number + 1)]
     if TILINGS[tiling]:
         assert number == TILINGS[tiling]
+
+
+def test_tiles_shift_the_pooling_grid_unless_aligned(capsys, cells):
+    """As those of caffe_unet do.  Pooling by 4, answers of 4 d - 10 pixels."""
+    body = BODY.replace("kernel_size: 2 stride: 2", "kernel_size: 4 stride: 4")
+    body = body.replace("num_output: 2 kernel_size: 1", "num_output: 2 kernel_size: 3")
+    modeldef = replace(
+        definition(),
+        model_prototxt=body,
+        downsample_factor=(4, 4),
+        pad_input=(2, 2),
+        pad_output=(-10, -10),
+    )
+    write_modeldef("m.modeldef.h5", modeldef)
+    write_weights("w.caffemodel.h5", body=body)
+    images = write_images("job.h5", (1, 1, 14, 54))
+    net = build(modeldef, weights.read("w.caffemodel.h5"), (1, 26, 66))
+
+    def score(padded):
+        net.reshape({"data3": (1, *padded.shape)})
+        net.blobs["data3"].data[0] = padded
+        net.forward()
+        return net.blobs["score"].data[0].copy()
+
+    padded = np.pad(images[0], [(0, 0), (6, 6), (6, 30)], mode="reflect")
+    entire = score(padded[:, :, :66])
+    apart = [score(padded[:, :, x : x + 26]) for x in range(0, 54, 14)]
+    apart = np.concatenate(apart, axis=2)[:, :, :54]
+    got, _ = predicted(capsys, *arguments("-tile_size 14x14"))
+    np.testing.assert_allclose(got[0], apart, atol=1e-5)
+    assert np.abs(apart - entire).max() > 1e-2
+    write_images("job.h5", (1, 1, 14, 54))
+    got, progress = predicted(capsys, *arguments("-tile_size 14x14", "-aligned"))
+    np.testing.assert_allclose(got[0], entire, atol=1e-5)
+    assert progress[-1] == (1, 1, 5, 5)  # 12 pixels apart
 
 
 @pytest.mark.parametrize("average", ["-average_mirror", "-average_rotate"])
