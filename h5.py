@@ -3,6 +3,7 @@
     with open_h5(path) as file:
         names = members(file, "data")
         array = read_dataset(file, "data/conv1/0")
+        words = read_text(file, "model_prototxt")
     with create_h5(path) as file:
         file["data/conv1/0"] = array
 
@@ -32,6 +33,7 @@ SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 # Deflate packs at most about 1030 to 1, so a higher ratio says that the numbers were never stored.
 BOMB_BYTES, BOMB_RATIO = 256 << 20, 1200
+MOST_TEXT, MOST_TEXTS = 64 << 20, 1 << 16  # bytes, strings; large prototxts have some 100,000 bytes
 
 ErrorClass = type[DemitasseError]
 
@@ -225,40 +227,52 @@ def members(group: h5py.Group, name: str = "", *, error: ErrorClass = DataError)
 
 def dataset(group: h5py.Group, name: str, *, error: ErrorClass = DataError) -> h5py.Dataset:
     """A dataset of numbers whose values lie in this file; nothing of them is read yet."""
+    found, where = _dataset(group, name, error), f"{group.file.filename}, '{name}'"
+    with _damage(where, error):
+        dtype = found.dtype
+        if dtype.kind not in "iuf":
+            words = _WORDS.get(dtype.kind, str(dtype))
+            raise error("holds no plain numbers", where=where, expected="numbers", found=words)
+        if found.shape is None:
+            raise error("is a null dataset: it has a type but no values", where=where)
+        _check_stored(found, where, error)
+    return found
+
+
+def _dataset(group: h5py.Group, name: str, error: ErrorClass) -> h5py.Dataset:
+    """A dataset of whatever type."""
     found, where = _find(group, name, error), f"{group.file.filename}, '{name}'"
     if isinstance(found, h5py.Group):
         inside = _listing(members(found, error=error), "in it")
         raise error("is a group, not a dataset", where=where, found=inside)
     if not isinstance(found, h5py.Dataset):
         raise error("is neither a group nor a dataset", where=where)
-    with _damage(where, error):
-        dtype, shape = found.dtype, found.shape
-        if dtype.kind not in "iuf":
-            words = _WORDS.get(dtype.kind, str(dtype))
-            raise error("holds no plain numbers", where=where, expected="numbers", found=words)
-        if shape is None:
-            raise error("is a null dataset: it has a type but no values", where=where)
-        if found.external:
-            raise error(
-                f"keeps its values in another file ({found.external[0][0]})",
-                where=where,
-                remedy="Only what is stored in the file itself is read",
-            )
-        if found.is_virtual:
-            raise error(
-                "is a virtual dataset: its values lie in other files",
-                where=where,
-                remedy="Only what is stored in the file itself is read",
-            )
-        declared, stored = math.prod(shape) * dtype.itemsize, found.id.get_storage_size()
+    return found
+
+
+def _check_stored(found: h5py.Dataset, where: str, error: ErrorClass) -> None:
+    """Refuse values that lie in another file, or that the file cannot hold."""
+    if found.external:
+        raise error(
+            f"keeps its values in another file ({found.external[0][0]})",
+            where=where,
+            remedy="Only what is stored in the file itself is read",
+        )
+    if found.is_virtual:
+        raise error(
+            "is a virtual dataset: its values lie in other files",
+            where=where,
+            remedy="Only what is stored in the file itself is read",
+        )
+    declared = math.prod(found.shape) * found.dtype.itemsize
+    stored = found.id.get_storage_size()
     if declared > BOMB_BYTES and declared > BOMB_RATIO * stored:
         raise error(
             "declares far more than the file holds",
             where=where,
-            expected=f"about {declared / 2**30:.3g} GiB for shape {shape}",
+            expected=f"about {declared / 2**30:.3g} GiB for shape {found.shape}",
             found=f"{stored} bytes",
         )
-    return found
 
 
 def read_dataset(
@@ -277,3 +291,37 @@ def read_dataset(
         elif array.size:
             found.read_direct(array)
     return array
+
+
+def read_texts(group: h5py.Group, name: str, *, error: ErrorClass = DataError) -> list[str]:
+    """The strings of a dataset, of fixed or variable length, in row order; bytes that are no UTF-8
+    become surrogates.  Together at most MOST_TEXT bytes."""
+    found, where = _dataset(group, name, error), f"{group.file.filename}, '{name}'"
+    with _damage(where, error):
+        if h5py.check_string_dtype(found.dtype) is None:
+            words = "numbers" if found.dtype.kind in "iuf" else str(found.dtype)
+            raise error("holds no text", where=where, expected="strings", found=words)
+        if found.shape is None:
+            return []
+        _check_stored(found, where, error)
+        texts, size = [], 0
+        if math.prod(found.shape) > MOST_TEXTS:
+            expected = f"at most {MOST_TEXTS}"
+            raise error("holds too many strings", where=where, expected=expected, found=found.size)
+        for index in np.ndindex(found.shape):
+            item = found[index]
+            raw = item.encode() if isinstance(item, str) else bytes(item)
+            size += max(len(raw), 1)
+            if size > MOST_TEXT:  # strings of variable length may all be the same one in the file
+                raise error("holds too much text", where=where, expected=f"at most {MOST_TEXT} B")
+            texts.append(raw.split(b"\0", 1)[0].decode("utf-8", "surrogateescape"))
+    return texts
+
+
+def read_text(group: h5py.Group, name: str, *, error: ErrorClass = DataError) -> str:
+    """The only string of a dataset; empty for a null dataset."""
+    texts = read_texts(group, name, error=error)
+    if len(texts) > 1:
+        where = f"{group.file.filename}, '{name}'"
+        raise error("holds several strings", where=where, expected="one", found=len(texts))
+    return "".join(texts)

@@ -44,11 +44,12 @@ class Predictor:
     net: a deploy net with one image input and scores as its only output; where: its file, for
     messages.  Arrays are (channels, *spatial) in, (classes, *spatial) out, in the net's dtype.
     exact: cut in tiles, an image gets the scores it has as a whole; a net that pads is not, and
-    gets one tile only.  axes: spatial axes of the net, 2 or 3.
+    gets one tile only.  axes: spatial axes of the net, 2 or 3.  padding: what lies beyond the
+    image, "mirror" or "zero".
     """
 
-    def __init__(self, net: Net, *, where: str = "") -> None:
-        self.net, self.where = net, where or net.graph.path
+    def __init__(self, net: Net, *, where: str = "", padding: str = "mirror") -> None:
+        self.net, self.where, self.padding = net, where or net.graph.path, padding
         self.output = only_output(net.graph, self.where)
         self.geometry: Geometry = geometry(net.graph, net.layers, self.output)
         found = trunk(net.graph)
@@ -183,7 +184,7 @@ class Predictor:
             self.net.reshape({self.input: wanted})
         cover = tiles.cover(image.shape[1:], tiling.inputs, self.geometry)
         for done, tile in enumerate(cover, 1):
-            self.net.blobs[self.input].data[0] = tiles.read(image, tile)
+            self.net.blobs[self.input].data[0] = tiles.read(image, tile, self.padding)
             self.net.forward()
             scores = self.net.blobs[self.output].data[0]
             out[(slice(None), *tile.write)] = scores[(slice(None), *tile.crop)]

@@ -83,16 +83,27 @@ def check_legal(n: int, geometry: Geometry) -> None:
         )
 
 
-def read(image: np.ndarray, tile: Tile) -> np.ndarray:
-    """The input of a tile from an image (channels, *spatial), mirrored beyond its edges."""
+def read(image: np.ndarray, tile: Tile, padding: str = "mirror") -> np.ndarray:
+    """The input of a tile from an image (channels, *spatial); beyond the edges `cut` says what."""
     spatial = image.shape[1:]
     inside = all(s.start >= 0 and s.stop <= n for s, n in zip(tile.read, spatial, strict=True))
     if inside:
         return image[(slice(None), *tile.read)]
-    indices = [
-        mirror(np.arange(s.start, s.stop), n) for s, n in zip(tile.read, spatial, strict=True)
-    ]
-    return image[np.ix_(np.arange(image.shape[0]), *indices)]
+    start = [s.start for s in tile.read]
+    return cut(image, start, [s.stop - s.start for s in tile.read], padding)
+
+
+def cut(image: np.ndarray, start: Sequence[int], size: Sequence[int], padding: str) -> np.ndarray:
+    """The part (channels, *size) of an image (channels, *spatial) from `start` on; beyond the edges
+    the image goes on mirrored (padding "mirror", without its edge twice) or is 0 ("zero")."""
+    spatial = image.shape[1:]
+    indices = [np.arange(s, s + n) for s, n in zip(start, size, strict=True)]
+    folded = [mirror(i, n) for i, n in zip(indices, spatial, strict=True)]
+    part: np.ndarray = image[np.ix_(np.arange(len(image)), *folded)]
+    if padding == "zero":
+        for axis, (index, n) in enumerate(zip(indices, spatial, strict=True), 1):
+            part[(slice(None),) * axis + ((index < 0) | (index >= n),)] = 0
+    return part
 
 
 def grid(shape: Sequence[int], counts: Sequence[int], geometry: Geometry) -> tuple[int, ...]:

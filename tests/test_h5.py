@@ -15,6 +15,8 @@ from demitasse.h5 import (
     members,
     open_h5,
     read_dataset,
+    read_text,
+    read_texts,
 )
 
 
@@ -171,3 +173,41 @@ def test_a_new_file_appears_whole_or_not_at_all(path, tmp_path):
     with pytest.raises(OutputError, match="does not exist"), create_h5(tmp_path / "no" / "a.h5"):
         raise AssertionError("refused only after the work")
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+def test_text_of_fixed_and_variable_length(path):
+    with h5py.File(path, "w") as file:
+        file["fixed"] = np.bytes_("net: 'µ'".encode())
+        file["free"] = "net"
+        file["one"] = np.array([b"alone"])
+        file["names"] = np.array([b"cell", b"background"])
+        file["latin"] = np.bytes_(b"\xb5m")
+        file["null"] = h5py.Empty("S3")
+    with open_h5(path) as file:
+        assert read_text(file, "fixed") == "net: 'µ'" and read_text(file, "free") == "net"
+        assert read_text(file, "one") == "alone" and read_text(file, "null") == ""
+        assert read_texts(file, "names") == ["cell", "background"]
+        assert read_text(file, "latin").encode("utf-8", "surrogateescape") == b"\xb5m"
+
+
+def test_what_is_no_text_is_refused(path, tmp_path, monkeypatch):
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["secret"] = "hidden"
+    with h5py.File(path, "w") as file:
+        file["number"] = 3
+        file["two"] = np.array([b"a", b"b"])
+        file["link"] = h5py.ExternalLink("other.h5", "secret")
+        file.create_dataset("many", (70_000,), "S1")
+        file["long"] = "x" * 100
+    monkeypatch.setattr("demitasse.h5.MOST_TEXT", 99)
+    with open_h5(path) as file:
+        for name, words in (
+            ("number", "expected strings, found numbers"),
+            ("two", "expected one, found 2"),
+            ("link", "a link into another file"),
+            ("many", "too many strings"),
+            ("long", "too much text"),
+            ("absent", "has no 'absent'"),
+        ):
+            with pytest.raises(WeightsError, match=words):
+                read_text(file, name, error=WeightsError)

@@ -117,13 +117,19 @@ def load_deployed(
 ) -> Deployed:
     """Read a parameter file and build its net.
 
-    model: the prototxt a bare Caffe file needs; normalization: instead of what the file says;
-    options: further arguments of `Net`.
+    model: the prototxt a bare Caffe file needs, or a model definition of the Fiji plugin;
+    normalization: instead of what the file says; options: further arguments of `Net`.
     Raises WeightsError where parameters are missing, foreign, not finite or of other shapes.
     """
     found = weights.read(path)
     described = found.model
-    if model is not None:
+    if model is not None and weights.is_modeldef(model):
+        from ._modeldef import as_model
+
+        described = as_model(weights.read_modeldef(model), found)
+        where = f"{model} (its model_prototxt)"
+        message = netspec.parse_net(described.deploy, where).message
+    elif model is not None:
         message, where = netspec.deploy(netspec.read_net(model), softmax=False), model
     elif described is not None:
         where = f"{path} (its deploy net)"
@@ -152,7 +158,9 @@ def load_deployed(
         rule = Normalization("none")
     names = described.class_names if described else ()
     size = described.pixel_size if described else ()
-    return Deployed(Predictor(net, where=where), rule, tuple(names), path, tuple(size))
+    padding = described.padding if described else "mirror"
+    predictor = Predictor(net, where=where, padding=padding)
+    return Deployed(predictor, rule, tuple(names), path, tuple(size))
 
 
 def drop_last_softmax(message: Any) -> None:

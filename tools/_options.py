@@ -32,10 +32,11 @@ def add_gpu(parser: argparse.ArgumentParser) -> None:
 
 
 def check_gpu(value: str) -> None:
-    """Raise DeviceError where a GPU is asked for by number: there are no GPU kernels yet."""
+    """Raise DeviceError where a GPU is asked for by number: there are no GPU kernels yet.
+    The words "invalid device ordinal" are CUDA's; the Fiji plugin looks for them."""
     if value not in ("none", "auto", ""):
         raise DeviceError(
-            f"-gpu {value} was asked for, but this version has no GPU kernels",
+            f"-gpu {value}: invalid device ordinal, because this version has no GPU kernels",
             remedy="Leave -gpu out, or say -gpu none, to compute on the CPU",
         )
 

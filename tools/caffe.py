@@ -7,6 +7,7 @@ if not __package__:  # run as a script
 
     _root.run("caffe")
 
+import contextlib
 import signal
 import sys
 import time as clock
@@ -73,6 +74,11 @@ def parser() -> _options.Parser:
     flag("phase", choices=("TRAIN", "TEST"), default="TRAIN", help="of `time` (default TRAIN)")
     flag("level", type=int, default=0, metavar="N", help="the net's level (default 0)")
     flag("stage", default="", metavar="NAME[,NAME]", help="the net's stages")
+    flag(
+        "adapt_classes",
+        action="store_true",
+        help="of -weights, take what fits of a score with another number of classes",
+    )
     _signals.add_effects(p)
     _options.add_gpu(p)
     _options.add_python(p)
@@ -141,7 +147,8 @@ def train(args: Any, log: Glog) -> None:
     if param.snapshot or param.snapshot_after_train:
         check_writable(snapshot.names(param.snapshot_prefix, param.max_iter)[-1])
     log("caffe.cpp:197", "Use CPU.")
-    make_built_in_data(source)
+    with contextlib.redirect_stdout(sys.stderr):  # the Fiji plugin wants stdout empty
+        make_built_in_data(source)
     log(
         "solver.cpp:45", f"Initializing solver from parameters: \n{netspec.to_text(param).rstrip()}"
     )
@@ -149,7 +156,12 @@ def train(args: Any, log: Glog) -> None:
         param.random_seed = seed
     observer = SolverLog(log, param)
     options = _options.net_options(args, debug=source.message.debug_info)
+    adapted = list(param.weights) if args.adapt_classes else []
+    if adapted:
+        param.ClearField("weights")
     solver = solvers.build(source, observer=observer, net_options=options)
+    for names in adapted:
+        load_adapted(solver, names, log)
     for place, said in built(source, solver):
         log(place, said)
     log.own(f"random seed {solver.net.seed}, {solver.net.dtype.name}")
@@ -174,6 +186,18 @@ def train(args: Any, log: Glog) -> None:
     else:
         log("solver.cpp:332", "Optimization Done.")
     log("caffe.cpp:250", "Optimization Done.")
+
+
+def load_adapted(solver: Solver, names: str, log: Glog) -> None:
+    """Load parameter files, with the rows that fit of layers with another number of outputs."""
+    from .. import weights
+
+    for name in filter(None, (part.strip() for part in names.split(","))):
+        log("solver.cpp:72", f"Finetuning from {name}")
+        own = {layer: [blob.data for blob in blobs] for layer, blobs in solver.net.params.items()}
+        found, notes = weights.adapt(weights.read(name), own)
+        for line in (*notes, *solver.net.load(found, complete=False).table()):
+            log.own(line)
 
 
 def built(source: netspec.Source, solver: Solver) -> Iterator[tuple[str, str]]:

@@ -39,7 +39,8 @@ examples:
   python tools/deploy.py --weights unet.h5 img.tif --pixel-size 0.19 --model-pixel-size 0.5
         micrometres, where the files do not say them or say them wrong
   python tools/deploy.py --weights old.caffemodel.h5 --model deploy.prototxt img.tif
-        a bare Caffe file needs the net it belongs to
+        a bare Caffe file needs the net it belongs to: its prototxt, or a .modeldef.h5 of Fiji's
+        plugin, which also says how to normalise
   python tools/deploy.py --weights unet.h5 img.tif --average rotate
         the mean over four rotations: slower, and a little better
   python tools/deploy.py --weights unet.h5 big.tif --tiles 16

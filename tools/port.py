@@ -26,6 +26,8 @@ EPILOG = """\
 examples:
   python tools/port.py phseg_v5.caffemodel --net phseg_v5-train.prototxt -o phseg.h5
         an old net with its parameters as one file, ready for tools/deploy.py --weights phseg.h5
+  python tools/port.py w.caffemodel.h5 --net 2d_cell_net.modeldef.h5 -o cells.h5
+        a model of the Fiji plugin, with its normalisation, classes and pixel size
   python tools/port.py old.caffemodel -o old.caffemodel.h5
   python tools/port.py old.caffemodel.h5 -o new.caffemodel
         from one of Caffe's formats into the other, bit for bit; Caffe reads both
@@ -51,7 +53,10 @@ def parser() -> _options.Parser:
         "-o", "--output", required=True, metavar="FILE", help="what to write: *.h5 or *.caffemodel"
     )
     p.add_argument(
-        "-net", "--net", metavar="NET", help="the net's prototxt, for training or deployment"
+        "-net",
+        "--net",
+        metavar="NET",
+        help="the net's prototxt, for training or deployment; or a .modeldef.h5",
     )
     p.add_argument(
         "--leave-out",
@@ -180,7 +185,8 @@ def port(found: weights.Weights, target: Path, args: Any) -> None:
     """Check the file against the net, and write the net's parameters or a whole model."""
     from ..net.saving import save_caffemodel, save_caffemodel_v1
 
-    message, net = deployed(args.net, found, model=target.suffix == ".h5")
+    described = modeldef(args.net, found)
+    message, net = deployed(args.net, found, described, model=target.suffix == ".h5")
     check_left_out(args.leave_out, {*net.params, *found.layers}, args.weights)
     left_out = list(args.leave_out)
     given = without(found, left_out)
@@ -206,7 +212,7 @@ def port(found: weights.Weights, target: Path, args: Any) -> None:
         )
     net.load(given, complete=False)
     if target.suffix == ".h5":
-        model = describe(message, net, args)
+        model = described or describe(message, net, args)
         layers = {n: a for n, a in net.owned_parameters().items() if n not in left_out}
         weights.write_model(target, layers, model, overwrite=args.overwrite)
         print(f"{target}: the model, ready for tools/deploy.py --weights {target}")
@@ -216,7 +222,20 @@ def port(found: weights.Weights, target: Path, args: Any) -> None:
         print(f"{target}: the parameters")
 
 
-def deployed(path: str, found: weights.Weights, *, model: bool) -> tuple[Any, Any]:
+def modeldef(path: str, found: weights.Weights) -> weights.Model | None:
+    """What a model definition of the Fiji plugin says; None for other files."""
+    from ._modeldef import as_model
+
+    if not weights.is_modeldef(path):
+        return None
+    definition = weights.read_modeldef(path)
+    row("note", definition.notes)
+    return as_model(definition, found)
+
+
+def deployed(
+    path: str, found: weights.Weights, described: weights.Model | None, *, model: bool
+) -> tuple[Any, Any]:
     """The net less data, labels and losses: its message, and itself with empty parameters.
 
     model: it must be able to stand alone; otherwise a net that cannot is taken as it is.
@@ -224,6 +243,9 @@ def deployed(path: str, found: weights.Weights, *, model: bool) -> tuple[Any, An
     from ..net import Net
     from ._model import smallest
 
+    if described is not None:
+        whole = netspec.parse_net(described.deploy, f"{path} (its model_prototxt)")
+        return whole.message, Net(netspec.build(whole, "TEST"), fill=False)
     whole = netspec.read_net(path)
     try:
         message = netspec.deploy(whole, softmax=False)
