@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from ..data.distances import compact, separate
+from ..data.distances import compact
+from ..data.weight_map import separate
 from ..errors import ImageError
 
 KINDS = ("probability", "binary", "classes", "instances")
