@@ -31,7 +31,7 @@ from typing import Any
 
 import numpy as np
 from demitasse import netspec
-from demitasse.data.weight_map import compact
+from demitasse.data.distances import compact
 from demitasse.imaging import objects, tiff
 from demitasse.imaging.rescale import rescaling
 from demitasse.tools import deploy, pack, solve, track
