@@ -71,16 +71,17 @@ def describe(solver: Solver, source: netspec.Source) -> Description:
 def image_shape(net: Net, source: netspec.Source) -> tuple[int, ...]:
     """The shape of the image blob of a training net, which was read from `source`: what its filters
     read, or, where layers of the net augment that, what the deployment net reads."""
-    found = trunk(net.graph)
+    found, shapes = trunk(net.graph), net.planned.inferred.values
     if found is None:
         deployed = trunk(netspec.build(netspec.deploy(source), "TEST"))
-        if deployed is not None and deployed[0].blob in net.blobs:
-            return net.blobs[deployed[0].blob].shape
+        by_blob = {value.blob: shape for value, shape in shapes.items()}
+        if deployed is not None and deployed[0].blob in by_blob:
+            return by_blob[deployed[0].blob]
         raise GraphError(
             "no layer with filters reads an image, so there is nothing to deploy",
             where=net.graph.path,
         )
-    return net.values[found[0]].shape
+    return shapes[found[0]]
 
 
 def packing(net: Net) -> dict[str, Any]:
