@@ -13,13 +13,16 @@
     DIRECT     3x3 of few channels, forward by the definition; float32    (kernels/direct_numba)
     THIN       small maps, many weights, forward by im2col; float32       (kernels/thin_numba)
 
-`choose` is the table of who computes what; it looks at shapes, and whether Numba is installed.
+`choose` is the table of who computes what; it looks at shapes, and whether Numba is installed:
+without it all is im2col.  Winograd's transforms in NumPy are dozens of short passes, between which
+threads wait for Python's lock: 6.3 s for the paper's net where im2col takes 3.1 s.
 """
 
 from __future__ import annotations
 
 from functools import cache
 from math import prod
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -55,23 +58,25 @@ def choose(x: Sizes, w: Sizes, y: Sizes, window: Window, group: int, dtype: Any)
     cells = y[0] * prod(y[2:])
     if np.dtype(dtype) != np.float32 or prod(w) * cells < PRODUCTS:
         return COLUMNS
+    if not _compiled_kernels():
+        return COLUMNS
     if winograd.applies(w, window, group):
         if min(w[:2]) >= CHANNELS and cells >= OUTPUTS:
             return WINOGRAD
-        if w[1] < FEW and not any(window.pad) and _compiled(DIRECT) is not None:
+        if w[1] < FEW and not any(window.pad):
             return DIRECT
     thin = group == 1 and not window.pointwise and cells < OUTPUTS
-    return THIN if thin and _compiled(THIN) is not None else COLUMNS
+    return THIN if thin else COLUMNS
 
 
 @cache
-def _compiled(engine: str) -> Any:
-    """The kernels of DIRECT or THIN; None where Numba is not installed."""
+def _compiled_kernels() -> dict[str, ModuleType]:
+    """The kernels of DIRECT and THIN; empty where Numba is not installed."""
     try:
         from . import direct_numba, thin_numba
     except ImportError:
-        return None
-    return {DIRECT: direct_numba, THIN: thin_numba}[engine]
+        return {}
+    return {DIRECT: direct_numba, THIN: thin_numba}
 
 
 def forward(x: Array, w: Array, b: Array, y: Array, form: Form, room: Room) -> None:
@@ -79,9 +84,9 @@ def forward(x: Array, w: Array, b: Array, y: Array, form: Form, room: Room) -> N
     if form.engine == WINOGRAD:
         winograd.forward(x, w, b, y, form.window.pad[0], form.slope, room)
     elif form.engine == DIRECT:
-        _compiled(DIRECT).forward(x, w, b, y, form.slope == 0, room)
+        _compiled_kernels()[DIRECT].forward(x, w, b, y, form.slope == 0, room)
     elif form.engine == THIN:
-        _compiled(THIN).forward(x, w, b, y, form.window, form.slope == 0, room)
+        _compiled_kernels()[THIN].forward(x, w, b, y, form.window, form.slope == 0, room)
     else:
         columns.forward(x, w, b, y, form.window, form.group, room, form.slope == 0)
 
@@ -110,5 +115,5 @@ def scratch_size(x: Sizes, w: Sizes, y: Sizes, form: Form, room: Room) -> int:
         return winograd.scratch_size(x, w, y, room)
     needed = columns.scratch_size(x, w, y, form.window, form.group, room)
     if form.engine == THIN:
-        needed = max(needed, int(_compiled(THIN).scratch_size(x, w, y, room)))
+        needed = max(needed, int(_compiled_kernels()[THIN].scratch_size(x, w, y, room)))
     return needed

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from demitasse.kernels import columns, tiles_numpy, winograd
+from demitasse.kernels import columns, convolution, tiles_numpy, winograd
 from demitasse.kernels.convolution import COLUMNS, WINOGRAD, choose
 from demitasse.kernels.im2col import Window
 from demitasse.kernels.workers import Room, Workers
@@ -131,6 +131,7 @@ def test_compiled_and_numpy_transforms_agree(monkeypatch):
 
 def test_the_table():
     """Who computes what."""
+    pytest.importorskip("numba")
     plain = Window((3, 3), (1, 1), (0, 0), (1, 1))
 
     def engine(c, k, n, window=plain, group=1, dtype=np.float32):
@@ -145,3 +146,11 @@ def test_the_table():
     assert engine(64, 64, 570, group=2) == COLUMNS
     for changed in ({"stride": (2, 2)}, {"pad": (1, 0)}, {"dilation": (2, 2)}, {"kernel": (1, 1)}):
         assert engine(64, 64, 570, plain._replace(**changed)) == COLUMNS
+
+
+def test_without_numba_all_is_im2col(monkeypatch):
+    monkeypatch.setattr(convolution, "_compiled_kernels", dict)
+    plain = Window((3, 3), (1, 1), (0, 0), (1, 1))
+    for c, n in ((64, 570), (1, 572), (1024, 8)):
+        shape = (1, 64, n - 2, n - 2)
+        assert choose((1, c, n, n), (64, c, 3, 3), shape, plain, 1, np.float32) == COLUMNS
