@@ -37,9 +37,12 @@ def usage() -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a verb; returns its exit code."""
-    words = list(sys.argv[1:] if argv is None else argv)
+    return guarded(_run, list(sys.argv[1:] if argv is None else argv))
+
+
+def _run(words: Sequence[str]) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
-        print(usage())
+        print(usage(), flush=True)
         return 0
     if words[0] not in VERBS:
         near = difflib.get_close_matches(words[0], VERBS, 1)
@@ -47,4 +50,5 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: demitasse has no verb '{words[0]}'{meant}", file=sys.stderr)
         return 2
     module = importlib.import_module(f".{VERBS[words[0]][0]}", __package__)
-    return guarded(module.main, words[1:])
+    code: int = module.main(words[1:])
+    return code
