@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..data.crops import mirror
+from ..data.rescale import new_shape
 
 EQUAL = 0.01
 
@@ -65,11 +66,7 @@ def rescaling(
     factors = tuple(
         1.0 if math.isclose(a, b, rel_tol=EQUAL) else a / b for a, b in zip(image, net, strict=True)
     )
-    inner = tuple(
-        n if f == 1 else max(1, math.floor(n * f + 0.5))
-        for n, f in zip(shape, factors, strict=True)
-    )
-    return Rescaling(shape, inner, factors)
+    return Rescaling(shape, new_shape(shape, factors), factors)
 
 
 def linear(array: np.ndarray, axis: int, at: np.ndarray) -> np.ndarray:
