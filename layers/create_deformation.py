@@ -26,7 +26,7 @@ Source: caffe_unet's src/caffe/layers/create_deformation_layer.cpp.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import prod
 from typing import Any
 
@@ -35,12 +35,13 @@ import numpy as np
 from ..errors import DataError, ShapeError, SpecError
 from ..kernels import bspline
 from ..kernels import deformation as kernel
-from .base import Array, Blob, Context, Layer, Shape, Shapes
+from .base import Array, Blob, Context, Shape, Shapes
+from .counted import Counted
 from .sizes import times
 from .stream import stream
 
 
-class CreateDeformation(Layer):
+class CreateDeformation(Counted):
     type = "CreateDeformation"
     bottoms = (0, 1)
     no_gradient = frozenset({0})
@@ -49,7 +50,6 @@ class CreateDeformation(Layer):
     def __init__(self, spec: Any, context: Context) -> None:
         super().__init__(spec, context)
         self._param = param = spec.create_deformation_param
-        self._passes = 0
         sizes = (param.nz, param.ny, param.nx) if param.nz else (param.ny, param.nx)
         self._size = tuple(int(n) for n in sizes)
         self._k = int(param.ncomponents) if param.HasField("ncomponents") else len(sizes)
@@ -171,9 +171,3 @@ class CreateDeformation(Layer):
         self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]
     ) -> None:
         """There is no gradient."""
-
-    def state(self) -> Mapping[str, Any]:
-        return {"passes": self._passes}
-
-    def load_state(self, state: Mapping[str, Any]) -> None:
-        self._passes = int(state["passes"])

@@ -13,25 +13,26 @@ Source: Caffe's src/caffe/layers/dummy_data_layer.cpp.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from ..errors import ShapeError, SpecError
-from .base import Blob, Context, Layer, Shape, Shapes
+from .base import Blob, Context, Shape, Shapes
+from .counted import Counted
 from .filler import check, fill
 from .stream import stream
 
 _OLD = ("num", "channels", "height", "width")
 
 
-class DummyData(Layer):
+class DummyData(Counted):
     type = "DummyData"
     bottoms = 0
     tops = (1, None)
 
     def __init__(self, spec: Any, context: Context) -> None:
         super().__init__(spec, context)
-        self._passes, self._prepared = 0, False
+        self._prepared = False
         param = spec.dummy_data_param
         old = {field: list(getattr(param, field)) for field in _OLD}
         if len(param.shape) and any(old.values()):
@@ -91,9 +92,3 @@ class DummyData(Layer):
         self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]
     ) -> None:
         """Nothing below wants a gradient."""
-
-    def state(self) -> Mapping[str, Any]:
-        return {"passes": self._passes}
-
-    def load_state(self, state: Mapping[str, Any]) -> None:
-        self._passes = int(state["passes"])

@@ -17,7 +17,7 @@ Source: Caffe's src/caffe/layers/hdf5_output_layer.cpp; the fork's file of the s
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from os.path import join
 from typing import Any
 
@@ -26,13 +26,14 @@ import numpy as np
 from ..errors import OutputError, ShapeError, SpecError
 from ..files import check_writable
 from ..h5 import create_h5, extend_h5
-from .base import Array, Blob, Context, Layer, Shape, Shapes
+from .base import Array, Blob, Context, Shape, Shapes
+from .counted import Counted
 from .sizes import times
 
 _NUMBER = re.compile(r"%0?\d*[diu]")
 
 
-class HDF5Output(Layer):
+class HDF5Output(Counted):
     type = "HDF5Output"
     runs_ahead = False
     bottoms = (1, None)
@@ -41,7 +42,7 @@ class HDF5Output(Layer):
     def __init__(self, spec: Any, context: Context) -> None:
         super().__init__(spec, context)
         param = spec.hdf5_output_param
-        self._passes, self._squeeze = 0, bool(param.squeeze)
+        self._squeeze = bool(param.squeeze)
         self._fork = len(param.dset_name) > 0
         self._names = list(param.dset_name) if self._fork else ["data", "label"]
         if len(self._names) != len(spec.bottom):
@@ -115,9 +116,3 @@ class HDF5Output(Layer):
         for blob, down in zip(bottom, propagate_down, strict=True):
             if down:
                 blob.diff[...] = 0
-
-    def state(self) -> Mapping[str, Any]:
-        return {"passes": self._passes}
-
-    def load_state(self, state: Mapping[str, Any]) -> None:
-        self._passes = int(state["passes"])

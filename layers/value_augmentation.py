@@ -15,28 +15,29 @@ Source: caffe_unet's src/caffe/layers/value_augmentation_layer.cpp.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ..errors import DataError, ShapeError, SpecError
 from ..kernels import lookup as kernel
-from .base import Array, Blob, Context, Layer, Shape, Shapes
+from .base import Array, Blob, Context, Shape, Shapes
+from .counted import Counted
 from .stream import stream
 
 TRIALS = 10_000  # draws made to learn how many can be completed
 SLACK = 1e-3  # how far outside [0, 1] rounding may bring a value
 
 
-class ValueAugmentation(Layer):
+class ValueAugmentation(Counted):
     type = "ValueAugmentation"
     in_place = True
     no_gradient = frozenset({0})
 
     def __init__(self, spec: Any, context: Context) -> None:
         super().__init__(spec, context)
-        p, self._passes = spec.value_augmentation_param, 0
+        p = spec.value_augmentation_param
         self._ranges = (
             (p.black_from, p.black_to),
             (p.white_from, p.white_to),
@@ -104,9 +105,3 @@ class ValueAugmentation(Layer):
         self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]
     ) -> None:
         """There is no gradient."""
-
-    def state(self) -> Mapping[str, Any]:
-        return {"passes": self._passes}
-
-    def load_state(self, state: Mapping[str, Any]) -> None:
-        self._passes = int(state["passes"])
