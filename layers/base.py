@@ -10,9 +10,8 @@ A layer owns no array.  The net allocates what `shapes` asks for and binds it be
 declared in `backward_reads`, because the net reuses every other array as soon as it can.
 
 Shapes are settled once, when the net is built or given other inputs.  A layer whose tops may have
-other shapes in every pass (they depend on the bottoms' data, or on what it reads) says `reshapes`
-and is asked again before each of its forward passes, by `reshape`; `shapes` then tells what to plan
-for.  The net infers everything behind it anew (net/dynamic.py).
+other shapes in every pass says `reshapes` and is asked again before each of them, by `reshape`;
+`shapes` then tells what to plan for, and the net infers all behind it anew (net/dynamic.py).
 
 Source: Caffe's include/caffe/layer.hpp; the declaration follows MXNet's backward dependencies.
 """
@@ -58,12 +57,12 @@ class Shapes:
 class Context:
     """What a layer may know of the world: nothing in it changes after the net is built.
 
-    phase "TRAIN" or "TEST"; seed: the net's random seed; index: the layer's place in the net, which
-    with the seed keys its own random stream; where: "path:line:column" for messages; folder: what a
-    relative data source is relative to; budget: bytes of scratch a layer may ask for; allow_python:
-    whether layers may run Python code that the net names; workers: the threads it may use; engine:
-    "auto", "caffe" or "fast" (layers/filtering.py); caffe_unet_2015: what filler xavier means
-    (layers/filler.py).
+    phase "TRAIN" or "TEST"; seed: of the net; index: the layer's place in it; rank, ranks: which of
+    how many processes training together this is (layers/stream.py); where: "path:line:column" for
+    messages; folder: what a relative data source is relative to; budget: bytes of scratch a layer
+    may ask for; allow_python: whether layers may run Python code that the net names; workers: the
+    threads it may use; engine: "auto", "caffe" or "fast" (layers/filtering.py); caffe_unet_2015:
+    what filler xavier means (layers/filler.py).
     """
 
     phase: str = "TEST"
@@ -72,6 +71,8 @@ class Context:
     index: int = 0
     where: str = ""
     folder: str = ""
+    rank: int = 0
+    ranks: int = 1
     budget: int = 80 << 20
     allow_python: bool = False
     workers: Workers = SERIAL
@@ -147,9 +148,8 @@ class Layer(ABC):
     def reshape(self, bottom: Sequence[Blob]) -> Shapes:
         """What the layer needs in this pass; asked before every forward of one that `reshapes`.
 
-        It may read the bottoms' data.  Tops may be smaller or larger than `shapes` said, and may
-        even be empty; how many there are, and the parameters, stay.  Called once a pass, directly
-        before `forward`, which finds tops, saved arrays and scratch as asked for here.
+        It may read the bottoms' data.  Tops may be smaller or larger than `shapes` said, or empty;
+        how many there are, and the parameters, stay.  `forward` follows, with what was asked for.
         """
         return self.shapes(*(blob.shape for blob in bottom))
 

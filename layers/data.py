@@ -65,7 +65,7 @@ class Data(Source):
 
     def _next(self) -> list[Item]:
         if self._read[0] != self._items:
-            self._read = self._items, self._load(self._items, self.batch)
+            self._read = self._items, self._load(self.first, self.batch)
         return self._read[1]
 
     def _shapes(self, item: Item) -> Shapes:
@@ -85,4 +85,4 @@ class Data(Source):
             if len(top) > 1:
                 top[1].data[k] = label
         self._read = -1, []
-        self._items += self.batch
+        self.passed()

@@ -48,6 +48,25 @@ def load(net: Net, found: Weights, *, complete: bool) -> Report:
     return report
 
 
+def parameters(net: Net) -> dict[str, list[np.ndarray]]:
+    """Parameter arrays by layer, in Caffe's order; a layer without any has an empty list."""
+    return {
+        node.name: [blob.data for blob in layer.blobs]
+        for node, layer in zip(net.graph.nodes, net.layers, strict=True)
+    }
+
+
+def owned_parameters(net: Net) -> dict[str, list[np.ndarray | None]]:
+    """The same with None where another layer owns the parameter."""
+    shared = {(p.node, p.index) for i, p in enumerate(net.param_table) if p.owner != i}
+    return {
+        node.name: [
+            None if (node.index, k) in shared else blob.data for k, blob in enumerate(layer.blobs)
+        ]
+        for node, layer in zip(net.graph.nodes, net.layers, strict=True)
+    }
+
+
 def state(net: Net) -> dict[str, Mapping[str, Any]]:
     """The state of each layer that has one; of those that run ahead, as of what was consumed."""
     ahead, found = net.planned.ahead, dict[str, Mapping[str, Any]]()

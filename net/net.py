@@ -43,7 +43,8 @@ class Net:
     more time (net/recompute.py); threads: of kernels (default: all CPUs); fill: run the
     fillers (not needed where weights are loaded);
     share: a net whose parameters this one uses (test nets); poison: fill freed buffers with NaN;
-    folder: what data sources are relative to; allow_python: run the code that Python layers name;
+    folder: what data sources are relative to; rank, ranks: which of how many processes that train
+    it together this is (layers/stream.py); allow_python: run the code that Python layers name;
     caffe_unet_2015: filler xavier is the Gaussian that it was in the U-Net authors' Caffe; memory:
     bytes that activations and parameters may take (default: what there is);
     ahead: make data and augment them in a thread, before they are needed (net/ahead.py; not with
@@ -70,6 +71,8 @@ class Net:
         share: Net | None = None,
         poison: bool = False,
         folder: str = "",
+        rank: int = 0,
+        ranks: int = 1,
         allow_python: bool = False,
         caffe_unet_2015: bool = False,
         memory: int | None = None,
@@ -81,6 +84,7 @@ class Net:
         if backward is None:
             backward = graph.phase == "TRAIN" or graph.force_backward
         self.plans_backward, self._fuse, self._recompute = backward, fuse, recompute
+        self.rank, self.ranks = rank, ranks
         self.callbacks, self.workers = Callbacks(), Workers(threads or usable_cpus())
         self._outside: Mapping[Value, Shape] = {}
         self._wants_ahead = ahead and not keep
@@ -94,6 +98,8 @@ class Net:
                     dtype=self.dtype,
                     seed=seed,
                     folder=folder,
+                    rank=rank,
+                    ranks=ranks,
                     budget=budget,
                     allow_python=allow_python,
                     workers=self.workers,
@@ -363,21 +369,11 @@ class Net:
 
     def parameters(self) -> dict[str, list[np.ndarray]]:
         """Parameter arrays by layer, in Caffe's order; a layer without any has an empty list."""
-        return {
-            node.name: [blob.data for blob in layer.blobs]
-            for node, layer in zip(self.graph.nodes, self.layers, strict=True)
-        }
+        return exchange.parameters(self)
 
     def owned_parameters(self) -> dict[str, list[np.ndarray | None]]:
         """The same with None where another layer owns the parameter, as Caffe's HDF5 files want."""
-        shared = {(p.node, p.index) for i, p in enumerate(self.param_table) if p.owner != i}
-        return {
-            node.name: [
-                None if (node.index, k) in shared else blob.data
-                for k, blob in enumerate(layer.blobs)
-            ]
-            for node, layer in zip(self.graph.nodes, self.layers, strict=True)
-        }
+        return exchange.owned_parameters(self)
 
     def remarks(self) -> list[tuple[str, str]]:
         """What layers have to say of the last forward pass, with their types: lines for a log."""

@@ -33,13 +33,16 @@ def build(
     observer: Observer | None = None,
     poison: bool = False,
     ahead: bool = True,
+    rank: int = 0,
+    ranks: int = 1,
     net_options: Mapping[str, Any] | None = None,
 ) -> Solver:
     """The solver that `source` (from `netspec.read_solver`) describes, with its nets, into which
     the files that `weights` names are loaded.
 
     ahead: let data and augmentation run ahead of the training (net/ahead.py; the same results);
-    folder: what relative paths are relative to (default: the current directory); net_options:
+    folder: what relative paths are relative to (default: the current directory); rank, ranks: which
+    of how many processes that train the net together this is; tests are its own; net_options:
     further arguments of every `Net`, as keep or allow_python.  Raises SolverError, SpecError,
     GraphError, ShapeError, DataError, WeightsError or OutputError.
     """
@@ -53,7 +56,7 @@ def build(
     graph = netspec.build_in_state(
         training, state(netspec.schema.TRAIN, training, param.train_state)
     )
-    net = Net(graph, ahead=ahead, **settings)
+    net = Net(graph, ahead=ahead, rank=rank, ranks=ranks, **settings)
     tests = []
     for i, test in enumerate(test_sources(param, where, folder, training)):
         own = [param.test_state[i]] if i < len(param.test_state) else []

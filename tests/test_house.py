@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ["data", "imaging", "kernels", "layers", "net", "netspec", "pycaffe", "solvers"]
-PACKAGES += ["tools", "weights"]
+PACKAGES += ["scale", "tools", "weights"]
 
 
 def modules():

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import argparse
 
+    from ..scale.wishes import Wishes
     from ..solvers import Solver
 
 EFFECTS = ("stop", "snapshot", "none")
@@ -39,7 +40,7 @@ def add_effects(parser: argparse.ArgumentParser) -> None:
 
 @contextmanager
 def obeyed(
-    solver: Solver, effects: Mapping[signal.Signals, str], *, again_at_once: bool = False
+    solver: Solver | Wishes, effects: Mapping[signal.Signals, str], *, again_at_once: bool = False
 ) -> Iterator[None]:
     """Let signals act on the solver meanwhile.
 

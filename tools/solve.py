@@ -10,20 +10,23 @@ if not __package__:  # run as a script
 import argparse
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import netspec
 from ..errors import GraphError, SolverError
 from ..files import check_writable
 from ..solvers.observer import Hook
-from . import _options, _signals
+from . import _options, _ranks, _signals
 from ._debug import DebugInfo
 from ._progress import follow
 from ._training import TrainingLog
+
+if TYPE_CHECKING:
+    from ..scale.mpi import World
 
 MODE_GPU = 1  # a value of an enum in netspec/caffe.proto
 
@@ -39,6 +42,8 @@ examples:
         train in less memory, somewhat slower, with the same results
   python tools/solve.py my_solver.prototxt -weights unet.h5
         fine-tune: start from the parameters of layers with the same names
+  mpiexec -n 4 python -m mpi4py tools/solve.py models/solver.prototxt
+        train in four processes, each with batches of its own (docs/scaling.md)
 
 While it runs, Ctrl-C writes a snapshot and stops; a second Ctrl-C stops at once; kill -HUP writes a
 snapshot and goes on.  At the end PREFIX.h5 holds all that tools/deploy.py needs.
@@ -98,17 +103,26 @@ def main(argv: Sequence[str]) -> int:
     if path is None:
         parser().print_help()
         return 0
+    with _ranks.together() as world:
+        return solve(path, args, world)
+
+
+def solve(path: str, args: Any, world: World | None) -> int:
+    """Train as the command line says; world: the processes that train together, or None."""
     if args.weights and args.snapshot:
         raise SolverError(
             "-weights and -snapshot exclude each other",
             remedy="A snapshot brings its own parameters; leave -weights out",
         )
     source = netspec.read_solver(path)
-    override(source, args)
-    model = Path(f"{source.message.snapshot_prefix}.h5")
-    check_writable(model, overwrite=args.overwrite or bool(args.snapshot))
-    make_built_in_data(source)
-    train(source, args, model)
+    if _ranks.leads(world):
+        override(source, args)
+        model = Path(f"{source.message.snapshot_prefix}.h5")
+        check_writable(model, overwrite=args.overwrite or bool(args.snapshot))
+        make_built_in_data(source)
+    if world is not None:
+        _ranks.agree(source.message, world)
+    train(source, args, world)
     return 0
 
 
@@ -158,23 +172,30 @@ def make_data_of(net: netspec.Source) -> Iterator[str]:
                     recipe.make(track=follow)
 
 
-def train(source: netspec.Source, args: Any, target: Path) -> None:
+def train(source: netspec.Source, args: Any, world: World | None) -> None:
     """Build, restore, run, and write the deployable model."""
     from .. import solvers
     from ..solvers.build import train_source
     from ._model import describe
 
-    log = TrainingLog(sys.stdout)
-    debug = source.message.debug_info
+    leads = _ranks.leads(world)
+    log = TrainingLog(_ranks.output(world))
+    debug = source.message.debug_info and leads
+    shared: dict[str, Any] = {}
+    if world is not None:
+        shared = {"rank": world.rank, "ranks": world.size}
+        args.threads = args.threads or _ranks.threads(world)
     solver = solvers.build(
-        source, observer=log, net_options=_options.net_options(args, debug=debug)
+        source, observer=log, net_options=_options.net_options(args, debug=debug), **shared
     )
     log.header(solver)
+    if world is not None:
+        log.said(_ranks.header(world, args.threads))
     if args.caffe_unet_2015:
         log.said(_options.FILLERS_SAID)
     for line in ignored(solver.param):
         log.said(line)
-    if solver.param.debug_info:
+    if debug:
         show = DebugInfo(solver, lambda place, message, level="I": log.said(message))
         solver.hooks = (*solver.hooks, show)
     description = None
@@ -182,7 +203,7 @@ def train(source: netspec.Source, args: Any, target: Path) -> None:
         description = describe(solver, train_source(source.message, source.path, ""))
     except GraphError as error:
         log.said(f"only snapshots will be written, no model to deploy: {error}")
-    if args.snapshot:
+    if args.snapshot and leads:
         solver.restore(args.snapshot)
         log.said(f"continuing at iteration {solver.iter}")
         if solver.iter >= solver.param.max_iter:
@@ -193,16 +214,19 @@ def train(source: netspec.Source, args: Any, target: Path) -> None:
                 found=str(solver.iter),
                 remedy="Give a larger --max-iter",
             )
+    asked = solver if world is None else _ranks.begin(solver, world)  # to stop, to snapshot
     if args.time is not None:
-        solver.hooks = (*solver.hooks, _Deadline(solver, time.monotonic() + args.time))
+        solver.hooks = (_Deadline(asked, time.monotonic() + args.time), *solver.hooks)
     effects = {
         signal.SIGINT: args.sigint_effect,
         signal.SIGHUP: args.sighup_effect,
         signal.SIGTERM: "stop",
     }
-    with _signals.obeyed(solver, effects, again_at_once=True), log.running(solver):
+    progress = log.running(solver) if world is None else nullcontext()
+    with _signals.obeyed(asked, effects, again_at_once=True), progress:
         solver.solve()
-    if description is not None:
+    if description is not None and leads:
+        target = Path(f"{solver.param.snapshot_prefix}.h5")
         solver.check_finite()
         description.write(target, solver)
         log.said(f"{target}: the model, ready for tools/deploy.py --weights {target}")
@@ -217,8 +241,8 @@ def ignored(param: Any) -> Iterator[str]:
 class _Deadline(Hook):
     """Stops the solver after the iteration in which the time runs out."""
 
-    def __init__(self, solver: Any, end: float) -> None:
-        self.solver, self.end = solver, end
+    def __init__(self, asked: Any, end: float) -> None:
+        self.asked, self.end = asked, end
 
     def on_gradients_ready(self) -> None:
-        self.solver.stop |= time.monotonic() >= self.end
+        self.asked.stop |= time.monotonic() >= self.end

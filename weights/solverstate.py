@@ -28,12 +28,14 @@ from .caffemodel import Part, blob_field, block, read_blob, write_message
 
 OURS, GROUP = 1000, "demitasse"
 # our field -> how it is an attribute of the HDF5 group
+_RANKS = "ranks"  # of the processes that trained together; older states lack it
 _EXTRA: dict[str, Any] = {
     "solver": str,
     "seed": np.int64,
     "losses": lambda losses: np.array(losses, np.float64),
     "layers": json.dumps,
     "test_layers": json.dumps,
+    _RANKS: np.int64,
 }
 
 
@@ -89,7 +91,7 @@ def read_binary_state(data: bytes, where: str) -> State:
 
 def _checked(extra: Any, where: str) -> dict[str, Any]:
     """What is ours: all of it or nothing."""
-    if not isinstance(extra, dict) or (extra and not extra.keys() >= _EXTRA.keys()):
+    if not isinstance(extra, dict) or (extra and not extra.keys() >= _EXTRA.keys() - {_RANKS}):
         raise SolverError("is damaged: what demitasse added cannot be read", where=where)
     return extra
 
@@ -157,4 +159,5 @@ def write_hdf5_state(path: str | os.PathLike[str], state: State) -> None:
         if state.extra:
             ours = file.create_group(GROUP)
             for key, stored in _EXTRA.items():
-                ours.attrs[key] = stored(state.extra[key])
+                if key in state.extra:
+                    ours.attrs[key] = stored(state.extra[key])
