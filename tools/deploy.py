@@ -48,6 +48,9 @@ examples:
   python tools/deploy.py --weights unet.h5 big.tif --memory 500
         tiles by number, by the pixels the net sees, or by MiB of activations: the same result
         (a net that pads its input takes the image as one tile)
+  python tools/deploy.py --weights unet.h5 --dask local:2 big.zarr
+        an image larger than memory, OME-Zarr or TIFF with tiles, into OME-Zarr, on two workers;
+        what was cut short goes on with the same command (docs/scaling.md)
 """
 
 
@@ -88,6 +91,13 @@ def parser() -> _options.Parser:
         default=2048,
         metavar="MIB",
         help="for activations (default 2048)",
+    )
+    p.add_argument("--zarr", action="store_true", help="write OME-Zarr, tile by tile")
+    p.add_argument(
+        "--dask",
+        metavar="ADDRESS",
+        help="the same on the workers of a Dask scheduler, tcp://host:8786, or on N workers on this"
+        " machine, local:N",
     )
     p.add_argument("--pages", type=_options.pages, help="which pages of a stack: 0-19 or 0,3,5-7")
     p.add_argument("--axes", help="how to read the image's axes, for example ZYX or TCYX")
@@ -143,6 +153,13 @@ def main(argv: Sequence[str]) -> int:
     _options.check_gpu(args.gpu)
     kinds = output_kinds(args)
     rule = normalization(args)
+    from ..imaging.ngff import is_zarr
+
+    if args.dask or args.zarr or any(is_zarr(path) for path in args.images):
+        from . import _big
+
+        each = ([Path(p)] if is_zarr(p) else find_images([p]) for p in args.images)
+        return _big.main(list(chain.from_iterable(each)), kinds, rule, args)
     batch = Batch(find_images(args.images))
     opened = open_images(batch, args)
     targets = plan_outputs(batch, opened, kinds, args)
