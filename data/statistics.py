@@ -89,7 +89,7 @@ def measured(part: np.ndarray, *, nonfinite: str = "refuse", where: str = "") ->
         counts = np.bincount(values.astype(np.int64) - int(least))
         return Statistics(int(least), int(most), norm, values.size, counts=counts)
     mean = float(values.mean(dtype=np.float64))
-    squares = float(np.square(values - mean, dtype=np.float64).sum())
+    squares = float(np.square(np.subtract(values, mean, dtype=np.float64)).sum())
     return Statistics(float(least), float(most), norm, values.size, mean, squares)
 
 

@@ -14,6 +14,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -63,13 +64,18 @@ def _tiled(image: Image) -> Plane:
             found=f"{piece / 2**20:,.0f} MiB",
             remedy="Save it as OME-Zarr, or as TIFF with tiles",
         )
-    opened: list[zarr.Array] = []
+    kept = tifffile.TiffFile(image.path)
+    array = zarr.open_array(kept.series[0].aszarr(), mode="r")
+    kept.filehandle.close()  # open only while it is read
+    lock = Lock()
 
     def plane(at: tuple[int | slice, ...]) -> np.ndarray:
-        if not opened:
-            store = tifffile.TiffFile(image.path).series[0].aszarr()
-            opened.append(zarr.open_array(store, mode="r"))
-        return np.asarray(opened[0][at])
+        with lock:
+            kept.filehandle.open()
+            try:
+                return np.asarray(array[at])
+            finally:
+                kept.filehandle.close()
 
     return plane
 

@@ -107,7 +107,9 @@ def segment(
     targets = {kind: where / f"{stem}.{kind}.zarr" for kind in kinds}
     part = where / f".{stem}.zarr.part"
     print(f"{path}: {made.image.summary()}")
-    print(f"  tiles       {made.count:,}: {len(made.job.samples)} page(s); {made.tiling}")
+    what = "page" if deployed.predictor.axes == 2 else "volume"
+    samples = f"{len(made.job.samples)} {what}{'s' * (len(made.job.samples) > 1)}"
+    print(f"  tiles       {made.count:,}: {samples}; {made.tiling}")
     for note in made.notes:
         print(f"  note: {note}")
     if args.dry_run:
