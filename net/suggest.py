@@ -65,7 +65,7 @@ def suggestion(
     parts = [
         f"instead of {size}{where}: {' or '.join(map(str, sizes))}"
         for (size, where), sizes in near.items()
-        if sizes and (sizes != [size] or not where)
+        if sizes and sizes != [size]
     ]
     return "Nearest legal sizes " + "; ".join(parts)
 
