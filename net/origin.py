@@ -57,5 +57,5 @@ def named(net: Net, state: State) -> Iterator[None]:
     except DataError as error:
         if error.item is not None:
             names = [batch[error.item] for batch in batches(net, state) if error.item < len(batch)]
-            error.what += f" ({'; '.join(names)})" if names else ""
+            error.what += f", from {' and '.join(names)}" if names else ""
         raise

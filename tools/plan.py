@@ -99,7 +99,7 @@ def build(graph: netspec.Graph, dtype: np.dtype) -> Any:
 def plan_deploy(source: netspec.Source, shape: tuple[int, ...], dtype: np.dtype) -> Any:
     """The deployment graph for an image of this shape, and its plan."""
     message = netspec.deploy(source, shape=shape, softmax=False)
-    graph = netspec.build(message, "TEST")
+    graph = netspec.build(netspec.Source(source.path, message), "TEST")
     return graph, plan_net(graph, build(graph, dtype), None, dtype=dtype, backward=False)
 
 
