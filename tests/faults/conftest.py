@@ -16,7 +16,7 @@ import pytest
 from demitasse.tools import solve
 from demitasse.tools._main import guarded
 
-from ..tools.conftest import tiny, write_data  # noqa: F401  # fixtures are found by their names
+from ..tools.conftest import tiny, write_data  # fixtures are found by their names
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -96,7 +96,7 @@ def training(tmp_path_factory):
 
 
 @pytest.fixture
-def trained(tiny, training):  # noqa: F811
+def trained(tiny, training):
     """tiny.h5 and the snapshots, after four iterations, in the current folder."""
     for path in training.glob("tiny*"):
         shutil.copy(path, tiny)

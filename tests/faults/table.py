@@ -14,11 +14,13 @@ FOLDER = Path(__file__).resolve().parent
 TARGET = FOLDER.parents[1] / "docs" / "reliability.md"
 OPENING = """# Reliability
 
-What users, disks and files do, what demitasse does about it, and the test that shows it. This page is made from the tests
-in `tests/faults/` by `python -m tests.faults.table`; a test compares the two.
+What users, disks and files do, what demitasse does about it, and the test that shows it. This
+page is made from the tests in `tests/faults/` by `python -m tests.faults.table`; a test compares
+the two.
 
-A command that refuses says where, what, what was expected and found, and what to do, in one paragraph without a traceback.
-Its exit code is 2 for what a user did and can undo, 1 for what failed while it ran.
+A command that refuses says where, what, what was expected and found, and what to do, in one
+paragraph without a traceback. Its exit code is 2 for what a user did and can undo, 1 for what
+failed while it ran.
 """
 
 
