@@ -1,6 +1,6 @@
 """Every error a user can meet, as one tree.
 
-    DemitasseError                 one clear paragraph, no traceback, exit code 2: a user can undo it
+    DemitasseError                 one clear paragraph, no traceback; exit code 2
     ├── SpecError                  a prototxt or binary message does not say what it should
     ├── GraphError                 blobs and layers do not connect
     ├── ShapeError                 sizes do not fit; raised before memory is touched

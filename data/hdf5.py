@@ -1,10 +1,10 @@
 """Training rows from a list of HDF5 files, in Caffe's order.
 
-A text file names HDF5 files, one word each, or one a line where paths hold blanks.  Every file holds one dataset for each name asked for,
-all with the same number of rows (axis 0).  Rows come in order, file after file, batches crossing
-the borders, and after the last row the first again.  One file at a time is in memory, whole.  Files
-may hold rows of other sizes, caffe_unet's addition, where every file's number of rows is a multiple
-of the batch, so that no batch mixes sizes.
+A text file names HDF5 files, one word each, or one a line where paths hold blanks.  Every file
+holds one dataset for each name asked for, all with the same number of rows (axis 0).  Rows come in
+order, file after file, batches crossing the borders, and after the last row the first again.  One
+file at a time is in memory, whole.  Files may hold rows of other sizes, caffe_unet's addition,
+where every file's number of rows is a multiple of the batch, so that no batch mixes sizes.
 
 Shuffling permutes the files once an epoch and the rows of each file; the permutations are drawn
 from a counter-based stream of (key; epoch, file), so a position is three integers and can be
@@ -42,8 +42,8 @@ class Position:
 
 
 def read_list(source: str, folder: str = "") -> list[str]:
-    """The paths a list file names, split at any white space (as Caffe does) except in a line that is
-    a file's path as a whole, relative ones put under `folder`."""
+    """The paths a list file names, relative ones put under `folder`: split at any white space, as
+    Caffe does, except in a line that is a file's path as a whole."""
     path = os.path.join(folder, source)
     h5.file_size(path)
     try:

@@ -305,6 +305,7 @@ class Solver(ABC):
     def restore(self, path: str | Path) -> None:
         """Continue from a solver state, binary or HDF5; raises SolverError or WeightsError."""
         snapshot.read(self, Path(path))
+        self.last_snapshot = Path(path)
 
     def load_weights(self, path: str | Path) -> weights.Report:
         """Copy the parameters of a file into the nets; layers it lacks keep theirs.
@@ -337,6 +338,7 @@ class Solver(ABC):
         rate, _ = self._rate()
         last = self.last_snapshot
         kept = f"the last good snapshot is {last}" if last else "no snapshot had been written yet"
+        kept += " (where it diverges again, take an earlier one)" if last else ""
         raise NonFiniteError(
             f"{what} became {value} at iteration {self.iter} (learning rate {rate:g}"
             f"{', batch: ' * bool(batch)}{batch}){layer}",
