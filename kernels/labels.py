@@ -30,6 +30,17 @@ def first_illegal(labels: Array, classes: int, ignore: int | None) -> int | None
     return None
 
 
+def first_unusable(weights: Array) -> int | None:
+    """The place of the first weight that is negative, infinite or NaN."""
+    weights = weights.reshape(-1)
+    for start in range(0, weights.size, LENGTH):
+        part = weights[start : start + LENGTH]
+        usable = (part >= 0) & (part < np.inf)
+        if not usable.all():
+            return start + int(np.argmin(usable))
+    return None
+
+
 def count_valid(labels: Array, ignore: int | None) -> int:
     """How many labels (or targets), cut to an integer, are not `ignore`."""
     if ignore is None:

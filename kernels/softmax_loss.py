@@ -28,8 +28,9 @@ def forward(
     constant: float | None,
     loss: Array,
     scratch: Array,
-) -> None:
-    """Write prob, and loss (no axes); labels are legal."""
+) -> float | None:
+    """Write prob, and loss (no axes); labels are legal.  Return the sum of all w, or None where it
+    stays on the device."""
     softmax.softmax(x, prob, scratch)
     total = weight = 0.0
     flat = prob.reshape(-1)
@@ -40,6 +41,7 @@ def forward(
         total -= float(p.sum(dtype=np.float64))
         weight += float(factor.sum(dtype=np.float64))
     loss[...] = total / _divisor(constant, weight)
+    return weight
 
 
 def gradient(
