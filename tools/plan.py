@@ -95,7 +95,7 @@ def main(argv: Sequence[str]) -> int:
 
 def image_shape(source: netspec.Source, args: Any) -> tuple[int, ...]:
     """What is planned for: as the options say, or the net."""
-    channels, sizes = 1, (572, 572)
+    channels, sizes = 1, tuple[int, ...]((572, 572))
     for layer in source.message.layer:
         cut = layer.create_deformation_param
         if layer.type == "CreateDeformation" and cut.ny and cut.nx:
