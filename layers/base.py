@@ -10,8 +10,9 @@ A layer owns no array.  The net allocates what `shapes` asks for and binds it be
 declared in `backward_reads`, because the net reuses every other array as soon as it can.
 
 Shapes are settled once, when the net is built or given other inputs.  A layer whose tops may have
-other shapes in every pass says `reshapes` and is asked again before each of them, by `reshape`;
-`shapes` then tells what to plan for, and the net infers all behind it anew (net/dynamic.py).
+other shapes in every pass (they depend on the bottoms' data, or on what it reads) says `reshapes`
+and is asked again before each of its forward passes, by `reshape`; `shapes` then tells what to plan
+for.  The net infers everything behind it anew (net/dynamic.py).
 
 Source: Caffe's include/caffe/layer.hpp; the declaration follows MXNet's backward dependencies.
 """
@@ -20,17 +21,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import prod
 from typing import Any, ClassVar
 
-import numpy as np
-
 from ..errors import GraphError
-from ..kernels.workers import SERIAL, Workers
 from .blob import Array as Array
 from .blob import Blob as Blob
 from .blob import Shape as Shape
+from .context import Context as Context
 
 MOVE = 30  # multiplications in the time that memory takes for an element
 
@@ -53,33 +52,6 @@ class Shapes:
     scratch: int = 0
 
 
-@dataclass(frozen=True)
-class Context:
-    """What a layer may know of the world: nothing in it changes after the net is built.
-
-    phase "TRAIN" or "TEST"; seed: of the net; index: the layer's place in it; rank, ranks: which of
-    how many processes training together this is (layers/stream.py); where: "path:line:column" for
-    messages; folder: what a relative data source is relative to; budget: bytes of scratch a layer
-    may ask for; allow_python: whether layers may run Python code that the net names; workers: the
-    threads it may use; engine: "auto", "caffe" or "fast" (layers/filtering.py); caffe_unet_2015:
-    what filler xavier means (layers/filler.py).
-    """
-
-    phase: str = "TEST"
-    dtype: np.dtype = field(default_factory=lambda: np.dtype(np.float32))
-    seed: int = 0
-    index: int = 0
-    where: str = ""
-    folder: str = ""
-    rank: int = 0
-    ranks: int = 1
-    budget: int = 80 << 20
-    allow_python: bool = False
-    workers: Workers = SERIAL
-    engine: str = "auto"
-    caffe_unet_2015: bool = False
-
-
 class Layer(ABC):
     """Base of all layers; concrete layers are final."""
 
@@ -96,6 +68,7 @@ class Layer(ABC):
     picks: bool = False  # its top 0 is elements of bottom 0, and so is the gradient (MAX pooling)
     repeats: bool = False  # may run forward twice in a pass: the same result, nothing else changes
     reshapes: bool = False  # its tops may have other shapes in every pass (Filter)
+    on_host: ClassVar[bool] = False  # runs on arrays of the host, on every device (data, Python)
     runs_ahead: ClassVar[bool] = True  # False: what it does must happen in its pass (net/ahead.py)
     # which bottoms' image sizes its tops' follow; None: all (net/ahead.py)
     shaped_by: ClassVar[tuple[int, ...] | None] = None
@@ -148,8 +121,9 @@ class Layer(ABC):
     def reshape(self, bottom: Sequence[Blob]) -> Shapes:
         """What the layer needs in this pass; asked before every forward of one that `reshapes`.
 
-        It may read the bottoms' data.  Tops may be smaller or larger than `shapes` said, or empty;
-        how many there are, and the parameters, stay.  `forward` follows, with what was asked for.
+        It may read the bottoms' data.  Tops may be smaller or larger than `shapes` said, and may
+        even be empty; how many there are, and the parameters, stay.  Called once a pass, directly
+        before `forward`, which finds tops, saved arrays and scratch as asked for here.
         """
         return self.shapes(*(blob.shape for blob in bottom))
 

@@ -29,6 +29,7 @@ class Source(Layer):
     """`param`: its message, with a source and a batch_size."""
 
     bottoms = 0
+    on_host = True
 
     def __init__(self, spec: Any, context: Context, field: str) -> None:
         super().__init__(spec, context)
@@ -63,10 +64,14 @@ class Source(Layer):
     def state(self) -> Mapping[str, Any]:
         return {"items": self._items}
 
+    def mine(self, items: int) -> int:
+        """The item that this process's pass begins with when `items` have been given out."""
+        return items + self.context.rank * self.batch
+
     @property
     def first(self) -> int:
         """The item that this process's next pass begins with."""
-        return self._items + self.context.rank * self.batch
+        return self.mine(self._items)
 
     def passed(self) -> None:
         """Every process has been given its batch."""

@@ -75,6 +75,9 @@ def test_processes_share_all_rows_batch_by_batch(tmp_path, lengths, batch, ranks
     assert {share.position for share in shares} == {alone.position}
     late = rows(tmp_path, rank=ranks - 1, ranks=ranks, **common)
     late.position = alone.position
+    for _ in range(ranks - 1):
+        take(alone, batch)
+    assert late.origin(late.position, batch) == alone.origin(alone.position, batch)
     assert take(late, batch) == take(shares[-1], batch)
 
 
