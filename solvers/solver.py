@@ -73,6 +73,7 @@ class Solver(ABC):
         self._scratch = net.device.zeros(
             (net.workers.threads, 2 * min(CHUNK, net.flat_data.size)), net.dtype
         )
+        self._at_once = self._fused()
 
     @abstractmethod
     def update(
@@ -168,8 +169,11 @@ class Solver(ABC):
     def gradient_norm(self) -> float:
         """sqrt(sum of g^2) over all parameters, as accumulated; refused if not finite."""
         g = self.net.flat_diff
-        with np.errstate(all="ignore"):
-            norm = math.sqrt(max(float(np.dot(g, g)), 0.0)) if g.size else 0.0
+        if self._at_once is not None:
+            norm = self._at_once.norm(g)
+        else:
+            with np.errstate(all="ignore"):
+                norm = math.sqrt(max(float(np.dot(g, g)), 0.0)) if g.size else 0.0
         if not math.isfinite(norm):
             # a NaN spreads downward, so the topmost bad layer is the first
             bad = next(
@@ -198,10 +202,14 @@ class Solver(ABC):
         if p.clip_gradients >= 0 and norm > p.clip_gradients:
             scale = p.clip_gradients / norm
         scale /= p.iter_size
+        if self._at_once is not None:
+            self._at_once.set(rate, scale, self.iter)
+            self._at_once.run(net.flat_data, net.flat_diff, self.history)
+            return
         tasks = [
             (q, slice(start, min(start + CHUNK, q.offset + q.count)))
             for q in net.learnable
-            if net.flags.param_propagate_down[q.node][q.index]
+            if self._learns(q)
             for start in range(q.offset, q.offset + q.count, CHUNK)
         ]
 
@@ -218,6 +226,20 @@ class Solver(ABC):
             w -= g
 
         net.workers.run(update, len(tasks))
+
+    def _learns(self, p: Any) -> bool:
+        return bool(self.net.flags.param_propagate_down[p.node][p.index])
+
+    def _fused(self) -> Any:
+        """The device's way to update all parameters in one pass, if it has one."""
+        net = self.net
+        if net.device.update is None:
+            return None
+        segments = [
+            (p.offset, p.offset + p.count, p.lr_mult if self._learns(p) else None, p.decay_mult)
+            for p in net.learnable
+        ]
+        return net.device.update(self.type, self.param, segments, net.dtype)
 
     def _regularize(self, w: np.ndarray, g: np.ndarray, decay: Any, extra: np.ndarray) -> None:
         """L2: g += decay * w.  L1: g += decay * sign(w)."""

@@ -1,32 +1,48 @@
-"""A device whose arrays behave as CuPy's and whose kernels run on the emulator."""
+"""A device whose arrays behave as CuPy's do, and whose kernels run on the emulator."""
 
-from __future__ import annotations
+from pathlib import Path
 
+import demitasse
 import numpy as np
-from demitasse.kernels.device import Device
+from demitasse.kernels.cuda.device import OwnKernels
 
 from .array import DeviceArray
+from .memory import empty
+from .module import Module
+
+FOLDER = Path(demitasse.__file__).parent / "kernels" / "cuda"
 
 
-class Emulated(Device):
-    """NumPy's functions through NumPy's protocols; nothing of kernels/cuda."""
+class Emulated(OwnKernels):
+    """schedule: the order in which threads run (module.py)."""
 
     name = "emulator"
-    on_host = False
-    strip = None
+
+    def __init__(self, schedule="forward"):
+        super().__init__()
+        self.schedule, self._modules = schedule, {}
 
     def zeros(self, shape, dtype):
-        return DeviceArray(np.zeros(shape, dtype))
+        made = empty(shape, dtype)
+        made.fill(0)
+        return DeviceArray(made)
 
     def block(self, size):
-        return DeviceArray(super().block(size))
+        return self.zeros(size, np.uint8)
 
     def host(self, array):
-        assert isinstance(array, DeviceArray)
         return array.get()
 
     def write(self, array, values):
         assert not isinstance(values, DeviceArray)
-        array[...] = DeviceArray(
-            np.ascontiguousarray(values, array.dtype).reshape(np.shape(values))
-        )
+        array[...] = DeviceArray(np.array(values, array.dtype))
+
+    def function(self, file, expression):
+        module = self._modules.setdefault(file, Module(FOLDER / file))
+        kernel = module.function(expression)
+
+        def launch(grid, block, args):
+            bare = [np.atleast_1d(a.host) if isinstance(a, DeviceArray) else a for a in args]
+            kernel(grid, block, bare, schedule=self.schedule)
+
+        return launch

@@ -9,8 +9,6 @@ from demitasse.net import Net
 from ..emulator.device import Emulated
 from .test_golden_nets import CASES, NETS, close, load
 
-CASES = [case for case in CASES if case != "unet_narrow"]
-
 
 @pytest.mark.parametrize("case", CASES)
 def test_outputs_and_gradients_as_recorded(case):
