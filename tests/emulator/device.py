@@ -1,0 +1,19 @@
+"""A device whose kernels run on the emulator: as much of one as launching needs."""
+
+from pathlib import Path
+
+from .module import Module
+
+KERNELS = Path(__file__).resolve().parents[2] / "kernels" / "cuda"
+
+
+class EmulatedDevice:
+    def __init__(self, precision="fp32", capability=90, processors=4, schedule="forward"):
+        self.precision, self.capability, self.processors = precision, capability, processors
+        self._schedule, self._modules, self.launched = schedule, {}, []
+
+    def function(self, file, expression):
+        if file not in self._modules:
+            self._modules[file] = Module(KERNELS / file, self._schedule)
+        self.launched.append(expression)
+        return self._modules[file].function(expression)
