@@ -12,6 +12,7 @@ shows as different results under different `SCHEDULES`.
 """
 
 from .build import COMPILER, MISSING, CompileError
+from .device import EmulatedDevice
 from .memory import array, empty
 from .module import SCHEDULES, Fault, Function, Module
 
@@ -20,6 +21,7 @@ __all__ = [
     "MISSING",
     "SCHEDULES",
     "CompileError",
+    "EmulatedDevice",
     "Fault",
     "Function",
     "Module",

@@ -1,48 +1,19 @@
-"""A device whose arrays behave as CuPy's do, and whose kernels run on the emulator."""
+"""A device whose kernels run on the emulator: as much of one as launching needs."""
 
 from pathlib import Path
 
-import demitasse
-import numpy as np
-from demitasse.kernels.cuda.device import OwnKernels
-
-from .array import DeviceArray
-from .memory import empty
 from .module import Module
 
-FOLDER = Path(demitasse.__file__).parent / "kernels" / "cuda"
+KERNELS = Path(__file__).resolve().parents[2] / "kernels" / "cuda"
 
 
-class Emulated(OwnKernels):
-    """schedule: the order in which threads run (module.py)."""
-
-    name = "emulator"
-
-    def __init__(self, schedule="forward"):
-        super().__init__()
-        self.schedule, self._modules = schedule, {}
-
-    def zeros(self, shape, dtype):
-        made = empty(shape, dtype)
-        made.fill(0)
-        return DeviceArray(made)
-
-    def block(self, size):
-        return self.zeros(size, np.uint8)
-
-    def host(self, array):
-        return array.get()
-
-    def write(self, array, values):
-        assert not isinstance(values, DeviceArray)
-        array[...] = DeviceArray(np.array(values, array.dtype))
+class EmulatedDevice:
+    def __init__(self, precision="fp32", capability=90, processors=4, schedule="forward"):
+        self.precision, self.capability, self.processors = precision, capability, processors
+        self._schedule, self._modules, self.launched = schedule, {}, []
 
     def function(self, file, expression):
-        module = self._modules.setdefault(file, Module(FOLDER / file))
-        kernel = module.function(expression)
-
-        def launch(grid, block, args):
-            bare = [np.atleast_1d(a.host) if isinstance(a, DeviceArray) else a for a in args]
-            kernel(grid, block, bare, schedule=self.schedule)
-
-        return launch
+        if file not in self._modules:
+            self._modules[file] = Module(KERNELS / file, self._schedule)
+        self.launched.append(expression)
+        return self._modules[file].function(expression)

@@ -6,7 +6,7 @@ import pytest
 from demitasse import netspec
 from demitasse.net import Net
 
-from ..emulator.device import Emulated
+from ..emulator.emulated import Emulated
 from .test_golden_nets import CASES, NETS, close, load
 
 

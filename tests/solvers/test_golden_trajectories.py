@@ -11,7 +11,7 @@ from demitasse.kernels.device import CPU
 from demitasse.net.saving import save_caffemodel
 from demitasse.solvers.registry import SOLVERS
 
-from ..emulator.device import Emulated
+from ..emulator.emulated import Emulated
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "solvers"
 

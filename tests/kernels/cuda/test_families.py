@@ -7,7 +7,7 @@ from demitasse.kernels.im2col import Window
 from demitasse.kernels.workers import Room
 
 from ...emulator.array import DeviceArray
-from ...emulator.device import Emulated
+from ...emulator.emulated import Emulated
 
 SHAPES = [(1, 1, 1, 1), (2, 3, 4, 5), (1, 8, 9, 7), (2, 5, 300)]
 LAYOUTS = ("channels first", "channels last", "slice, first", "slice, last")
