@@ -30,8 +30,8 @@ def forward(
     divisor: Array,
     scratch: Array,
 ) -> float | None:
-    """Write prob, loss (no axes) and n, the divisor; labels are legal.  Return the sum of all w, or None where it
-    stays on the device."""
+    """Write prob, loss (no axes) and n, the divisor; labels are legal.  Return the sum of all w, or
+    None where it stays on the device."""
     softmax.softmax(x, prob, scratch)
     total = weight = 0.0
     flat = prob.reshape(-1)

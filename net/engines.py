@@ -11,7 +11,8 @@ from .net import Net
 
 
 def engines(net: Net) -> str:
-    """Such as "18 convolutions by Winograd F(4x4,3x3) with Numba, 5 by im2col; 2 threads" or "23 convolutions by CUDA; NVIDIA H200 (cuda:0), fp32"."""
+    """Such as "18 convolutions by Winograd F(4x4,3x3) with Numba, 5 by im2col; 2 threads", or
+    "23 convolutions by CUDA; NVIDIA H200 (cuda:0), fp32"."""
     count: Counter[str] = Counter()
     for node, layer in zip(net.graph.nodes, net.layers, strict=True):
         if isinstance(layer, Filtering):

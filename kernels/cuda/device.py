@@ -9,7 +9,8 @@ import numpy as np
 
 from ..device import Device
 from .convolution import Convolution, Deconvolution
-from .families import Array, Columns, Dropout, Pooling, Relu, Softmax, SoftmaxLoss
+from .families import Columns, Dropout, Pooling, Relu, Softmax, SoftmaxLoss
+from .launch import Array as Array
 from .update import Update
 
 Kernel = Callable[..., None]
