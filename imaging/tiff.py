@@ -122,6 +122,8 @@ def write(
     """
     import tifffile
 
+    # names of files may hold bytes that are no UTF-8
+    info = info.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     if count is None:
         pages = np.asarray(pages)
         count = len(pages)
