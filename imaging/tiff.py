@@ -107,6 +107,8 @@ def write(
     count: int | None = None,
     pixel_size: tuple[float, float] | None = None,
     unit: str = "um",
+    depth: float | None = None,
+    volumes: int = 1,
     display: tuple[float, float] | None = None,
     info: str = "",
     overwrite: bool = False,
@@ -116,8 +118,9 @@ def write(
     pages: an array with the pages first, or any iterable of `count` of them, written one by one.
     uint8, uint16 and float32 are kept, and so is uint32 of pages that come one by one, in OME-TIFF,
     for ImageJ's own has no such type; bool becomes uint8, other types float32 or the unsigned type
-    that holds them.  pixel_size: (y, x) in `unit`; display: the values shown as black and white;
-    info: text kept with the image (in ImageJ: Image > Show Info).
+    that holds them.  pixel_size: (y, x) in `unit`, depth: between slices; volumes: how many volumes
+    the pages are; display: the values shown as black and white; info: text kept with the image (in
+    ImageJ: Image > Show Info).
     The file appears whole or not at all; OutputError where it exists and overwrite is False.
     """
     import tifffile
@@ -136,8 +139,9 @@ def write(
     dtype = first.dtype if first.dtype == np.uint32 else _imagej_type(first)
     if first.ndim not in (2, 3) or first.size == 0:
         raise ValueError(f"a page is (height, width) or (channels, height, width): {first.shape}")
-    axes = "ZCYX" if first.ndim == 3 else "ZYX"
     shape = (count, *first.shape)
+    stored = (count,) if volumes == 1 else (volumes, count // volumes)
+    axes = "TZ"[-len(stored) :] + "CYX"[-first.ndim :]
     settings: dict[str, Any] = {"axes": axes}
     resolution = None
     if pixel_size is not None:
@@ -145,6 +149,7 @@ def write(
     small = int(np.prod(shape, dtype=object)) * dtype.itemsize < _CLASSIC_BYTES
     if small and dtype in _IMAGEJ and first.shape[-1] > 1:
         settings |= {"unit": unit} if pixel_size else {}
+        settings |= {"spacing": depth} if pixel_size and depth else {}
         settings |= {"Info": info} if info else {}
         settings |= {"min": display[0], "max": display[1]} if display else {}
         kind: dict[str, Any] = {"imagej": True, "resolutionunit": 1}
@@ -154,12 +159,17 @@ def write(
             y, x = pixel_size
             settings |= {"PhysicalSizeX": x, "PhysicalSizeXUnit": _OME_UNITS.get(unit, unit)}
             settings |= {"PhysicalSizeY": y, "PhysicalSizeYUnit": _OME_UNITS.get(unit, unit)}
+            if depth:
+                settings |= {
+                    "PhysicalSizeZ": depth,
+                    "PhysicalSizeZUnit": _OME_UNITS.get(unit, unit),
+                }
         kind = {"ome": True, "bigtiff": not small}
     with replacing(path, overwrite=overwrite) as temporary:
         tifffile.imwrite(
             temporary,
             _planes(chain([first], rest), shape, dtype),
-            shape=shape,
+            shape=(*stored, *first.shape),
             dtype=dtype,
             resolution=resolution,
             photometric="minisblack",

@@ -62,12 +62,12 @@ def strips(
     for start in range(0, labels.size, LENGTH):
         part = slice(start, min(start + LENGTH, labels.size))
         named = labels[part].astype(np.int64)
-        factor = np.ones(named.size, scores.dtype)
+        factor = np.ones(named.size, scores.dtype, like=named)
         if weights is not None:
             factor[...] = weights.reshape(-1)[part]
         if ignore is not None:
             ignored = named == ignore
             factor[ignored] = 0
             named[ignored] = 0
-        image, position = np.divmod(np.arange(part.start, part.stop), inner)
+        image, position = np.divmod(np.arange(part.start, part.stop, like=named), inner)
         yield part, named, (image * classes + named) * inner + position, factor

@@ -26,6 +26,7 @@ from .base import Blob, Context, Layer, Shape, Shapes
 class HDF5Data(Layer):
     type = "HDF5Data"
     bottoms = 0
+    on_host = True
     tops = (1, None)
 
     def __init__(self, spec: Any, context: Context) -> None:

@@ -22,8 +22,6 @@ from math import prod
 from typing import Any
 
 from ..errors import GraphError
-from ..kernels import softmax as softmax_kernel
-from ..kernels import softmax_loss as kernel
 from .axes import axis_of
 from .base import Array, Blob, Buffer, Context, Layer, Shape, Shapes
 from .class_labels import check_classes, check_count, check_weights
@@ -68,29 +66,33 @@ class SoftmaxWithLoss(Layer):
         if len(bottom) > 2:
             check_weights(self, bottom[2].data)
         prob = self._classes(self.saved[0])
-        softmax_kernel.softmax(self._classes(bottom[0].data), prob, self.scratch)
-        total, weight = kernel.loss(prob, *self._truth(bottom))
-        top[0].data[...] = total / self._normalizer(prob, weight)
-        self.remarks = () if weight or self._said else (self._nothing,)
-        self._said |= not weight
+        weight = self.context.device.softmax_loss.forward(
+            self._classes(bottom[0].data),
+            prob,
+            *self._truth(bottom, prob),
+            top[0].data,
+            self.scratch,
+        )
+        self.remarks = (self._nothing,) if weight == 0 and not self._said else ()
+        self._said |= weight == 0
 
     def backward(
         self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]
     ) -> None:
         if propagate_down[0]:
-            prob, truth = self._classes(self.saved[0]), self._truth(bottom)
-            weight = kernel.weight_sum(prob, *truth)
-            scale = float(top[0].diff) / self._normalizer(prob, weight)
-            dx = self._classes(bottom[0].diff)
-            kernel.gradient(prob, *truth, scale, dx, self.scratch)
+            prob, dx = self._classes(self.saved[0]), self._classes(bottom[0].diff)
+            self.context.device.softmax_loss.gradient(
+                prob, *self._truth(bottom, prob), top[0].diff, dx, self.scratch
+            )
 
-    def _truth(self, bottom: Sequence[Blob]) -> tuple[Array, Array, int | None]:
-        """Labels, weights or None, and the label to be ignored or None."""
-        return bottom[1].data, bottom[2].data if len(bottom) > 2 else None, self._ignore
-
-    def _normalizer(self, prob: Array, weight: float) -> float:
+    def _truth(
+        self, bottom: Sequence[Blob], prob: Array
+    ) -> tuple[Array, Array, int | None, float | None]:
+        """Labels, weights or None, the label to be ignored or None, and the divisor or None."""
         outer, _, inner = prob.shape
-        return self._normalization.divisor(outer, outer * inner, weight)
+        weights = bottom[2].data if len(bottom) > 2 else None
+        constant = self._normalization.constant(outer, outer * inner)
+        return bottom[1].data, weights, self._ignore, constant
 
     def _classes(self, x: Array) -> Array:
         """(outer, classes, inner)."""

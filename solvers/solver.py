@@ -70,7 +70,7 @@ class Solver(ABC):
         self._before: origin.State = {}  # the net's state before the pass that made the gradient
         self.last_snapshot: Path | None = None
         self.losses: deque[float] = deque(maxlen=param.average_loss)
-        self._scratch = np.empty(
+        self._scratch = net.device.zeros(
             (net.workers.threads, 2 * min(CHUNK, net.flat_data.size)), net.dtype
         )
 
@@ -243,7 +243,7 @@ class Solver(ABC):
                     loss += net.forward()
                 self._remark(net)
                 for name in net.outputs:
-                    data = np.asarray(net.blobs[name].data, np.float64).ravel()
+                    data = np.asarray(net.read(name), np.float64).ravel()
                     sums[name] = sums[name] + data if name in sums else data.copy()
             n = self.param.test_iter[k]
             weights = net.output_weights()
@@ -266,8 +266,7 @@ class Solver(ABC):
 
     def _display(self, loss: float, norm: float, done: int, elapsed: float) -> Display:
         outputs = {
-            name: np.array(self.net.blobs[name].data, np.float64).ravel()
-            for name in self.net.outputs
+            name: np.array(self.net.read(name), np.float64).ravel() for name in self.net.outputs
         }
         rate, _ = self._rate()
         weights = self.net.output_weights()

@@ -132,6 +132,13 @@ def split(image: Image, wanted: Sequence[int] | None, axes: int) -> tuple[tuple[
     layout = image.layout
     letters = [(layout.axes[a], layout.shape[a]) for a in layout.page_axes]
     depth = letters[-1][1] if letters else 1
+    if [letter for letter, _ in letters] == ["T"]:
+        raise ImageError(
+            "it is a series of images, and the net wants volumes",
+            where=str(image.path),
+            found=f"axes {layout.axes}",
+            remedy=f"If its pages are slices, say so: --axes {layout.axes.replace('T', 'Z')}",
+        )
     if len(letters) > 1 and (letters[-1][0] != "Z" or wanted is not None):
         raise ImageError(
             "it is not clear which of its pages make a volume",

@@ -275,6 +275,8 @@ def segment(deployed: Deployed, image: Image, targets: dict[str, Path], args: An
             print(f"  would write {target}: {kind}")
         return Done(made.pages, made.tiles, 0.0, "planned")
 
+    volume = deployed.predictor.axes == 3
+
     def write(kind: str, pages: Any) -> None:
         tiff.write(
             targets[kind],
@@ -282,13 +284,15 @@ def segment(deployed: Deployed, image: Image, targets: dict[str, Path], args: An
             count=made.pages,
             pixel_size=image.pixel_size,
             unit=image.unit,
+            depth=image.depth,
+            volumes=len(made.samples) if volume else 1,
             display=(0, deployed.predictor.classes - 1) if kind == "labels" else None,
             info=info(deployed, made, kind, args),
             overwrite=args.overwrite,
         )
 
     objects: list[int] = []
-    contours, volume = None, deployed.predictor.axes == 3
+    contours = None
     kinds = [kind for kind in targets if kind != "overlay"]
     with track(made.tiles, "tiles") as advance:
         scores = each_score(deployed, made, args, advance)
