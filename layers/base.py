@@ -28,6 +28,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..errors import GraphError
+from ..kernels.device import CPU, Device
+from ..kernels.strips import length
 from ..kernels.workers import SERIAL, Workers
 from .blob import Array as Array
 from .blob import Blob as Blob
@@ -63,7 +65,8 @@ class Context:
     relative data source is relative to; budget: bytes of scratch a layer may ask for; allow_python:
     whether layers may run Python code that the net names; workers: the threads it may use; engine:
     "auto", "caffe" or "fast" (layers/filtering.py); caffe_unet_2015: what filler xavier means
-    (layers/filler.py).
+    (layers/filler.py); device: where its arrays are, and whose primitives it uses
+    (kernels/device.py).
     """
 
     phase: str = "TEST"
@@ -77,6 +80,11 @@ class Context:
     workers: Workers = SERIAL
     engine: str = "auto"
     caffe_unet_2015: bool = False
+    device: Device = CPU
+
+    def strip(self, count: int) -> int:
+        """Elements of scratch for an element-wise formula over arrays of `count` elements."""
+        return length(count, self.device.strip)
 
 
 class Layer(ABC):
@@ -95,6 +103,7 @@ class Layer(ABC):
     picks: bool = False  # its top 0 is elements of bottom 0, and so is the gradient (MAX pooling)
     repeats: bool = False  # may run forward twice in a pass: the same result, nothing else changes
     reshapes: bool = False  # its tops may have other shapes in every pass (Filter)
+    on_host: ClassVar[bool] = False  # runs on arrays of the host, on every device (data, Python)
     runs_ahead: ClassVar[bool] = True  # False: what it does must happen in its pass (net/ahead.py)
     # which bottoms' image sizes its tops' follow; None: all (net/ahead.py)
     shaped_by: ClassVar[tuple[int, ...] | None] = None
