@@ -18,7 +18,7 @@ from typing import Any
 from ..layers.base import Layer, Shape
 from ..netspec.graph import Graph, Value
 
-PLACES = 64  # more than any period of a net with six poolings by two
+PLACES = 32  # the period of a net with five poolings by two
 _LOOKS_AT_ALL = frozenset({"InnerProduct", "MVN", "SPP", "Reduction", "LSTM", "RNN", "Reshape"})
 
 Span = tuple[int, int]

@@ -25,6 +25,7 @@ VERBS = {  # verb: (module, what it does)
     "fiji": ("fiji", "let the Fiji plugin work with demitasse"),
     "draw": ("draw", "draw a net as SVG, a U-Net as a U"),
     "draw_net": ("draw_net", "draw a net through Graphviz, as Caffe does"),
+    "export": ("export", "take a net out of Caffe: ONNX, PyTorch, ..."),
     "demo": ("demo", "train and segment drawn images"),
 }
 

@@ -19,8 +19,8 @@ from ..errors import GraphError, OutputError, ShapeError
 from ..files import check_writable, replacing
 from ..layers.base import Context
 from ..net.inference import build_layers
+from ..net.one_axis import geometries
 from ..net.planning import plan_net
-from ..net.sizes import geometry
 from . import _options
 from ._training import mib
 
@@ -164,7 +164,7 @@ def fit(source: netspec.Source, message: Any, shape: Any) -> None:
     """Change a size that was only supposed to the nearest that fits the net."""
     graph = netspec.build(netspec.Source(source.path, message), "TEST")
     try:
-        rule = geometry(graph, build_layers(graph, Context()), graph.outputs[0].blob)
+        rules = geometries(graph, build_layers(graph, Context()), graph.outputs[0].blob)
     except ShapeError:
         return
-    shape.dim[2:] = [rule.nearest(n)[0] for n in shape.dim[2:]]
+    shape.dim[2:] = [rule.nearest(n)[0] for rule, n in zip(rules, shape.dim[2:], strict=True)]

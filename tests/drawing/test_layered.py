@@ -38,7 +38,7 @@ def enters(a, b, box):
     return lo < hi
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(graphs())
 def test_boxes_stay_apart_and_edges_go_around_them(graph):
     sizes, edges = graph
