@@ -12,7 +12,7 @@ around the map's middle.  Padding counts as image.  None: not to be told, or all
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..layers.base import Layer, Shape
@@ -47,25 +47,30 @@ def _field(
     image: Value,
     axis: int,
 ) -> int | None:
-    size, most = shapes[value][2 + axis], 0
-    first = max(0, size // 2 - PLACES // 2)
     last = next(i for i, node in enumerate(graph.nodes) if image in node.tops)
     upto = next((i for i, node in enumerate(graph.nodes) if value in node.tops), last)
+    steps = []  # tops, and for each bottom how a span of the tops becomes one of it
+    for node in reversed(graph.nodes[last + 1 : upto + 1]):
+        read = node.bottoms[:1] if node.type == "Crop" else node.bottoms
+        rules = [
+            (bottom, _rule(layers.get(node.index), node.layer, shapes, node.tops[0], bottom, axis))
+            for bottom in read
+        ]
+        steps.append((node.tops, rules))
+    size, most = shapes[value][2 + axis], 0
+    first = max(0, size // 2 - PLACES // 2)
     for place in range(first, min(size, first + PLACES)):
         needed: dict[Value, Span] = {value: (place, place)}
-        for i in range(upto, last, -1):
-            node = graph.nodes[i]
-            spans = [needed[top] for top in node.tops if top in needed]
-            if not spans or not node.bottoms:
+        for tops, rules in steps:
+            spans = [needed[top] for top in tops if top in needed]
+            if not spans:
                 continue
             span = _join(spans)
-            for j, bottom in enumerate(node.bottoms):
-                if node.type == "Crop" and j:
-                    continue
-                below = _below(layers[i], node.layer, shapes, (node.tops[0], bottom), span, axis)
-                if below is None:
+            for bottom, rule in rules:
+                if rule is None:
                     return None
-                needed[bottom] = _join([below, *([needed[bottom]] if bottom in needed else [])])
+                below = rule(*span)
+                needed[bottom] = _join((below, needed[bottom])) if bottom in needed else below
         if image in needed:
             low, high = needed[image]
             most = max(most, high - low + 1)
@@ -76,34 +81,34 @@ def _join(spans: Sequence[Span]) -> Span:
     return min(low for low, _ in spans), max(high for _, high in spans)
 
 
-def _below(
-    layer: Layer,
+def _rule(
+    layer: Layer | None,
     spec: Any,
     shapes: Mapping[Value, Shape],
-    values: tuple[Value, Value],
-    span: Span,
+    top: Value,
+    bottom: Value,
     axis: int,
-) -> Span | None:
-    """What of a bottom `span` of the top depends on."""
-    (low, high), top, bottom = span, *(shapes[v] for v in values)
-    if len(top) != len(bottom) or spec.type in _LOOKS_AT_ALL:
+) -> Callable[[int, int], Span] | None:
+    """What of a bottom a span of the top depends on; None where that cannot be told."""
+    after, before = shapes.get(top, ()), shapes.get(bottom, ())
+    if layer is None or len(after) != len(before) or spec.type in _LOOKS_AT_ALL:
         return None
     if spec.type in ("Convolution", "Pooling", "Deconvolution"):
         if spec.type == "Pooling" and spec.pooling_param.global_pooling:
             return None
-        window = layer.window(len(top) - 2)  # type: ignore[attr-defined]
+        window = layer.window(len(after) - 2)  # type: ignore[attr-defined]
         step, pad = window.stride[axis], window.pad[axis]
         reach = window.extent[axis] - 1
         if spec.type == "Deconvolution":
-            return -((reach - low - pad) // step), (high + pad) // step
-        return step * low - pad, step * high - pad + reach
+            return lambda low, high: (-((reach - low - pad) // step), (high + pad) // step)
+        return lambda low, high: (step * low - pad, step * high - pad + reach)
+    shift = half = 0
     if spec.type == "Crop":
-        offset = layer.offsets(len(bottom))[2 + axis]  # type: ignore[attr-defined]
-        return low + offset, high + offset
-    if spec.type == "Concat":  # a larger one is cut to its middle
-        rim = max(0, bottom[2 + axis] - top[2 + axis]) // 2
-        return low + rim, high + rim
-    if spec.type == "LRN" and spec.lrn_param.norm_region == spec.lrn_param.WITHIN_CHANNEL:
+        shift = layer.offsets(len(before))[2 + axis]  # type: ignore[attr-defined]
+    elif spec.type == "Concat":  # a larger one is cut to its middle
+        shift = max(0, before[2 + axis] - after[2 + axis]) // 2
+    elif spec.type == "LRN" and spec.lrn_param.norm_region == spec.lrn_param.WITHIN_CHANNEL:
         half = (spec.lrn_param.local_size - 1) // 2
-        return low - half, high + half
-    return (low, high) if top[2 + axis] == bottom[2 + axis] else None
+    elif after[2 + axis] != before[2 + axis]:
+        return None
+    return lambda low, high: (low + shift - half, high + shift + half)

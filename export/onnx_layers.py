@@ -7,12 +7,14 @@ Caffe's rounding of pooling is spelled out as padding behind the image, so that 
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import log, prod
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from ..kernels.im2col import Window
+from . import onnx_pointwise as pointwise
+from .onnx_pointwise import linear
 from .onnx_writer import Writer
 from .pieces import Piece, broadcast
 
@@ -116,79 +118,6 @@ def _concat(w: Writer, p: Piece) -> None:
     w.emit("Concat", parts, p.tops, axis=axis)
 
 
-def _relu(w: Writer, p: Piece) -> None:
-    slope = p.spec.relu_param.negative_slope
-    if slope:
-        w.emit("LeakyRelu", p.bottoms, p.tops, alpha=slope)
-    else:
-        w.emit("Relu", p.bottoms, p.tops)
-
-
-def _prelu(w: Writer, p: Piece) -> None:
-    (slope,) = p.params
-    shape = broadcast(slope.shape, len(p.reads[0]), 1) if slope.ndim else (1,)
-    w.emit("PRelu", [*p.bottoms, w.constant(f"{p.name}.slope", slope.reshape(shape))], p.tops)
-
-
-def _simple(op: str) -> Callable[[Writer, Piece], None]:
-    def write(w: Writer, p: Piece) -> None:
-        w.emit(op, p.bottoms, p.tops)
-
-    return write
-
-
-def _elu(w: Writer, p: Piece) -> None:
-    w.emit("Elu", p.bottoms, p.tops, alpha=p.spec.elu_param.alpha)
-
-
-def _swish(w: Writer, p: Piece) -> None:
-    scaled = _linear(w, p, p.bottoms[0], p.spec.swish_param.beta, 0)
-    w.emit("Mul", [p.bottoms[0], w.emit("Sigmoid", [scaled])], p.tops)
-
-
-def _clip(w: Writer, p: Piece) -> None:
-    param = p.spec.clip_param
-    ends = [w.number(f"{p.name}.min", param.min), w.number(f"{p.name}.max", param.max)]
-    w.emit("Clip", [*p.bottoms, *ends], p.tops)
-
-
-def _threshold(w: Writer, p: Piece) -> None:
-    limit = w.number(f"{p.name}.threshold", p.spec.threshold_param.threshold)
-    above = w.emit("Greater", [*p.bottoms, limit])
-    w.emit("Cast", [above], p.tops, to=1)  # float
-
-
-def _linear(w: Writer, p: Piece, value: str, scale: float, shift: float) -> str:
-    """scale x + shift, as few operators as it takes."""
-    if scale != 1:
-        value = w.emit("Mul", [value, w.number(f"{p.name}.scale", scale)])
-    if shift != 0:
-        value = w.emit("Add", [value, w.number(f"{p.name}.shift", shift)])
-    return value
-
-
-def _power(w: Writer, p: Piece) -> None:
-    param = p.spec.power_param
-    value = _linear(w, p, p.bottoms[0], param.scale, param.shift)
-    if param.power != 1:
-        value = w.emit("Pow", [value, w.number(f"{p.name}.power", param.power)])
-    w.emit("Identity", [value], p.tops)
-
-
-def _exp(w: Writer, p: Piece) -> None:
-    param = p.spec.exp_param
-    base = 1.0 if param.base == -1 else log(param.base)
-    value = _linear(w, p, p.bottoms[0], base * param.scale, base * param.shift)
-    w.emit("Exp", [value], p.tops)
-
-
-def _log(w: Writer, p: Piece) -> None:
-    param = p.spec.log_param
-    value = w.emit("Log", [_linear(w, p, p.bottoms[0], param.scale, param.shift)])
-    base = 1.0 if param.base == -1 else log(param.base)
-    w.emit("Identity", [_linear(w, p, value, 1 / base, 0)], p.tops)
-
-
 def _eltwise(w: Writer, p: Piece) -> None:
     param = p.spec.eltwise_param
     if param.operation == param.PROD:
@@ -200,7 +129,7 @@ def _eltwise(w: Writer, p: Piece) -> None:
         w.emit("Max", p.bottoms, p.tops)
     else:
         factors = list(param.coeff) or [1.0] * len(p.bottoms)
-        terms = [_linear(w, p, b, c, 0) for b, c in zip(p.bottoms, factors, strict=True)]
+        terms = [linear(w, p, b, c, 0) for b, c in zip(p.bottoms, factors, strict=True)]
         w.emit("Sum", terms, p.tops)
 
 
@@ -268,10 +197,6 @@ def _inner_product(w: Writer, p: Piece) -> None:
     w.emit("Add", [w.emit("MatMul", product), bias], p.tops)
 
 
-def _softmax(w: Writer, p: Piece) -> None:
-    w.emit("Softmax", p.bottoms, p.tops, axis=int(p.spec.softmax_param.axis) % len(p.reads[0]))
-
-
 def _lrn(w: Writer, p: Piece) -> None:
     param, spatial = p.spec.lrn_param, len(p.reads[0]) - 2
     if param.norm_region == param.ACROSS_CHANNELS:
@@ -287,7 +212,7 @@ def _lrn(w: Writer, p: Piece) -> None:
         pads=[rim] * (2 * spatial),
         count_include_pad=1,
     )
-    norm = w.emit("Pow", [_linear(w, p, mean, param.alpha, 1), w.number(p.name, -param.beta)])
+    norm = w.emit("Pow", [linear(w, p, mean, param.alpha, 1), w.number(p.name, -param.beta)])
     w.emit("Mul", [p.bottoms[0], norm], p.tops)
 
 
@@ -328,17 +253,7 @@ def _reduction(w: Writer, p: Piece) -> None:
         value = w.emit(op, [p.bottoms[0], w.sizes(f"{p.name}.axes", axes)], keepdims=0)
     else:
         value = w.emit(op, p.bottoms, axes=axes, keepdims=0)
-    w.emit("Identity", [_linear(w, p, value, param.coeff, 0)], p.tops)
-
-
-def _value_transformation(w: Writer, p: Piece) -> None:
-    param, value = p.spec.value_transformation_param, p.bottoms[0]
-    behind = (1,) * (len(p.reads[0]) - 2)
-    for op, name, given in (("Add", "offset", param.offset.v), ("Mul", "scale", param.scale.v)):
-        if given:
-            array = np.array(given).reshape((-1, *behind))
-            value = w.emit(op, [value, w.constant(f"{p.name}.{name}", array)])
-    w.emit("Identity", [value], p.tops)
+    w.emit("Identity", [linear(w, p, value, param.coeff, 0)], p.tops)
 
 
 def _embed(w: Writer, p: Piece) -> None:
@@ -365,43 +280,43 @@ def _mvn(w: Writer, p: Piece) -> None:
         w.emit("Identity", [centred], p.tops)
         return
     variance = w.emit("ReduceMean", [w.emit("Mul", [centred, centred])], axes=axes, keepdims=1)
-    std = _linear(w, p, w.emit("Sqrt", [variance]), 1, param.eps)
+    std = linear(w, p, w.emit("Sqrt", [variance]), 1, param.eps)
     w.emit("Div", [centred, std], p.tops)
 
 
 WRITE: dict[str, Callable[[Writer, Piece], None]] = {
-    "AbsVal": _simple("Abs"),
-    "BNLL": _simple("Softplus"),
+    "AbsVal": pointwise.simple("Abs"),
+    "BNLL": pointwise.simple("Softplus"),
     "BatchNorm": _batch_norm,
     "Bias": _bias,
-    "Clip": _clip,
+    "Clip": pointwise.clip,
     "Concat": _concat,
     "Convolution": _filters,
     "Crop": _crop,
     "Deconvolution": _filters,
-    "ELU": _elu,
+    "ELU": pointwise.elu,
     "Eltwise": _eltwise,
     "Embed": _embed,
-    "Exp": _exp,
+    "Exp": pointwise.exp,
     "Flatten": _reshape,
     "InnerProduct": _inner_product,
     "LRN": _lrn,
-    "Log": _log,
+    "Log": pointwise.log,
     "MVN": _mvn,
-    "PReLU": _prelu,
+    "PReLU": pointwise.prelu,
     "Parameter": _parameter,
     "Pooling": _pooling,
-    "Power": _power,
-    "ReLU": _relu,
+    "Power": pointwise.power,
+    "ReLU": pointwise.relu,
     "Reduction": _reduction,
     "Reshape": _reshape,
     "Scale": _scale,
-    "Sigmoid": _simple("Sigmoid"),
+    "Sigmoid": pointwise.simple("Sigmoid"),
     "Slice": _slice,
-    "Softmax": _softmax,
-    "Swish": _swish,
-    "TanH": _simple("Tanh"),
-    "Threshold": _threshold,
+    "Softmax": pointwise.softmax,
+    "Swish": pointwise.swish,
+    "TanH": pointwise.simple("Tanh"),
+    "Threshold": pointwise.threshold,
     "Tile": _tile,
-    "ValueTransformation": _value_transformation,
+    "ValueTransformation": pointwise.value_transformation,
 }
