@@ -23,7 +23,9 @@ VERBS = {  # verb: (module, what it does)
     "port": ("port", "bring back old Caffe weights"),
     "modeldef": ("modeldef", "make a model definition of the Fiji plugin"),
     "fiji": ("fiji", "let the Fiji plugin work with demitasse"),
-    "draw": ("draw_net", "draw a net"),
+    "draw": ("draw", "draw a net as SVG, a U-Net as a U"),
+    "draw_net": ("draw_net", "draw a net through Graphviz, as Caffe does"),
+    "export": ("export", "take a net out of Caffe: ONNX, PyTorch, ..."),
     "demo": ("demo", "train and segment drawn images"),
 }
 
