@@ -187,7 +187,7 @@ class Predictor:
         for done, tile in enumerate(cover, 1):
             self.net.blobs[self.input].data[0] = tiles.read(image, tile, self.padding)
             self.net.forward()
-            scores = self.net.blobs[self.output].data[0]
+            scores = self.net.read(self.output)[0]
             out[(slice(None), *tile.write)] = scores[(slice(None), *tile.crop)]
             if on_tile is not None:
                 on_tile(done, len(cover))

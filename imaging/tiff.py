@@ -25,7 +25,7 @@ from ..errors import ImageError
 from ..files import replacing
 from .axes import layout
 from .decode import read_tiff
-from .image import Image, plain_type, refusing, within
+from .image import Image, check_stored, plain_type, refusing, within
 
 MAX_BYTES = 16 << 30
 SUFFIXES = (".tif", ".tiff", ".png")
@@ -74,7 +74,9 @@ def read(
             found=kind or f"a file that begins with {start!r}",
             remedy="Open it in Fiji and save it as TIFF",
         )
-    within(image.nbytes // max(len(image), 1), limit, str(path), "one page")
+    if not image.nbytes:
+        raise ImageError("has no pixels", where=str(path), found=image.layout.words())
+    within(image.nbytes // len(image), limit, str(path), "one page")
     return image
 
 
@@ -230,7 +232,9 @@ def _read_png(path: Path, axes: str | None, limit: int) -> Image:
         warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)
         with PIL.Image.open(path) as picture:
             width, height = picture.size
-            within(width * height * len(picture.getbands()), limit, str(path), "the picture")
+            declared = width * height * len(picture.getbands())
+            check_stored("the picture", declared, path.stat().st_size, path)
+            within(declared, limit, str(path), "the picture")
             if picture.mode == "P":
                 notes.append("indexed colours: the indices are read, not the colours")
             array = np.array(picture)

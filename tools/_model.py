@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .. import __version__, netspec, weights
+from ..data.hdf5 import read_list
 from ..data.normalize import Normalization
 from ..errors import GraphError, WeightsError
 from ..h5 import open_h5
@@ -89,7 +90,7 @@ def packing(net: Net) -> dict[str, Any]:
     """The attributes that tools/pack.py left in the training data; empty for foreign files."""
     for node in net.graph.nodes:
         if node.type == "HDF5Data":
-            listed = Path(node.layer.hdf5_data_param.source).read_text(encoding="utf-8").split()
+            listed = read_list(node.layer.hdf5_data_param.source)
             with open_h5(listed[0]) as file:
                 found = {
                     name: value.tolist() if isinstance(value, np.ndarray) else value

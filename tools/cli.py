@@ -37,7 +37,7 @@ ALIASES = {"solve": "train"}  # other names that verbs have had
 
 
 def usage() -> str:
-    lines = [f"  {verb:<10}{what}" for verb, (_, what) in VERBS.items()]
+    lines = [f"  {verb:<12}{what}" for verb, (_, what) in VERBS.items()]
     return "\n".join(
         ["usage: demitasse VERB [options]", "", *lines, "", "demitasse VERB --help says more"]
     )

@@ -85,9 +85,8 @@ def parser() -> _options.Parser:
     tiling.add_argument(
         "--memory",
         type=_options.positive_float,
-        default=2048,
         metavar="MIB",
-        help="for activations (default 2048)",
+        help="for activations (default 2048, or half of what there is)",
     )
     p.add_argument("--pages", type=_options.pages, help="which pages of a stack: 0-19 or 0,3,5-7")
     p.add_argument("--axes", help="how to read the image's axes, for example ZYX or TCYX")
@@ -216,9 +215,10 @@ def open_images(batch: Batch, args: Any) -> dict[Path, Image]:
     from ._segmentation import chosen_pages
 
     opened = {}
+    most = int(args.max_memory * 2**30) if args.max_memory else None
     for path in batch.paths:
         with batch.sparing(path):
-            image = tiff.read(path, axes=args.axes)
+            image = tiff.read(path, axes=args.axes, max_bytes=most)
             chosen_pages(args.pages, image)
             opened[path] = image
     return opened

@@ -97,7 +97,7 @@ def image_shape(
     source: netspec.Source, channels: int | None = None, wanted: tuple[int, ...] | None = None
 ) -> tuple[int, ...]:
     """What is planned for, (1, channels, *spatial): what is given, or as the net says."""
-    number, sizes = 1, (572, 572)
+    number, sizes = 1, tuple[int, ...]((572, 572))
     for layer in source.message.layer:
         cut = layer.create_deformation_param
         if layer.type == "CreateDeformation" and cut.ny and cut.nx:
