@@ -133,6 +133,7 @@ def images() -> None:
         save(f"seg/t{t}.labels.tif", (cells > 0).astype("u1"))
         save(f"01_GT/SEG/man_seg00{t}.tif", cells)
         save(f"01_RES/mask00{t}.tif", np.roll(cells, 2))
+    Path("points.csv").write_text("x,y,slice\n30,30,1\n80,75,2\n")
     save("hela.tif", grey(2, 120, 120))
     save("instances.tif", np.stack([cells, cells]))
     save("img.instances.tif", np.stack([cells, np.roll(cells, 3), np.roll(cells, 5)]))
