@@ -260,8 +260,8 @@ def make_net(args: Any, log: Glog, phase: int, *, backward: bool) -> Net:
     return net
 
 
-def test(args: Any, log: Glog) -> None:
-    """Print every output of every batch, then the means."""
+def test(args: Any, log: Glog) -> dict[str, np.ndarray]:
+    """Print every output of every batch, then the means, which are returned."""
     from .. import weights
 
     needs(args, "model", "weights")
@@ -287,10 +287,12 @@ def test(args: Any, log: Glog) -> None:
     means = {name: total / count for name, total in sums.items()}
     for name, value in elements(means, net.output_weights()):
         log("caffe.cpp:321", f"{name} = {value}")
+    return means
 
 
-def time(args: Any, log: Glog) -> None:
-    """Print the average time of every layer, forward and backward."""
+def time(args: Any, log: Glog) -> tuple[Net, np.ndarray]:
+    """Print the average time of every layer, forward and backward; the net, and the milliseconds
+    (layers, 2)."""
     from ..net.timing import time_layers
 
     needs(args, "model")
@@ -324,6 +326,7 @@ def time(args: Any, log: Glog) -> None:
     log("caffe.cpp:412", f"Average Forward-Backward: {total / args.iterations:g} ms.")
     log("caffe.cpp:414", f"Total Time: {total:g} ms.")
     log("caffe.cpp:415", "*** Benchmark ends ***")
+    return net, spent
 
 
 def device_query(args: Any, log: Glog) -> None:
@@ -339,7 +342,7 @@ def device_query(args: Any, log: Glog) -> None:
         log.own(f"{device.title}")
 
 
-COMMANDS: dict[str, Callable[[Any, Glog], None]] = {
+COMMANDS: dict[str, Callable[[Any, Glog], object]] = {
     "train": train,
     "test": test,
     "time": time,
