@@ -23,9 +23,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import weights
-from ..errors import NonFiniteError, SolverError
+from ..errors import NonFiniteError, OutputError, SolverError
 from ..net import Net
-from . import lr_policy, snapshot
+from . import lr_policy, snapshot, space
 from .observer import Display, Hook, Observer, Tested
 
 CHUNK = 1 << 16  # elements updated at a time, so that all passes over them stay in the cache
@@ -68,6 +68,7 @@ class Solver(ABC):
         self.history = [np.zeros_like(net.flat_data) for _ in range(self.histories)]
         self.stop = self.snapshot_now = False
         self.last_snapshot: Path | None = None
+        self.unwritten: OutputError | None = None  # why the snapshot after it is missing
         self.losses: deque[float] = deque(maxlen=param.average_loss)
         self._scratch = np.empty(
             (net.workers.threads, 2 * min(CHUNK, net.flat_data.size)), net.dtype
@@ -106,8 +107,9 @@ class Solver(ABC):
     def solve(self) -> None:
         """Step to max_iter, write the last snapshot, display and test once more."""
         p = self.param
+        space.check_space(self)
         self.step(p.max_iter - self.iter)
-        if p.snapshot_after_train and not self._snapshot_due():
+        if p.snapshot_after_train and (self.unwritten or not self._snapshot_due()):
             self.snapshot()
         if self.stop:
             return
@@ -148,7 +150,7 @@ class Solver(ABC):
             self.observer.stepped(self.iter, loss, rate, norm)
             if self._snapshot_due() or self.snapshot_now:
                 self.snapshot_now = False
-                self.snapshot()
+                space.attempt(self)
 
     def accumulate(self) -> float:
         """iter_size forward and backward passes; the gradients add up; return the mean loss."""
@@ -255,7 +257,7 @@ class Solver(ABC):
         """Obey a signal that came during a test: tests may take long."""
         if self.snapshot_now:
             self.snapshot_now = False
-            self.snapshot()
+            space.attempt(self)
         if self._stopped():
             self.observer.said("Test interrupted.")
         return self._stopped()
@@ -288,7 +290,7 @@ class Solver(ABC):
         Raises NonFiniteError, and writes nothing, where a parameter is not finite.
         """
         self.check_finite()
-        self.last_snapshot = snapshot.write(self)
+        self.last_snapshot, self.unwritten = snapshot.write(self), None
         self.observer.snapshotted(self.last_snapshot)
         return self.last_snapshot
 
@@ -301,6 +303,7 @@ class Solver(ABC):
     def restore(self, path: str | Path) -> None:
         """Continue from a solver state, binary or HDF5; raises SolverError or WeightsError."""
         snapshot.read(self, Path(path))
+        self.last_snapshot = Path(path)
 
     def load_weights(self, path: str | Path) -> weights.Report:
         """Copy the parameters of a file into the nets; layers it lacks keep theirs.
@@ -328,13 +331,11 @@ class Solver(ABC):
             except NonFiniteError as error:
                 layer = f"; {error.what}"
         rate, _ = self._rate()
-        last = self.last_snapshot
-        kept = f"the last good snapshot is {last}" if last else "no snapshot had been written yet"
         raise NonFiniteError(
             f"{what} became {value} at iteration {self.iter} (learning rate {rate:g}){layer}",
             where=self.where,
-            remedy=f"Training stopped at once; {kept}. Lower base_lr, set clip_gradients, or look"
-            " at the data",
+            remedy=f"Training stopped at once; {snapshot.kept(self)}. Lower base_lr, set"
+            " clip_gradients, or look at the data",
         )
 
     def _view(self, flat: np.ndarray, p: Any) -> np.ndarray:
