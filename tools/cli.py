@@ -24,6 +24,7 @@ VERBS = {  # verb: (module, what it does)
     "modeldef": ("modeldef", "make a model definition of the Fiji plugin"),
     "fiji": ("fiji", "let the Fiji plugin work with demitasse"),
     "draw": ("draw_net", "draw a net"),
+    "doctor": ("doctor", "check this installation, and files"),
     "demo": ("demo", "train and segment drawn images"),
 }
 
