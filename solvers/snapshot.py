@@ -73,7 +73,7 @@ def write(solver: Solver) -> Path:
         "test_layers": [test.state() for test in solver.test_nets],
         "parameters": weights.fingerprint(net.owned_parameters() if hdf5 else net.parameters()),
     }
-    history = [view.reshape(p.shape) for view, p in remembered(solver)]
+    history = [net.device.host(view).reshape(p.shape) for view, p in remembered(solver)]
     found = weights.State(solver.iter, solver.current_step, str(model), history, extra)
     (weights.write_hdf5_state if hdf5 else weights.write_binary_state)(state, found)
     return state
@@ -115,7 +115,7 @@ def read(solver: Solver, path: Path) -> None:
     if found is not None:
         solver.net.load(found, complete=False)
     for (view, _), array in zip(remembered(solver), state.history, strict=True):
-        view[...] = array.ravel()
+        solver.net.device.write(view, array.ravel())
     solver.iter, solver.current_step = state.iter, state.current_step
     if not state.learned_net:
         solver.observer.said(f"{path} names no parameters: they stay as they are")

@@ -23,6 +23,7 @@ from ..files import check_writable
 from . import _options, _signals
 from ._debug import DebugInfo, watch
 from ._glog import Glog, SolverLog, elements
+from ._learns import check_learns
 from ._lock import locked
 from ._netlog import lines
 from ._verify import add_verify
@@ -175,6 +176,7 @@ def solve(source: netspec.Source, args: Any, log: Glog) -> None:
     if adapted:
         param.ClearField("weights")
     solver = solvers.build(source, observer=observer, net_options=options)
+    check_learns(solver.net)
     for names in adapted:
         load_adapted(solver, names, log)
     for place, said in built(source, solver):
