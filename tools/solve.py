@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import netspec
-from ..errors import GraphError, OutputError, SolverError
+from ..errors import GraphError, SolverError, WriteError
 from ..files import check_writable
 from ..solvers import newest, snapshot
 from ..solvers.observer import Hook
@@ -241,7 +241,7 @@ def train(source: netspec.Source, args: Any, target: Path) -> None:
     try:
         with _signals.obeyed(solver, effects, again_at_once=True), log.running(solver):
             solver.solve()
-    except OutputError as error:  # no room for the last snapshot; the model is smaller
+    except WriteError as error:  # no room for the last snapshot; the model is smaller
         unwritten = error
         log.said(f"the last snapshot was not written; {snapshot.kept(solver)}")
     if description is not None:
