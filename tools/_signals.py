@@ -40,23 +40,29 @@ def add_effects(parser: argparse.ArgumentParser) -> None:
 
 @contextmanager
 def obeyed(
-    solver: Solver | Wishes, effects: Mapping[signal.Signals, str], *, again_at_once: bool = False
+    solver: Solver,
+    effects: Mapping[signal.Signals, str],
+    *,
+    again_at_once: bool = False,
+    asked: Solver | Wishes | None = None,
 ) -> Iterator[None]:
     """Let signals act on the solver meanwhile.
 
-    again_at_once: say so when a stop is asked for, and let the second one interrupt at once.
+    again_at_once: say so when a stop is asked for, and let the second one interrupt at once.  The
+    solver's observer is told which snapshot holds the progress, where it ends before its time.
+    asked: what is told to stop or to snapshot, if not the solver itself.
     """
-    told = False
+    told, asked = False, asked or solver
 
     def handler(number: int, frame: object) -> None:
         nonlocal told
         effect = effects[signal.Signals(number)]
         if effect == "snapshot":
-            solver.snapshot_now = True
+            asked.snapshot_now = True
         elif effect == "stop":
             if told and again_at_once:
                 raise KeyboardInterrupt
-            told = solver.stop = True
+            told = asked.stop = True
             if again_at_once:
                 # not print: a handler may interrupt a print
                 os.write(2, b"stopping after this iteration (again: at once)\n")
@@ -64,6 +70,19 @@ def obeyed(
     before = {number: signal.signal(number, handler) for number in effects}
     try:
         yield
+        if solver.stop and again_at_once:
+            solver.observer.said(f"stopped at iteration {solver.iter}: {go_on(solver)}")
+    except KeyboardInterrupt:
+        solver.observer.said(f"interrupted at iteration {solver.iter}: {go_on(solver)}")
+        raise
     finally:
         for number, old in before.items():
             signal.signal(number, old)
+
+
+def go_on(solver: Solver) -> str:
+    """Which snapshot holds the progress, and how to go on from it."""
+    from ..solvers.snapshot import kept
+
+    last = solver.last_snapshot
+    return kept(solver) + (f"; to go on from it: -snapshot {last}" if last else "")

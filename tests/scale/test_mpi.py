@@ -131,7 +131,7 @@ def test_a_rank_that_is_interrupted_lets_all_stop_after_one_snapshot(job, solve)
     assert code == 0, err
     assert "stopping after this iteration" in err
     last = max(int(p.name.split("_")[2].split(".")[0]) for p in Path().glob("run_iter_*state*"))
-    assert out.count(f"run_iter_{last}.solverstate.h5") == 1
+    assert out.count(f"HDF5 file run_iter_{last}.solverstate.h5") == 1
     assert weights.read_state(f"run_iter_{last}.solverstate.h5").extra["ranks"] == 2
 
 
