@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ._model import Deployed
     from ._segmentation import Plan
 
-OUTPUTS = ("labels", "prob", "score", "instances")
+OUTPUTS = ("labels", "prob", "score", "instances", "ome")
 OBJECTS = ("min_size", "connectivity", "border", "fill_holes")  # arguments of imaging.instances
 
 
@@ -92,7 +92,7 @@ def result(kind: str, score: np.ndarray, args: Any = None, where: str = "") -> n
     if kind == "score":
         return values
     prob = softmax(values)
-    return prob[1].copy() if len(prob) == 2 else prob
+    return prob[1].copy() if len(prob) == 2 and kind == "prob" else prob
 
 
 def stored(samples: Sequence[np.ndarray]) -> list[np.ndarray]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import ImageError, MemoryBudgetError, ShapeError
@@ -179,13 +179,7 @@ def pixel_sizes(
             found=_product(net, "g"),
             remedy="Give --model-pixel-size, or --pixel-size none",
         )
-    own: tuple[float | None, ...]
-    if args.pixel_size is not None:
-        own = spread(args.pixel_size, axes, "--pixel-size")
-    else:
-        plane = micrometres(image.pixel_size, image.unit)
-        deep = micrometres((image.depth,), image.unit) if image.depth else None
-        own = (*(deep or (None,)), *(plane or (None, None)))[-axes:]
+    own = micrometres_of(said(image, args, axes), axes)
     known = tuple(s for s in own if s is not None)
     if len(known) < axes:
         note = (
@@ -194,6 +188,22 @@ def pixel_sizes(
         )
         return None, (note,)
     return (known, net), ()
+
+
+def said(image: Image, args: Any, axes: int) -> Image:
+    """The image with the pixel size that the user says, if one is said."""
+    if args.pixel_size in (None, "none"):
+        return image
+    sizes = spread(args.pixel_size, axes, "--pixel-size")
+    depth = sizes[0] if axes == 3 else image.depth if image.unit == "um" else None
+    return replace(image, pixel_size=(sizes[-2], sizes[-1]), unit="um", depth=depth)
+
+
+def micrometres_of(image: Image, axes: int) -> tuple[float | None, ...]:
+    """Of a pixel along the last axes; None where unknown."""
+    plane = micrometres(image.pixel_size, image.unit)
+    deep = micrometres((image.depth,), image.unit) if image.depth else None
+    return (*(deep or (None,)), *(plane or (None, None)))[-axes:]
 
 
 def spread(given: Sequence[T], axes: int, option: str) -> tuple[T, ...]:
