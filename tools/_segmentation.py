@@ -206,6 +206,12 @@ def micrometres_of(image: Image, axes: int) -> tuple[float | None, ...]:
     return (*(deep or (None,)), *(plane or (None, None)))[-axes:]
 
 
+def known(sizes: tuple[float | None, ...]) -> tuple[float, ...] | None:
+    """The sizes where all are known, else None."""
+    found = tuple(s for s in sizes if s is not None)
+    return found if len(found) == len(sizes) else None
+
+
 def spread(given: Sequence[T], axes: int, option: str) -> tuple[T, ...]:
     """A size for every axis from one that holds for all, or from one each."""
     sizes = tuple(given) * axes if len(set(given)) == 1 and len(given) < axes else tuple(given)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ._findings import Findings, wants_objects
 from ._results import OUTPUTS, each_score, info, planes, result, stored
-from ._segmentation import micrometres_of, said
+from ._segmentation import known, micrometres_of, said
 
 if TYPE_CHECKING:
     from ..imaging.image import Image
@@ -118,12 +118,6 @@ def _ome(
         info=info(deployed, plan, kind, args),
         overwrite=args.overwrite,
     )
-
-
-def known(sizes: tuple[float | None, ...]) -> tuple[float, ...] | None:
-    """The sizes where all are known, else None."""
-    found = tuple(s for s in sizes if s is not None)
-    return found if len(found) == len(sizes) else None
 
 
 def most_probable(score: np.ndarray) -> np.ndarray:

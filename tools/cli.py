@@ -18,6 +18,7 @@ VERBS = {  # verb: (module, what it does)
     "caffe": ("caffe", "train, test, time, device_query, with Caffe's flags"),
     "pack": ("pack", "make training data from images and labels"),
     "evaluate": ("evaluate", "compare a segmentation with the truth"),
+    "objects": ("objects", "outline and measure the objects of label images"),
     "track": ("track", "follow objects through a time series"),
     "plan": ("plan", "print sizes and memory of a net"),
     "port": ("port", "bring back old Caffe weights"),
