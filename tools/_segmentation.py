@@ -179,7 +179,7 @@ def pixel_sizes(
             found=_product(net, "g"),
             remedy="Give --model-pixel-size, or --pixel-size none",
         )
-    own = micrometres_of(said(image, args, axes), axes)
+    own = micrometres_of(as_said(image, args, axes), axes)
     known = tuple(s for s in own if s is not None)
     if len(known) < axes:
         note = (
@@ -190,7 +190,7 @@ def pixel_sizes(
     return (known, net), ()
 
 
-def said(image: Image, args: Any, axes: int) -> Image:
+def as_said(image: Image, args: Any, axes: int) -> Image:
     """The image with the pixel size that the user says, if one is said."""
     if args.pixel_size in (None, "none"):
         return image

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ._findings import Findings, wants_objects
-from ._results import OUTPUTS, each_score, info, planes, result, stored
-from ._segmentation import known, micrometres_of, said
+from ._results import each_score, info, planes, result, stored
+from ._segmentation import as_said, known, micrometres_of
+
+# the largest is written as it comes, the others are held: tifffile has one file open at a time
+BY_SIZE = ("ome", "score", "prob", "labels", "instances")
 
 if TYPE_CHECKING:
     from ..imaging.image import Image
@@ -28,19 +31,19 @@ def write(
     """Segment an image and write what `targets` names: of OUTPUTS and of `_findings`; the number of
     objects, None where nobody asked for them.  Each file appears whole or not at all."""
     volume, where = deployed.predictor.axes == 3, str(plan.image.path)
-    image = said(plan.image, args, deployed.predictor.axes)
+    image = as_said(plan.image, args, deployed.predictor.axes)
     pixel = known(micrometres_of(image, deployed.predictor.axes))
     findings = Findings(image, deployed.class_names, pixel, targets)
     counted = "instances" in targets or wants_objects(targets)
-    total = 0
+    nothing, total = np.zeros(0, np.int32), 0
 
-    def samples() -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+    def samples() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         nonlocal total
         for pages, score in zip(
             plan.samples, each_score(deployed, plan, args, advance), strict=True
         ):
-            objects = result("instances", score, args, where) if counted else None
-            total += int(objects.max(initial=0)) if objects is not None else 0
+            objects = result("instances", score, args, where) if counted else nothing
+            total += int(objects.max(initial=0))
             if findings.wanted:
                 sure = most_probable(score) if "objects" in targets else None
                 findings.add(pages, result("labels", score), objects, sure)
@@ -50,21 +53,23 @@ def write(
         keep = _ome if kind == "ome" else _imagej
         keep(targets[kind], pages, image, deployed, plan, kind, args)
 
-    kinds = [kind for kind in OUTPUTS if kind in targets]
-    if len(kinds) == 1 and kinds[0] != "instances":
-        # written as they come; several files would have to be open at once
-        store(kinds[0], (p for s, _ in samples() for p in planes(result(kinds[0], s), volume)))
+    first, *others = [kind for kind in BY_SIZE if kind in targets]
+    held: dict[str, list[np.ndarray]] = {kind: [] for kind in others}
+
+    def stream() -> Iterator[np.ndarray]:
+        for score, objects in samples():
+            for kind in others:
+                held[kind].append(objects if kind == "instances" else result(kind, score))
+            yield from planes(result(first, score), volume)
+
+    if first == "instances":
+        held[first] = [objects for _, objects in samples()]
     else:
-        found = [
-            {kind: result(kind, score) for kind in kinds if kind != "instances"}
-            | ({} if objects is None else {"instances": objects})
-            for score, objects in samples()
-        ]
-        for kind in kinds:
-            of_kind = [sample[kind] for sample in found]
-            if kind == "instances":
-                of_kind = stored(of_kind)
-            store(kind, (page for sample in of_kind for page in planes(sample, volume)))
+        store(first, stream())
+    for kind, found in held.items():
+        if kind == "instances":
+            found = stored(found)
+        store(kind, (page for sample in found for page in planes(sample, volume)))
     findings.write(overwrite=args.overwrite)
     return total if counted else None
 

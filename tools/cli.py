@@ -14,6 +14,7 @@ from ._main import guarded
 
 VERBS = {  # verb: (module, what it does)
     "deploy": ("deploy", "segment images"),
+    "serve": ("serve", "segment images in the browser"),
     "solve": ("solve", "train from a solver's prototxt"),
     "caffe": ("caffe", "train, test, time, device_query, with Caffe's flags"),
     "pack": ("pack", "make training data from images and labels"),

@@ -124,7 +124,7 @@ def stem(path: Path) -> str:
 def look(labels: Image, targets: dict[str, Path], args: Any) -> Done:
     """Find, measure and outline the objects of one file."""
     from ..imaging import tiff
-    from ._segmentation import known, micrometres_of, said
+    from ._segmentation import as_said, known, micrometres_of
 
     began = time.monotonic()
     axes = 3 if args.volumes else 2
@@ -132,7 +132,7 @@ def look(labels: Image, targets: dict[str, Path], args: Any) -> Done:
     image = micrograph(labels, args)
     if image.pixel_size is None:
         image = replace(image, pixel_size=labels.pixel_size, unit=labels.unit, depth=labels.depth)
-    image = said(image, args, axes)
+    image = as_said(image, args, axes)
     sure = tiff.read(args.prob) if args.prob else None
     if sure is not None:
         check_same(sure, labels)
