@@ -55,7 +55,7 @@ class Findings:
         targets: Mapping[str, Path],
     ) -> None:
         self.image, self.names, self.pixel, self.targets = image, names, pixel, targets
-        self.contours: list[tuple[int, np.ndarray]] = []
+        self.contours: dict[int, np.ndarray] = {}
         self.regions: list[Region] = []
         self.rows: list[list[str]] = []
         self.axes = 2
@@ -80,7 +80,7 @@ class Findings:
         self.axes = labels.ndim
         slices = list(zip(pages, labels if volume else [labels], strict=True))
         if any(map(OVERLAY.fullmatch, self.targets)):
-            self.contours += slices
+            self.contours.update(slices)
         if "rois" in self.targets and objects is not None:
             for (page, flat), numbers in zip(slices, objects if volume else [objects], strict=True):
                 self.regions += self._regions(page, flat, numbers)
@@ -123,7 +123,7 @@ class Findings:
         from ..imaging.measure import header
 
         drawn = [path for kind, path in self.targets.items() if OVERLAY.fullmatch(kind)]
-        for target, (page, labels) in zip(drawn, self.contours, strict=True):
+        for target, (page, labels) in zip(drawn, self.contours.items(), strict=True):
             picture.write_overlay(
                 target,
                 self.image.page(page),

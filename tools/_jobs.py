@@ -104,8 +104,7 @@ class Jobs:
 
     def take(self, name: str, upload: Path) -> Job:
         """Keep an uploaded file under its name and queue it; DemitasseError where it is refused."""
-        from ..imaging import tiff
-        from ._segmentation import as_said, chosen_pages
+        from ._segmentation import as_said, chosen_pages, opened
 
         key = secrets.token_hex(8)
         folder = self.root / key
@@ -113,8 +112,7 @@ class Jobs:
         path = folder / name
         os.replace(upload, path)
         try:
-            image = tiff.read(path, axes=self.args.axes)
-            image = as_said(image, self.args, self.deployed.predictor.axes)
+            image = as_said(opened(path, self.args), self.args, self.deployed.predictor.axes)
             job = Job(key, image, pages=tuple(chosen_pages(self.args.pages, image)))
             self._keep(job)
         except BaseException:

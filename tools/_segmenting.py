@@ -31,9 +31,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     tiling.add_argument(
         "--memory",
         type=_options.positive_float,
-        default=2048,
         metavar="MIB",
-        help="for activations (default 2048)",
+        help="for activations (default 2048, or half of what there is)",
     )
     parser.add_argument(
         "--pages", type=_options.pages, help="which pages of a stack: 0-19 or 0,3,5-7"

@@ -91,6 +91,8 @@ def _imagej(
         count=plan.pages,
         pixel_size=image.pixel_size,
         unit=image.unit,
+        depth=image.depth,
+        volumes=len(plan.samples) if deployed.predictor.axes == 3 else 1,
         display=(0, deployed.predictor.classes - 1) if kind == "labels" else None,
         info=info(deployed, plan, kind, args),
         overwrite=args.overwrite,

@@ -23,6 +23,7 @@ from ..files import check_writable
 from . import _options, _signals
 from ._debug import DebugInfo, watch
 from ._glog import Glog, SolverLog, elements
+from ._learns import check_learns
 from ._netlog import lines
 
 if TYPE_CHECKING:
@@ -160,6 +161,7 @@ def train(args: Any, log: Glog) -> None:
     if adapted:
         param.ClearField("weights")
     solver = solvers.build(source, observer=observer, net_options=options)
+    check_learns(solver.net)
     for names in adapted:
         load_adapted(solver, names, log)
     for place, said in built(source, solver):

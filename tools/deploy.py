@@ -171,16 +171,13 @@ def is_result(path: Path) -> bool:
 
 def open_images(batch: Batch, args: Any) -> dict[Path, Image]:
     """Read the header of every image before any work."""
-    from ..imaging import tiff
-    from ._segmentation import chosen_pages
+    from ._segmentation import opened
 
-    opened = {}
+    images = {}
     for path in batch.paths:
         with batch.sparing(path):
-            image = tiff.read(path, axes=args.axes)
-            chosen_pages(args.pages, image)
-            opened[path] = image
-    return opened
+            images[path] = opened(path, args)
+    return images
 
 
 def plan_outputs(
