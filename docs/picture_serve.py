@@ -2,23 +2,22 @@
 
     python docs/picture_serve.py --weights demo/unet-small.h5 demo/image.tif
 
-Needs Chromium, its driver and selenium.  Writes docs/images/serve.png, serve-dark.png and
-serve-narrow.png.
+Needs Chromium, its driver and selenium.  Writes docs/images/serve.png and serve-dark.png.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-VIEWS = {
+VIEWS = {  # width, height, dark
     "serve": (1280, 800, False),
     "serve-dark": (1280, 800, True),
-    "serve-narrow": (420, 1150, False),
 }
 
 
@@ -44,6 +43,7 @@ def main() -> None:
 
 def picture(url: str, image: Path, target: Path, width: int, height: int, dark: bool) -> None:
     """Choose an image, wait until it is segmented, and take a picture of the page."""
+    import PIL.Image
     from selenium import webdriver
     from selenium.webdriver.common.by import By
 
@@ -63,7 +63,8 @@ def picture(url: str, image: Path, target: Path, width: int, height: int, dark: 
             assert time.monotonic() < end, "the image was not segmented in two minutes"
             time.sleep(0.1)
         time.sleep(0.5)
-        driver.save_screenshot(str(target))
+        shot = PIL.Image.open(io.BytesIO(driver.get_screenshot_as_png())).convert("RGB")
+        shot.quantize(80).save(target, optimize=True)
         driver.find_element(By.CSS_SELECTOR, ".remove").click()
     finally:
         driver.quit()

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import gzip
 import hmac
+import importlib.util
 import json
 import math
 import re
@@ -214,6 +215,7 @@ class Handler(BaseHTTPRequestHandler):
             "classes": [names[i] if i < len(names) else f"class {i}" for i in range(count)],
             "colours": [colour(i) for i in range(1, count)],
             "limit": self.server.limit,
+            "rois": importlib.util.find_spec("roifile") is not None,
             "images": [job.state() for job in jobs.list()],
         }
 

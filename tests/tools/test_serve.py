@@ -384,22 +384,30 @@ def test_the_oldest_makes_room_and_a_full_queue_is_said(client, monkeypatch, gat
 
 
 def test_ctrl_c_ends_it_and_leaves_nothing(tmp_path):
-    command = [sys.executable, str(ROOT / "tools" / "serve.py"), "--weights", "tiny.h5"]
+    """Also while an image is being segmented."""
+    tiff.write("big.tif", np.zeros((50, 400, 400), np.uint8))
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     process = subprocess.Popen(
-        [*command, "--no-browser"],
+        [sys.executable, str(ROOT / "tools" / "serve.py"), "--weights", "tiny.h5", "--no-browser"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {"TMPDIR": str(temporary)},
     )
-    line = process.stdout.readline()
-    assert re.fullmatch(r"tiny.h5: open http://127\.0\.0\.1:\d+/[\w-]{32}/\n", line)
+    found = re.fullmatch(
+        r"tiny.h5: open (http://127\.0\.0\.1:\d+)(/[\w-]{32}/)\n", process.stdout.readline()
+    )
+    connection = http.client.HTTPConnection(found[1].removeprefix("http://"), timeout=20)
+    body, origin = Path("big.tif").read_bytes(), {"Origin": found[1]}
+    connection.request("POST", f"{found[2]}images?name=big.tif", body, origin)
+    assert connection.getresponse().status == 201
+    connection.close()
     assert len(list(temporary.iterdir())) == 1
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=20)
     assert process.returncode == 0 and "Traceback" not in err
+    assert "big.tif: cancelled; " in err and "of 50 tiles" in err
     assert list(temporary.iterdir()) == []
 
 

@@ -5,13 +5,14 @@ import json
 import shutil
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
 from demitasse.imaging import tiff
-from demitasse.tools import _http, _jobs, deploy, serve
+from demitasse.tools import _http, _jobs, deploy, serve, solve
 from demitasse.tools._main import guarded
 from demitasse.tools._model import load_deployed
 
@@ -19,6 +20,7 @@ webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not in
 from selenium.webdriver import ActionChains  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
+from selenium.webdriver.support.ui import Select  # noqa: E402
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 
@@ -142,6 +144,12 @@ class Page:
 
 @pytest.fixture
 def page(chromium, tmp_path):
+    with served(chromium, tmp_path) as page:
+        yield page
+
+
+@contextmanager
+def served(chromium, tmp_path):
     args = serve.parser().parse_args(["--weights", "tiny.h5", "--tiles", "9"])
     folder = tmp_path / "served"
     folder.mkdir()
@@ -149,12 +157,14 @@ def page(chromium, tmp_path):
     server = _http.Server(0, jobs, folder, 1 << 20)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
-    yield Page(chromium, server)
-    chromium.get("about:blank")
-    server.shutdown()
-    thread.join()
-    server.server_close()
-    jobs.end()
+    try:
+        yield Page(chromium, server)
+    finally:
+        chromium.get("about:blank")
+        server.shutdown()
+        thread.join()
+        server.server_close()
+        jobs.end()
 
 
 def as_deploy_writes():
@@ -261,6 +271,28 @@ def test_pages_of_a_stack_and_a_bad_file(page):
         cross.click()
     page.wait(lambda: page["empty"].is_displayed() and not page.server.jobs.list())
     page.check()
+
+
+def test_one_of_three_classes(chromium, tmp_path):
+    net = Path("net.prototxt").read_text()
+    Path("net.prototxt").write_text(net.replace("num_output: 2", "num_output: 3"))
+    assert guarded(solve.main, ["solver.prototxt", "--overwrite"]) == 0
+    assert guarded(deploy.main, ["--weights", "tiny.h5", "img.tif", "--output", "labels,ome"]) == 0
+    labels, prob = tifffile.imread("img.labels.tif"), tifffile.imread("img.ome.tif")
+    with served(chromium, tmp_path) as page:
+        page.drop("img.tif")
+        page.done()
+        np.testing.assert_array_equal(page.mask(), labels > 0)
+        assert not page["threshold"].is_enabled() and page["labels"].text == "Labels (TIFF)"
+        Select(page["class"]).select_by_visible_text("class 2")
+        page.wait(lambda: np.array_equal(page.mask(), prob[2] > 0.5))
+        page["threshold"].send_keys(Keys.ARROW_LEFT * 25)
+        page.wait(lambda: np.array_equal(page.mask(), prob[2] > 0.25))
+        assert page["share"].text.startswith("Class 2 covers")
+        page["labels"].click()
+        Path("t.tif").write_bytes(page.saved("img.labels-0.25.tif"))
+        np.testing.assert_array_equal(tifffile.imread("t.tif"), 2 * (prob[2] > 0.25))
+        page.check()
 
 
 def test_everything_has_a_name(page):

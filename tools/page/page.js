@@ -291,6 +291,7 @@ async function begin() {
   if (classes.length > 1) options.unshift(new Option("All, the most probable", 0));
   $("class").replaceChildren(...options);
   $("classes").hidden = classes.length < 2;
+  $("rois").parentElement.hidden = !model.rois;
   for (const one of model.images) {
     images.set(one.id, { ...one, key: one.id });
     follow(images.get(one.id));
