@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,17 @@ def named(kinds: Sequence[str], pages: Sequence[int]) -> dict[str, str]:
         for each in (f"{kind}-{page:0{digits}d}" for page in pages) if many else (kind,):
             ends[each] = f"{each}.{SUFFIXES.get(kind, 'tif')}"
     return ends
+
+
+def told(targets: Mapping[str, Path]) -> Iterator[tuple[str, str]]:
+    """Kinds and their files for the eye: of overlays of many pages the first and the last."""
+    drawn = [kind for kind in targets if OVERLAY.fullmatch(kind)]
+    for kind, path in targets.items():
+        if kind not in drawn:
+            yield kind, str(path)
+        elif kind == drawn[0]:
+            more = f" ... {targets[drawn[-1]].name}" if len(drawn) > 1 else ""
+            yield "overlay", f"{path}{more}"
 
 
 def wants_objects(targets: Mapping[str, Path]) -> bool:

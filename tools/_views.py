@@ -97,6 +97,7 @@ def _make(
     from ._segmentation import known, micrometres_of, split
 
     axes, names = deployed.predictor.axes, deployed.class_names
+    samples = split(job.image, args.pages, axes)
     sure, found = _maps(job, "ome.tif"), _maps(job, "labels.tif")
 
     def chosen(place: int) -> np.ndarray:
@@ -112,6 +113,8 @@ def _make(
             count=len(job.pages),
             pixel_size=job.image.pixel_size,
             unit=job.image.unit,
+            depth=job.image.depth,
+            volumes=len(samples) if axes == 3 else 1,
             display=(0, deployed.predictor.classes - 1),
             info=f"{kind} where the probability of class {kind}{of} is above {threshold:g}\n"
             f"weights: {deployed.weights}",
@@ -120,7 +123,7 @@ def _make(
     key = {".csv": "objects", ".zip": "rois"}[target.suffix]
     findings = Findings(job.image, names, known(micrometres_of(job.image, axes)), {key: target})
     place = 0
-    for pages in split(job.image, args.pages, axes):
+    for pages in samples:
         classes, probabilities = [], []
         for at in range(place, place + len(pages)):
             classes.append(chosen(at))

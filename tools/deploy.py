@@ -17,7 +17,7 @@ from ..errors import OutputError
 from ..files import check_writable
 from . import _options, _segmenting
 from ._batch import Batch, Done
-from ._findings import OVERLAY, named
+from ._findings import OVERLAY, named, told
 from ._results import OBJECTS, OUTPUTS
 
 if TYPE_CHECKING:
@@ -228,17 +228,17 @@ def segment(deployed: Deployed, image: Image, targets: dict[str, Path], args: An
     for line in made.lines():
         print(f"  {line}")
     if args.dry_run:
-        for kind, target in targets.items():
-            print(f"  would write {target}: {kind}")
+        for kind, files in told(targets):
+            print(f"  would write {files}: {kind}")
         return Done(made.pages, made.tiles, 0.0, "planned")
 
     with track(made.tiles, "tiles") as advance:
         objects = write(deployed, made, targets, args, advance)
-    for kind, target in targets.items():
+    for kind, files in told(targets):
         count = f", {objects:,} objects" if kind in ("instances", "objects", "rois") else ""
-        print(f"{target}: {kind}{count}")
+        print(f"{files}: {kind}{count}")
     seconds = time.monotonic() - began
     print(f"{seconds:.1f} s; {engines(deployed.predictor.net)}", flush=True)
-    names = ", ".join(target.name for target in targets.values())
+    names = ", ".join(Path(files).name for _, files in told(targets))
     names += f" ({objects:,} objects)" if objects is not None else ""
     return Done(made.pages, made.tiles, seconds, names)

@@ -19,7 +19,7 @@ from ..errors import ImageError, OutputError
 from ..files import check_writable
 from . import _options
 from ._batch import Batch, Done
-from ._findings import Findings, named
+from ._findings import Findings, named, told
 from ._results import OBJECTS, OUTPUTS
 
 if TYPE_CHECKING:
@@ -154,9 +154,9 @@ def look(labels: Image, targets: dict[str, Path], args: Any) -> Done:
         findings.add(sample, classes, objects, mean)
     findings.write(overwrite=args.overwrite)
     print(f"{where}: {labels.summary()}; {total:,} objects, its values being {kind}")
-    for target in targets.values():
-        print(f"{target}: written")
-    names = ", ".join(target.name for target in targets.values())
+    for kind, files in told(targets):
+        print(f"{files}: {kind}")
+    names = ", ".join(Path(files).name for _, files in told(targets))
     return Done(len(labels), 0, time.monotonic() - began, f"{names} ({total:,} objects)")
 
 

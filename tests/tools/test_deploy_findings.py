@@ -17,7 +17,7 @@ from scipy import ndimage
 MODEL = ["--weights", "tiny.h5"]
 ALL = ["--overlay", "--measure", "--rois", "--ome"]
 
-pytestmark = pytest.mark.usefixtures("trained")
+trained = pytest.mark.usefixtures("trained")
 
 
 def run(*argv, code=0):
@@ -40,6 +40,7 @@ def drawn(roi, shape):
     return found
 
 
+@trained
 def test_what_is_told_agrees_with_the_maps():
     rng = np.random.default_rng(1)
     tiff.write(
@@ -74,6 +75,7 @@ def test_what_is_told_agrees_with_the_maps():
         assert picture.format == "PNG"
 
 
+@trained
 def test_a_stack_has_an_overlay_a_page_and_its_slices_numbers(capsys):
     stack = np.random.default_rng(2).integers(0, 255, (4, 30, 40)).astype(np.uint8)
     tiff.write("s.tif", stack)
@@ -93,6 +95,7 @@ def test_a_stack_has_an_overlay_a_page_and_its_slices_numbers(capsys):
     assert "4 results of an earlier run left out" in capsys.readouterr().err
 
 
+@trained
 def test_one_map_is_still_written_page_by_page(monkeypatch):
     tiff.write("s.tif", np.random.default_rng(2).integers(0, 255, (3, 30, 40)).astype(np.uint8))
     given = []
@@ -102,6 +105,7 @@ def test_one_map_is_still_written_page_by_page(monkeypatch):
     assert len(given) == 1 and not isinstance(given[0], list | np.ndarray)
 
 
+@trained
 @pytest.mark.parametrize(
     "option, target",
     [
@@ -122,6 +126,7 @@ def test_what_exists_is_refused_before_any_work(option, target, capsys, monkeypa
     assert Path(target).read_bytes() != b"mine"
 
 
+@trained
 def test_a_pixel_size_that_the_user_says_is_the_one_measured_by():
     run("img.tif", "--measure", "--ome", "--pixel-size", "2x0.5")
     for row in table("img.objects.csv"):
@@ -129,13 +134,45 @@ def test_a_pixel_size_that_the_user_says_is_the_one_measured_by():
     assert tiff.read("img.ome.tif").pixel_size == (2, 0.5)
 
 
+@trained
 def test_objects_have_options_where_they_are_measured():
     run("img.tif", "--measure", "--min-size", "2000")
     assert table("img.objects.csv") == []
 
 
+@trained
 def test_a_missing_library_is_said_before_any_work(monkeypatch, capsys):
     monkeypatch.setitem(__import__("sys").modules, "roifile", None)
     run("img.tif", "--rois", code=2)
     assert "pip install 'demitasse[rois]'" in capsys.readouterr().err
     assert not Path("img.labels.tif").exists()
+
+
+@pytest.mark.usefixtures("deep")
+def test_objects_of_volumes():
+    """Two volumes in time, with a bar through all slices of the second."""
+    voxels = np.full((2, 3, 6, 8), -1, np.float32)
+    voxels[0, 1, 2:4, 3:6] = 1
+    voxels[1, :, 5, 7] = 1
+    sizes = {"resolution": (2, 2), "metadata": {"axes": "TZYX", "spacing": 2.0, "unit": "um"}}
+    tifffile.imwrite("v.tif", voxels, imagej=True, **sizes)
+    assert guarded(deploy.main, ["--weights", "deep.h5", "v.tif", *ALL]) == 0
+    rows = table("v.objects.csv")
+    assert [(r["page"], r["id"], r["volume_px"], r["volume_um3"]) for r in rows] == [
+        ("0", "1", "6", "3"),
+        ("3", "1", "3", "1.5"),
+    ]
+    assert (rows[0]["box_z"], rows[0]["box_depth"], rows[1]["box_depth"]) == ("1", "1", "3")
+    assert float(rows[0]["mean_probability"]) == pytest.approx(1 / (1 + np.exp(-1)), abs=1e-4)
+    regions = {roi.name: (roi.t_position, roi.z_position) for roi in roifile.roiread("v.rois.zip")}
+    assert regions == {
+        "p1-cell-0001": (1, 2),
+        "p3-cell-0001": (2, 1),
+        "p4-cell-0001": (2, 2),
+        "p5-cell-0001": (2, 3),
+    }
+    with tifffile.TiffFile("v.ome.tif") as file:
+        assert file.series[0].axes == "TZCYX"
+        np.testing.assert_array_equal(file.asarray()[:, :, 1] > 0.5, voxels > 0)
+    assert tiff.read("v.ome.tif").depth == 2.0
+    assert len(list(Path().glob("v.overlay-00?.png"))) == 6

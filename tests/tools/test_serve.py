@@ -77,7 +77,7 @@ def started(tmp_path):
         args = serve.parser().parse_args(["--weights", "tiny.h5", *argv])
         folder = tmp_path / f"served{len(running)}"
         folder.mkdir()
-        jobs = _jobs.Jobs(load_deployed("tiny.h5", None, None), args, folder)
+        jobs = _jobs.Jobs(load_deployed(args.weights, None, None), args, folder)
         server = _http.Server(0, jobs, folder, args.max_upload)
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
@@ -236,6 +236,25 @@ def test_pages_of_a_stack(started):
     assert client.ask(f"{base}/2.png")[0].status == 404
     table = client.ask(f"{base}/objects.csv")[1].decode().splitlines()
     assert {row.split(",")[0] for row in table[1:]} == {"1", "2"}
+
+
+def test_volumes(started, deep):
+    client = started("--weights", "deep.h5")
+    voxels = np.full((3, 6, 8), -1, np.float32)
+    voxels[:, 2:4, 3:6] = 1
+    voxels[1, 5, 7] = 0.1
+    tiff.write("v.tif", voxels, pixel_size=(0.5, 0.5), depth=2.0)
+    one = client.segment("v.tif")
+    at = f"images/{one['id']}"
+    for place in range(3):
+        shown = np.frombuffer(client.ask(f"{at}/{place}.labels")[1], np.uint8).reshape(6, 8)
+        np.testing.assert_array_equal(shown, voxels[place] > 0)
+    table = client.ask(f"{at}/objects.csv?class=1&threshold=0.6")[1].decode().splitlines()
+    assert len(table) == 2 and table[1].startswith("0,1,1,cell,18,9,1.000,2.500,4.000,")
+    Path("l.tif").write_bytes(client.ask(f"{at}/labels.tif?class=1&threshold=0.6")[1])
+    labels = tiff.read("l.tif")
+    assert labels.axes == "ZYX" and labels.depth == 2.0
+    np.testing.assert_array_equal(labels.pixels[:, 0], voxels > 0.5)
 
 
 def test_a_large_image_is_shown_smaller(client, monkeypatch):
