@@ -26,8 +26,10 @@ import json
 import math
 import re
 import secrets
+import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
 from pathlib import Path
@@ -60,6 +62,7 @@ POLICY = (
 )
 _CHUNK = 1 << 20
 _SILENCE = 60.0  # seconds without a byte, then the connection is closed
+_MOMENT, _DRAINED = 0.5, 16 << 20  # seconds and bytes, after a refusal
 _LONGEST = 120  # letters of a name
 
 
@@ -292,6 +295,17 @@ class Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         body = json.dumps({"error": why}).encode()
         self._send(body, "application/json", status, {"Connection": "close"})
+        if self.command != "GET":
+            self._drain()
+
+    def _drain(self) -> None:
+        """Read on for a moment: a connection closed amid what is being sent loses the answer."""
+        self.connection.shutdown(socket.SHUT_WR)
+        self.connection.settimeout(_MOMENT)
+        left = _DRAINED
+        with suppress(TimeoutError):
+            while left > 0 and (part := self.rfile.read1(_CHUNK)):
+                left -= len(part)
 
 
 def file_name(text: str) -> str:

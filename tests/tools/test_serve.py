@@ -323,6 +323,12 @@ def test_a_file_above_the_limit_is_refused_before_it_is_sent(started):
     assert list(client.server.folder.iterdir()) == []
 
 
+def test_a_refusal_is_read_by_whoever_is_still_sending(client):
+    for _ in range(5):
+        answer, said = client.ask("images?name=a.tif", "POST", bytes(5 << 20), Origin="null")
+        assert answer.status == 403 and b"Only the page itself" in said
+
+
 def test_an_upload_needs_its_size(client):
     answer, _ = client.ask("images?name=a.tif", "POST", iter([b"x"]))
     assert answer.status == 411
@@ -407,8 +413,9 @@ def test_ctrl_c_ends_it_and_leaves_nothing(tmp_path):
     tiff.write("big.tif", np.zeros((50, 400, 400), np.uint8))
     temporary = tmp_path / "tmp"
     temporary.mkdir()
+    command = [sys.executable, str(ROOT / "tools" / "serve.py"), "--weights", "tiny.h5"]
     process = subprocess.Popen(
-        [sys.executable, str(ROOT / "tools" / "serve.py"), "--weights", "tiny.h5", "--no-browser"],
+        [*command, "--no-browser", "--average", "all"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -418,15 +425,19 @@ def test_ctrl_c_ends_it_and_leaves_nothing(tmp_path):
         r"tiny.h5: open (http://127\.0\.0\.1:\d+)(/[\w-]{32}/)\n", process.stdout.readline()
     )
     connection = http.client.HTTPConnection(found[1].removeprefix("http://"), timeout=20)
-    body, origin = Path("big.tif").read_bytes(), {"Origin": found[1]}
-    connection.request("POST", f"{found[2]}images?name=big.tif", body, origin)
-    assert connection.getresponse().status == 201
+
+    def state(method, path, body=None):
+        connection.request(method, found[2] + path, body, {"Origin": found[1]})
+        return json.loads(connection.getresponse().read())
+
+    one = state("POST", "images?name=big.tif", Path("big.tif").read_bytes())
+    wait(lambda: state("GET", f"images/{one['id']}")["done"] > 0)
     connection.close()
     assert len(list(temporary.iterdir())) == 1
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=20)
     assert process.returncode == 0 and "Traceback" not in err
-    assert "big.tif: cancelled; " in err and "of 50 tiles" in err
+    assert "big.tif: cancelled; " in err and "of 400 tiles" in err
     assert list(temporary.iterdir()) == []
 
 
