@@ -6,17 +6,19 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from . import _options
+from ._verify import add_verify
 
 if TYPE_CHECKING:
     from ..data.normalize import Normalization
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
-    """`--weights FILE`, `--model NET`."""
+    """`--weights FILE`, `--model NET`, `--verify FILE`."""
     parser.add_argument(
         "-weights", "--weights", required=True, metavar="FILE", help="unet.h5, or a Caffe file"
     )
     parser.add_argument("-model", "--model", metavar="NET", help="prototxt, for a bare Caffe file")
+    add_verify(parser)
 
 
 def add(parser: argparse.ArgumentParser) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import OutputError
 from ..files import check_writable
-from . import _options, _segmenting
+from . import _device, _options, _segmenting
 from ._batch import Batch, Done
 from ._findings import OVERLAY, named, told
 from ._results import OBJECTS, OUTPUTS
@@ -102,7 +102,7 @@ def parser() -> _options.Parser:
 
 def main(argv: Sequence[str]) -> int:
     args = parser().parse_args(argv)
-    _options.check_gpu(args.gpu)
+    _device.choose(args.gpu)
     kinds = output_kinds(args)
     rule = _segmenting.normalization(args)
     batch = Batch(find_images(args.images))

@@ -71,7 +71,6 @@ def main(argv: Sequence[str]) -> int:
     from ._model import load_deployed
 
     args = parser().parse_args(argv)
-    _options.check_gpu(args.gpu)
     rule = _segmenting.normalization(args)
     deployed = load_deployed(args.weights, args.model, rule, **_options.net_options(args))
     with ended_by_sigterm(), tempfile.TemporaryDirectory(prefix="demitasse-") as folder:

@@ -30,7 +30,7 @@ async function take(files) {
 async function send(one) {
   if (one.file.size > model.limit) {
     return fail(one, `${one.name}: is too large; expected at most ${mib(model.limit)}, found ${mib(one.file.size)}. `
-      + "Start the server with a larger --max-upload, or use deploy.py.");
+      + "Start the server with a larger --max-upload, or use demitasse deploy.");
   }
   try {
     const told = (share) => { one.share = share; progress(); };
