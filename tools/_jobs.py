@@ -152,6 +152,7 @@ class Jobs:
     # ------------------------------------------------------------------ the worker
 
     def _work(self) -> None:
+        self.deployed.predictor.net.device.block(1)  # makes a card the one of this thread
         while (job := self._waiting.get()) is not None:
             with self._lock:
                 job.status = "cancelled" if job.unwanted.is_set() else "running"
