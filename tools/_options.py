@@ -9,8 +9,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..errors import DemitasseError, DeviceError
+from ..errors import DemitasseError
+from . import _device
 
+add_gpu = _device.add_gpu
 MOST, MOST_PAGES = 2**31 - 1, 1_000_000  # the first is Caffe's int32
 FILLERS_SAID = "fillers: xavier is N(0, sqrt(2 / fan_in)), as in the Caffe of the U-Net's release"
 
@@ -65,27 +67,6 @@ def spoken(text: str) -> str:
     return re.sub(r"(?<!pycaffe )(?:\bpython )?(?:\btools/|^)(\w+)\.py\b", verb, text)
 
 
-def add_gpu(parser: argparse.ArgumentParser) -> None:
-    """`-gpu N | auto | none`, as Caffe spells it."""
-    parser.add_argument(
-        "-gpu",
-        "--gpu",
-        default="none",
-        metavar="N|auto|none",
-        help="device to compute on (this version computes on the CPU only)",
-    )
-
-
-def check_gpu(value: str) -> None:
-    """Raise DeviceError where a GPU is asked for by number: there are no GPU kernels yet.
-    The words "invalid device ordinal" are CUDA's; the Fiji plugin looks for them."""
-    if value not in ("none", "auto", ""):
-        raise DeviceError(
-            f"-gpu {value}: invalid device ordinal, because this version has no GPU kernels",
-            remedy="Leave -gpu out, or say -gpu none, to compute on the CPU",
-        )
-
-
 def add_engine(parser: argparse.ArgumentParser) -> None:
     """`--engine auto|caffe|fast`, `--no-fuse`, `--threads N`."""
     parser.add_argument(
@@ -131,6 +112,7 @@ def net_options(args: argparse.Namespace, *, debug: bool = False) -> dict[str, A
     """What the command line says about every net, as arguments of `Net`; debug: every layer's
     gradients will be looked at, so each layer does its own work."""
     return {
+        "device": _device.choose(getattr(args, "gpu", None), getattr(args, "precision", "fp32")),
         "engine": args.engine,
         "threads": args.threads,
         "fuse": not (args.no_fuse or debug),
