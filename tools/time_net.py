@@ -54,7 +54,6 @@ def main(argv: Sequence[str]) -> int:
 
     p = parser()
     args = p.parse_args(argv)
-    _options.check_gpu(args.gpu)
     args.model = _options.one_of({"NET": args.net, "-model": args.model}, "the net")
     if args.model is None:
         p.error("the net is missing: NET, or -model NET")
@@ -70,7 +69,7 @@ def table(net: Net, spent: np.ndarray) -> Table:
         (
             node.name,
             node.type,
-            "x".join(map(str, shapes[node.tops[0]])) if node.tops else "-",
+            ("x".join(map(str, shapes[node.tops[0]])) if node.tops else "") or "-",
             *(f"{ms:.2f}" for ms in times),
             f"{times.sum() / whole:.1%}",
         )
