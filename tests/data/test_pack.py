@@ -371,3 +371,13 @@ def test_bent_tiles_have_the_border_weights_on_their_own_background(tmp_path):
     cells, rest = (weight[(label == c) & (weight > 0)] for c in (1, 0))
     assert np.ptp(cells) == 0  # w_c and nothing else
     assert np.median(rest) > 4 * cells[0] and rest.min() >= 0.9 * cells[0]
+
+
+def test_a_constant_image_is_said(stack, tmp_path):
+    images, labels = stack
+    images[2] = 5
+    summary = pack(images, labels, tmp_path / "a.h5", Recipe(PAIR))
+    assert (
+        "slice 2: every pixel of the image is the same: nothing to learn from" in summary.warnings
+    )
+    assert np.isfinite(load(summary.files)["data"]).all()
