@@ -27,8 +27,12 @@ def test_every_package_is_listed_for_the_wheel():
     import tomllib
 
     listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
-    found = {p.parent.relative_to(ROOT) for p in ROOT.glob("*/__init__.py")}
-    there = {"demitasse"} | {f"demitasse.{path}" for path in found if path.name in PACKAGES}
+    found = [
+        p.parent.relative_to(ROOT).parts
+        for name in PACKAGES
+        for p in (ROOT / name).rglob("__init__.py")
+    ]
+    there = {"demitasse"} | {".".join(("demitasse", *parts)) for parts in found}
     assert set(listed) == there | {"demitasse.models"}
 
 
