@@ -1,6 +1,5 @@
 """Nets as SVG files: what the command writes, refuses and keeps its hands off."""
 
-import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -107,12 +106,3 @@ def test_what_is_no_size(size, tmp_path, capsys):
     with pytest.raises(SystemExit) as stopped:
         draw.main(words)
     assert stopped.value.code == 2 and "is not a size" in capsys.readouterr().err
-
-
-def test_the_examples_of_the_help_run(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "models").symlink_to(ROOT / "models")
-    lines = re.findall(r"python tools/draw.py (.*)", draw.EPILOG)
-    assert len(lines) == 3
-    for line in lines:
-        assert guarded(draw.main, line.split()) == 0

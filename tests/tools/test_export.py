@@ -142,20 +142,3 @@ def test_a_missing_library_is_named_with_what_installs_it(monkeypatch, capsys):
     monkeypatch.setattr(pieces.importlib, "import_module", missing)
     run("--to", "safetensors", *GIVEN, "-o", "u.safetensors", code=2)
     assert "pip install 'demitasse[safetensors]'" in capsys.readouterr().err
-
-
-@untidy
-def test_the_examples_of_the_help_run(trained, zoo):
-    for name in ("onnx", "safetensors"):
-        pytest.importorskip(name, reason=f"{name} is not installed")
-    Path("unet.h5").write_bytes(trained.read_bytes())
-    for name in ("weights.caffemodel", "net.prototxt"):
-        Path({"weights.caffemodel": "old.caffemodel"}.get(name, "deploy.prototxt")).write_bytes(
-            (NARROW / name).read_bytes()
-        )
-    text = export.EPILOG.replace("\\\n", " ")
-    lines = re.findall(r"python tools/export.py (.*)", text)
-    assert len(lines) == 3
-    for line in lines:
-        words = [a or b for a, b in re.findall(r'"([^"]*)"|(\S+)', line)]
-        run(*words)
