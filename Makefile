@@ -9,7 +9,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test lint bench fuzz endurance clean descriptor
+.PHONY: setup demo test lint bench fuzz endurance clean descriptor release-check
 
 setup: .venv/.setup
 

@@ -11,7 +11,7 @@ def test_it_brings_its_nets_along_and_leaves_ours_alone(tmp_path, monkeypatch, c
     solver = Path("models/solver-small.prototxt")
     demo.bring(solver)
     assert "copied from the installation" in capsys.readouterr().out
-    assert netspec.read_solver(str(solver)).net == "models/unet-small.prototxt"
+    assert netspec.read_solver(str(solver)).message.net == "models/unet-small.prototxt"
     solver.write_text("mine")
     demo.bring(solver)
     assert solver.read_text() == "mine" and not capsys.readouterr().out
