@@ -94,6 +94,17 @@ def test_names_with_marks(tmp_path):
     assert {"a<b&c", '"r"&'} <= words
 
 
+def test_a_net_that_reads_no_image(tmp_path):
+    net = tmp_path / "net.prototxt"
+    net.write_text(
+        'layer { name: "words" type: "Input" top: "x" input_param { shape { dim: 5 } } } '
+        'layer { name: "e" type: "Embed" bottom: "x" top: "y" '
+        "embed_param { input_dim: 9 num_output: 3 } }"
+    )
+    words = {element.text for element in drawn(tmp_path, net).iter(f"{SVG}text")}
+    assert {"e", "Embed", "5 \N{MULTIPLICATION SIGN} 3", "30 parameters"} <= words
+
+
 def test_only_svg_is_written(tmp_path, capsys):
     words = [str(ROOT / "models/unet.prototxt"), "-o", str(tmp_path / "net.png")]
     assert guarded(draw.main, words) == 2
