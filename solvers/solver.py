@@ -23,9 +23,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import weights
-from ..errors import NonFiniteError, SolverError
+from ..errors import NonFiniteError, OutputError, SolverError
 from ..net import Net, origin
-from . import lr_policy, snapshot
+from . import lr_policy, snapshot, space
 from .checks import check
 from .observer import Display, Hook, Observer, Tested
 
@@ -70,6 +70,7 @@ class Solver(ABC):
         self.stop = self.snapshot_now = False
         self._before: origin.State = {}  # the net's state before the pass that made the gradient
         self.last_snapshot: Path | None = None
+        self.unwritten: OutputError | None = None  # why the snapshot after it is missing
         self.losses: deque[float] = deque(maxlen=param.average_loss)
         self._scratch = net.device.zeros(
             (net.workers.threads, 2 * min(CHUNK, net.flat_data.size)), net.dtype
@@ -109,8 +110,9 @@ class Solver(ABC):
     def solve(self) -> None:
         """Step to max_iter, write the last snapshot, display and test once more."""
         p = self.param
+        space.check_space(self)
         self.step(p.max_iter - self.iter)
-        if p.snapshot_after_train and not self._snapshot_due():
+        if p.snapshot_after_train and (self.unwritten or not self._snapshot_due()):
             self.snapshot()
         if self.stop:
             return
@@ -151,7 +153,7 @@ class Solver(ABC):
             self.observer.stepped(self.iter, loss, rate, norm)
             if self._snapshot_due() or self.snapshot_now:
                 self.snapshot_now = False
-                self.snapshot()
+                space.attempt(self)
 
     def accumulate(self) -> float:
         """iter_size forward and backward passes; the gradients add up; return the mean loss."""
@@ -282,7 +284,7 @@ class Solver(ABC):
         """Obey a signal that came during a test: tests may take long."""
         if self.snapshot_now:
             self.snapshot_now = False
-            self.snapshot()
+            space.attempt(self)
         if self._stopped():
             self.observer.said("Test interrupted.")
         return self._stopped()
@@ -314,7 +316,7 @@ class Solver(ABC):
         Raises NonFiniteError, and writes nothing, where a parameter is not finite.
         """
         self.check_finite()
-        self.last_snapshot = snapshot.write(self)
+        self.last_snapshot, self.unwritten = snapshot.write(self), None
         self.observer.snapshotted(self.last_snapshot)
         return self.last_snapshot
 
@@ -358,15 +360,13 @@ class Solver(ABC):
             except NonFiniteError as error:
                 layer = f"; {error.what}"
         rate, _ = self._rate()
-        last = self.last_snapshot
-        kept = f"the last good snapshot is {last}" if last else "no snapshot had been written yet"
-        kept += " (where it diverges again, take an earlier one)" if last else ""
+        again = " (where it diverges again, take an earlier one)" if self.last_snapshot else ""
         raise NonFiniteError(
             f"{what} became {value} at iteration {self.iter} (learning rate {rate:g}"
             f"{', batch: ' * bool(batch)}{batch}){layer}",
             where=self.where,
-            remedy=f"Training stopped at once; {kept}. Lower base_lr, set clip_gradients, or look"
-            " at the data",
+            remedy=f"Training stopped at once; {snapshot.kept(self)}{again}. Lower base_lr, set"
+            " clip_gradients, or look at the data",
         )
 
     def _view(self, flat: np.ndarray, p: Any) -> np.ndarray:

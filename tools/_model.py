@@ -190,7 +190,7 @@ def smallest(source: netspec.Source, found: weights.Weights, **options: Any) -> 
             number, spatial = seen(message, layer.top[0], found)
             layer.input_param.shape.add(dim=(1, number, *(1,) * spatial))
     graph = netspec.build(source, "TEST")
-    layers = build_layers(graph, Context())
+    layers = build_layers(graph, Context(allow_python=options.get("allow_python", False)))
     axes = geometries(graph, layers, only_output(graph, source.path))
     inputs = {
         value.blob: (1, layers[i].shapes().tops[0][1], *(along.smallest for along in axes))

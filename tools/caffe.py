@@ -24,7 +24,9 @@ from . import _device, _options, _signals
 from ._debug import DebugInfo, watch
 from ._glog import Glog, SolverLog, elements
 from ._learns import check_learns
+from ._lock import locked
 from ._netlog import lines
+from ._verify import add_verify
 
 if TYPE_CHECKING:
     from ..net import Net
@@ -80,6 +82,7 @@ def parser() -> _options.Parser:
         action="store_true",
         help="of -weights, take what fits of a score with another number of classes",
     )
+    add_verify(p)
     _signals.add_effects(p)
     _options.add_gpu(p)
     _options.add_python(p)
@@ -128,9 +131,7 @@ EXAMPLES = {"solver": "solver.prototxt", "model": "net.prototxt", "weights": "ne
 
 def train(args: Any, log: Glog) -> None:
     """Train to max_iter, or until a signal says stop."""
-    from .. import solvers
-    from ..solvers import snapshot
-    from .solve import ignored, make_built_in_data
+    from ..solvers import newest, snapshot
 
     needs(args, "solver")
     if args.snapshot and args.weights:
@@ -147,6 +148,20 @@ def train(args: Any, log: Glog) -> None:
         param.weights.extend(filter(None, [args.weights]))
     if param.snapshot or param.snapshot_after_train:
         check_writable(snapshot.names(param.snapshot_prefix, param.max_iter)[-1])
+        with locked(param.snapshot_prefix, log.own):
+            newest.remove_leftovers(param.snapshot_prefix, log.own)
+            solve(source, args, log)
+    else:
+        solve(source, args, log)
+
+
+def solve(source: netspec.Source, args: Any, log: Glog) -> None:
+    """Build the solver, and run it."""
+    from .. import solvers
+    from ..solvers import snapshot
+    from .solve import ignored, make_built_in_data
+
+    param = source.message
     _device.follow_mode(args, param)
     if _device.choose(args.gpu).on_host:
         log("caffe.cpp:197", "Use CPU.")

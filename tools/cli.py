@@ -31,6 +31,7 @@ VERBS = {  # verb: (module, what it does)
     "modeldef": ("modeldef", "make a model definition of the Fiji plugin"),
     "fiji": ("fiji", "let the Fiji plugin work with demitasse"),
     "caffe": ("caffe", "train, test, time, device_query, with Caffe's flags and log"),
+    "doctor": ("doctor", "check this installation, and files"),
     "demo": ("demo", "train and segment drawn images"),
     "completion": ("completion", "let the shell complete verbs and options"),
 }

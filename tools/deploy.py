@@ -19,6 +19,7 @@ from ..files import check_writable
 from . import _device, _options
 from ._batch import Batch, Done
 from ._results import OBJECTS, OUTPUTS, each_score, info, planes, result, stored
+from ._verify import add_verify
 
 if TYPE_CHECKING:
     from ..data.normalize import Normalization
@@ -64,6 +65,7 @@ def parser() -> _options.Parser:
         "-weights", "--weights", required=True, metavar="FILE", help="unet.h5, or a Caffe file"
     )
     p.add_argument("-model", "--model", metavar="NET", help="prototxt, for a bare Caffe file")
+    add_verify(p)
     p.add_argument(
         "--output",
         default="labels",

@@ -56,6 +56,7 @@ def parser() -> _options.Parser:
         help="of the image (default: what the net says of its input, or else 1)",
     )
     p.add_argument("--layers", action="store_true", help="a line for each layer")
+    _options.add_python(p)
     _options.add_recompute(p)
     p.add_argument("--float64", action="store_true", help="plan for double precision")
     return p
@@ -66,8 +67,9 @@ def main(argv: Sequence[str]) -> int:
     dtype = np.dtype(np.float64 if args.float64 else np.float32)
     source = netspec.read_net(args.net)
     shape = image_shape(source, args.channels, args.input)
-    deploy, planned = plan_deploy(source, shape, dtype)
-    table = params.table(deploy, build(deploy, dtype), planned.inferred.needs)
+    context = Context(dtype=dtype, allow_python=args.allow_python_layers)
+    deploy, planned = plan_deploy(source, shape, dtype, allow_python=context.allow_python)
+    table = params.table(deploy, build_layers(deploy, context), planned.inferred.needs)
     count = params.flat_size(table)
     if args.layers:
         print_layers(deploy, planned)
@@ -77,7 +79,7 @@ def main(argv: Sequence[str]) -> int:
     print_memory("TEST", planned)
     training = training_graph(source, deploy, planned.inferred.values)
     if training is not None:
-        layers = build(training, dtype)
+        layers = build_layers(training, context)
         try:
             trained = plan_net(
                 training, layers, None, dtype=dtype, backward=True, recompute=args.recompute
@@ -109,15 +111,14 @@ def image_shape(
     return (1, channels or number, *(wanted or sizes))
 
 
-def build(graph: netspec.Graph, dtype: np.dtype) -> Any:
-    return build_layers(graph, Context(dtype=dtype))
-
-
-def plan_deploy(source: netspec.Source, shape: tuple[int, ...], dtype: np.dtype) -> Any:
+def plan_deploy(
+    source: netspec.Source, shape: tuple[int, ...], dtype: np.dtype, *, allow_python: bool = False
+) -> Any:
     """The deployment graph for an image of this shape, and its plan."""
     message = netspec.deploy(source, shape=shape, softmax=False)
     graph = netspec.build(netspec.Source(source.path, message), "TEST")
-    return graph, plan_net(graph, build(graph, dtype), None, dtype=dtype, backward=False)
+    layers = build_layers(graph, Context(dtype=dtype, allow_python=allow_python))
+    return graph, plan_net(graph, layers, None, dtype=dtype, backward=False)
 
 
 def training_graph(

@@ -21,6 +21,7 @@ from ..data.normalize import NAMES, Normalization
 from ..errors import GraphError, OutputError, WeightsError, did_you_mean
 from ..files import check_writable
 from . import _options
+from ._verify import add_verify
 
 EPILOG = """\
 examples:
@@ -77,6 +78,7 @@ def parser() -> _options.Parser:
         "--v1", action="store_true", help="write a .caffemodel as Caffe did until 2014 (V1)"
     )
     p.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
+    add_verify(p)
     return p
 
 
