@@ -39,11 +39,16 @@ def add_effects(parser: argparse.ArgumentParser) -> None:
 
 @contextmanager
 def obeyed(
-    solver: Solver, effects: Mapping[signal.Signals, str], *, again_at_once: bool = False
+    solver: Solver,
+    effects: Mapping[signal.Signals, str],
+    *,
+    again_at_once: bool = False,
+    quiet: bool = False,
 ) -> Iterator[None]:
     """Let signals act on the solver meanwhile.
 
-    again_at_once: say so when a stop is asked for, and let the second one interrupt at once.
+    again_at_once: say so when a stop is asked for, and let the second one interrupt at once; quiet:
+    a view says so.
     """
     told = False
 
@@ -56,7 +61,7 @@ def obeyed(
             if told and again_at_once:
                 raise KeyboardInterrupt
             told = solver.stop = True
-            if again_at_once:
+            if again_at_once and not quiet:
                 # not print: a handler may interrupt a print
                 os.write(2, b"stopping after this iteration (again: at once)\n")
 

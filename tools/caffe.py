@@ -129,6 +129,8 @@ def train(args: Any, log: Glog) -> None:
     """Train to max_iter, or until a signal says stop."""
     from .. import solvers
     from ..solvers import snapshot
+    from ..solvers.observer import Observers
+    from ._record import RunLog, beside
     from .solve import ignored, make_built_in_data
 
     needs(args, "solver")
@@ -159,7 +161,8 @@ def train(args: Any, log: Glog) -> None:
     adapted = list(param.weights) if args.adapt_classes else []
     if adapted:
         param.ClearField("weights")
-    solver = solvers.build(source, observer=observer, net_options=options)
+    record = RunLog(beside(param.snapshot_prefix), log.own)
+    solver = solvers.build(source, observer=Observers(observer, record), net_options=options)
     for names in adapted:
         load_adapted(solver, names, log)
     for place, said in built(source, solver):
@@ -179,7 +182,9 @@ def train(args: Any, log: Glog) -> None:
     log("solver.cpp:289", f"Solving {solver.net.name}")
     log("solver.cpp:290", f"Learning Rate Policy: {param.lr_policy}")
     effects = {signal.SIGINT: args.sigint_effect, signal.SIGHUP: args.sighup_effect}
-    with _signals.obeyed(solver, effects):
+    if param.snapshot or param.snapshot_after_train:  # beside what is written anyway
+        record.begin(solver, source, options=options, snapshot=args.snapshot or None)
+    with record, _signals.obeyed(solver, effects):
         solver.solve()
     if solver.stop:
         log("solver.cpp:311", "Optimization stopped early.")

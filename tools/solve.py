@@ -13,16 +13,18 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from .. import netspec
 from ..errors import GraphError, SolverError
 from ..files import check_writable
-from ..solvers.observer import Hook
-from . import _options, _signals
+from ..solvers.observer import Hook, Observer, Observers
+from . import _live, _options, _signals
 from ._debug import DebugInfo
 from ._progress import follow
+from ._record import RunLog, beside
 from ._training import TrainingLog
 
 MODE_GPU = 1  # a value of an enum in netspec/caffe.proto
@@ -41,7 +43,9 @@ examples:
         fine-tune: start from the parameters of layers with the same names
 
 While it runs, Ctrl-C writes a snapshot and stops; a second Ctrl-C stops at once; kill -HUP writes a
-snapshot and goes on.  At the end PREFIX.h5 holds all that tools/deploy.py needs.
+snapshot and goes on.  At the end PREFIX.h5 holds all that tools/deploy.py needs.  On a terminal a
+view shows how it goes, in a pipe Caffe's lines do; log.jsonl beside the snapshots keeps it all, and
+tools/report.py makes a page of that.
 """
 
 
@@ -70,6 +74,10 @@ def parser() -> _options.Parser:
     p.add_argument("--overwrite", action="store_true", help="replace PREFIX.h5 if it exists")
     p.add_argument(
         "--time", type=_options.seconds, metavar="T", help="stop after this time: 90s, 40m, 2h"
+    )
+    p.add_argument("--no-live", action="store_true", help="lines as in a pipe, also on a terminal")
+    p.add_argument(
+        "--tensorboard", metavar="DIR", help="also write events for TensorBoard into DIR"
     )
     return p
 
@@ -108,7 +116,7 @@ def main(argv: Sequence[str]) -> int:
     model = Path(f"{source.message.snapshot_prefix}.h5")
     check_writable(model, overwrite=args.overwrite or bool(args.snapshot))
     make_built_in_data(source)
-    train(source, args, model)
+    train(source, args, model, argv)
     return 0
 
 
@@ -158,17 +166,23 @@ def make_data_of(net: netspec.Source) -> Iterator[str]:
                     recipe.make(track=follow)
 
 
-def train(source: netspec.Source, args: Any, target: Path) -> None:
+def train(source: netspec.Source, args: Any, target: Path, argv: Sequence[str] = ()) -> None:
     """Build, restore, run, and write the deployable model."""
     from .. import solvers
     from ..solvers.build import train_source
     from ._model import describe
 
-    log = TrainingLog(sys.stdout)
-    debug = source.message.debug_info
-    solver = solvers.build(
-        source, observer=log, net_options=_options.net_options(args, debug=debug)
-    )
+    live = _live.possible(sys.stdout) and not (args.no_live or source.message.debug_info)
+    log = _live.LiveLog(sys.stdout, args.time) if live else TrainingLog(sys.stdout)
+    record = RunLog(beside(source.message.snapshot_prefix), log.said)
+    events = None
+    if args.tensorboard is not None:
+        from ._tensorboard import Events
+
+        events = Events(args.tensorboard)
+    observers: list[Observer] = [log, record, *([events] if events else [])]
+    options = _options.net_options(args, debug=source.message.debug_info)
+    solver = solvers.build(source, observer=Observers(*observers), net_options=options)
     log.header(solver)
     if args.caffe_unet_2015:
         log.said(_options.FILLERS_SAID)
@@ -200,12 +214,16 @@ def train(source: netspec.Source, args: Any, target: Path) -> None:
         signal.SIGHUP: args.sighup_effect,
         signal.SIGTERM: "stop",
     }
-    with _signals.obeyed(solver, effects, again_at_once=True), log.running(solver):
-        solver.solve()
-    if description is not None:
-        solver.check_finite()
-        description.write(target, solver)
-        log.said(f"{target}: the model, ready for tools/deploy.py --weights {target}")
+    record.begin(solver, source, options=options, command=["solve", *argv], snapshot=args.snapshot)
+    with record, events or nullcontext():
+        obeyed = _signals.obeyed(solver, effects, again_at_once=True, quiet=live)
+        with obeyed, log.running(solver):
+            solver.solve()
+        if description is not None:
+            solver.check_finite()
+            description.write(target, solver)
+            record.wrote(target)
+            log.said(f"{target}: the model, ready for tools/deploy.py --weights {target}")
 
 
 def ignored(param: Any) -> Iterator[str]:
