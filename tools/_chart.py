@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from html import escape
 
 MOST = 300  # points of a line
+TINY, HUGE = 1e-300, 1e300  # outside, differences and logarithms are no numbers
 WIDTH, HEIGHT = 520, 230
 _LEFT, _RIGHT, _TOP, _BOTTOM = 74, 14, 14, 42
 _TARGETS = 120  # points with a title
@@ -32,9 +33,9 @@ class Series:
     style: str = "line"
 
     def points(self) -> list[tuple[float, float]]:
-        """Those that are finite, by x."""
+        """Those that can be drawn, by x."""
         both = zip(self.x, self.y, strict=True)
-        return sorted((x, y) for x, y in both if math.isfinite(x) and math.isfinite(y))
+        return sorted((x, y) for x, y in both if abs(x) < HUGE and abs(y) < HUGE)
 
 
 @dataclass(frozen=True)
@@ -72,10 +73,10 @@ def chart(title: str, series: Sequence[Series], *, x: str = "iteration", y: str 
 
 
 def _span(low: float, high: float) -> tuple[float, float]:
-    """The same, not empty."""
-    if high > low:
+    """The same, or where that is next to nothing, room around it."""
+    if high - low > max(TINY, 1e-12 * max(abs(low), abs(high))):
         return low, high
-    room = abs(low) / 2 or 0.5
+    room = abs(low) / 2 if abs(low) > TINY else 0.5
     return low - room, high + room
 
 
@@ -91,7 +92,7 @@ def _across(low: float, high: float) -> Axis:
 def _upward(low: float, high: float) -> Axis:
     """The y axis for values between these."""
     start, end = HEIGHT - _BOTTOM, _TOP
-    if low > 0 and high >= 10 * low:
+    if low > TINY and high >= 10 * low:
         return Axis(low / 1.15, high * 1.15, start, end, log=True)
     low, high = _span(low, high)
     if 0 <= low < 0.6 * high:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from . import _page as h
 from ._chart import Series
 from ._page import Html, tag
-from ._run_page import by_output, drawn, is_loss, number4, of_steps, pairs, span
+from ._run_page import by_output, drawn, is_loss, number4, of_steps, of_values, pairs, span
 from ._runs import Run, text
 
 COLOURS, MOST_LINES = 6, 400  # of charts; of a difference between two nets
@@ -67,7 +67,7 @@ def curves(runs: Sequence[Run], names: Sequence[str]) -> Html:
     outputs = [by_output(run) for run in runs]
     for output in dict.fromkeys(name for found in outputs for name in found):
         series = [
-            Series(name, *zip(*found[output], strict=True), k % COLOURS, "marks")
+            of_values(name, found[output], k % COLOURS)
             for k, (name, found) in enumerate(zip(names, outputs, strict=True))
             if output in found
         ]

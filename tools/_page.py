@@ -35,7 +35,7 @@ main { max-width: 1080px; margin: 0 auto; padding: 32px 20px 64px; }
 h1 { font-size: 30px; line-height: 1.2; margin: 0 0 6px; overflow-wrap: anywhere; }
 h2 { font-size: 21px; margin: 44px 0 12px; } h3 { font-size: 16px; margin: 18px 0 6px; }
 p { margin: 0 0 12px; max-width: 76ch; overflow-wrap: anywhere; } .soft { color: var(--soft); }
-a { color: var(--c0); } nav { margin: 14px 0 0; } nav a { margin-right: 16px; }
+a { color: var(--c0); } nav { display: flex; flex-wrap: wrap; gap: 2px 16px; margin: 14px 0 0; }
 .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px;
   margin: 24px 0 0; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 10px;

@@ -17,12 +17,13 @@ PREVIEWS = 4  # deformations that are drawn
 
 def page(run: Run, tiles: int) -> str:
     """tiles: how many worst and best of the test data; 0 runs no net."""
+    ours = bool(run.start.get("run"))  # Caffe's log tells too little to build the nets again
     sections = [
         ("Curves", curves(run)),
         ("Tests", tests(run)),
-        ("Tiles", shown(lambda: tile_pictures(run, tiles)) if tiles else Html()),
-        ("Augmentation", shown(lambda: deformations(run))),
-        ("Weights", shown(lambda: weights(run))),
+        ("Tiles", shown(lambda: tile_pictures(run, tiles)) if ours and tiles else Html()),
+        ("Augmentation", shown(lambda: deformations(run)) if ours else Html()),
+        ("Weights", shown(lambda: weights(run)) if ours else Html()),
         ("Settings", settings(run)),
         ("Environment", environment(run)),
         ("Files", files(run)),
@@ -122,13 +123,17 @@ def of_steps(run: Run, field: str, colour: int = 0, name: str = "", style: str =
     return Series(name, xs, ys, colour, style)
 
 
+def of_values(name: str, values: Sequence[tuple[int, float]], colour: int) -> Series:
+    return Series(name, [x for x, _ in values], [y for _, y in values], colour, "marks")
+
+
 def losses(run: Run) -> list[Series]:
     found = [of_steps(run, "smoothed", 0, "training")]
     if any(s.loss != s.smoothed for s in run.steps if s.loss == s.loss):
         found.insert(0, of_steps(run, "loss", 0, "one iteration", "faint"))
     for k, (name, values) in enumerate(by_output(run).items()):
         if is_loss(name) and k < 5:
-            found.append(Series(f"test {name}", *zip(*values, strict=True), 1 + k, "marks"))
+            found.append(of_values(f"test {name}", values, 1 + k))
     return found
 
 
@@ -153,10 +158,7 @@ def by_output(run: Run) -> dict[str, list[tuple[int, float]]]:
 def scores(run: Run) -> list[Series]:
     """The test outputs that are no losses."""
     measured = [(k, v) for k, v in by_output(run).items() if not is_loss(k)]
-    return [
-        Series(name, *zip(*values, strict=True), (k + 3) % 6, "marks")
-        for k, (name, values) in enumerate(measured[:6])
-    ]
+    return [of_values(name, values, (k + 3) % 6) for k, (name, values) in enumerate(measured[:6])]
 
 
 def tests(run: Run) -> Html:

@@ -47,7 +47,7 @@ class Run:
     @property
     def seconds(self) -> float:
         """From the first iteration to the last thing that was written down."""
-        found = [s.seconds for s in (*self.steps, *self.scores)]
+        found = [s.seconds for s in self.steps] + [s.seconds for s in self.scores]
         found.append(number(self.end.get("seconds")))
         return max((s for s in found if s == s), default=math.nan)
 
@@ -167,8 +167,13 @@ def _run(path: Path, chain: Sequence[list[dict[str, Any]]]) -> Run:
 
 def _add(run: Run, record: Mapping[str, Any], kind: str, when: int, seconds: float) -> None:
     if kind == "train":
-        values = (number(record.get(k)) for k in ("loss", "smoothed", "lr", "gradient_norm"))
-        run.steps.append(Step(when, *values, seconds, number(record.get("resident"))))
+        names = ("loss", "smoothed", "lr", "gradient_norm")
+        loss, smoothed, rate, norm = (number(record.get(name)) for name in names)
+        resident = number(record.get("resident"))
+        run.steps.append(Step(when, loss, smoothed, rate, norm, seconds, resident))
+    elif kind == "final":
+        smoothed = number(record.get("smoothed"))
+        run.steps.append(Step(when, smoothed=smoothed, seconds=seconds))
     elif kind == "test":
         outputs = record.get("outputs")
         found = {k: numbers(v) for k, v in outputs.items()} if isinstance(outputs, dict) else {}

@@ -263,21 +263,19 @@ def weighted(run: Run, count: int) -> list[Sample]:
     graph = training_graph(run)
     losses = [n for n in graph.nodes if n.type in ("SoftmaxWithLoss", "EuclideanLoss")]
     image = trunk(graph)
-    data = image[0] if image else None
     node = next((n for n in losses if len(n.bottoms) == 3), None)
     if node is None:
         return []
-    label, weight = (source_of(graph, value) for value in node.bottoms[1:])
-    data = data or next(
-        source_of(graph, n.bottoms[0]) for n in graph.nodes if n.type == "Convolution"
-    )
+    score, label, weight = (source_of(graph, value) for value in node.bottoms)
+    data = image[0] if image else score
     part = Part(graph, (data, label, weight), seed_of(run), str(run.folder))
     found = []
     for k in range(count):
         made = part.forward()
         planes = [made[value][0] for value in (data, label, weight)]
         labels = np.where(planes[1] == 255, 0, planes[1])[0]  # what is ignored weighs nothing
-        flat = [_plane(planes[0], labels > 0), _plane(labels[None], labels > 0)[0]]
-        weights_ = _plane(planes[2], labels > 0)[0]
-        found.append(Sample(*flat, (("weights", weights_),), f"sample {k + 1}"))
+        where = labels > 0
+        shown = _plane(planes[0], where)
+        labels, worth = _plane(labels[None], where)[0], _plane(planes[2], where)[0]
+        found.append(Sample(shown, labels, (("weights", worth),), f"sample {k + 1}"))
     return found

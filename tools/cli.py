@@ -17,6 +17,7 @@ VERBS = {  # verb: (module, what it does)
     "solve": ("solve", "train from a solver's prototxt"),
     "caffe": ("caffe", "train, test, time, device_query, with Caffe's flags"),
     "pack": ("pack", "make training data from images and labels"),
+    "report": ("report", "make a page about a training"),
     "evaluate": ("evaluate", "compare a segmentation with the truth"),
     "track": ("track", "follow objects through a time series"),
     "plan": ("plan", "print sizes and memory of a net"),

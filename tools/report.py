@@ -64,6 +64,6 @@ def main(argv: Sequence[str]) -> int:
 
     text = _compare_page.page(runs) if args.compare else _run_page.page(runs[0], args.tiles)
     with replacing(args.output, overwrite=args.overwrite) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-    print(f"{args.output}: {len(text.encode()) / 2**20:.1f} MiB, open it in a browser")
+        written = temporary.write_bytes(text.encode("utf-8", "replace"))
+    print(f"{args.output}: {written / 2**20:.1f} MiB, open it in a browser")
     return 0
