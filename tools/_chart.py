@@ -106,7 +106,8 @@ def _upward(low: float, high: float) -> Axis:
 def _step(span: float, wanted: int) -> float:
     """1, 2 or 5 times a power of ten, so that about `wanted` of them make the span."""
     power = 10.0 ** math.floor(math.log10(span / wanted))
-    return next((m * power for m in (1, 2, 5) if span / (m * power) <= wanted), 10 * power)
+    most = wanted * (1 + 1e-9)  # of 5 steps of 0.02 in 0.1 none is lost to rounding
+    return next((m * power for m in (1, 2, 5) if span / (m * power) <= most), 10 * power)
 
 
 def ticks(axis: Axis, wanted: int) -> list[float]:

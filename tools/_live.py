@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -90,7 +90,8 @@ class LiveLog(TrainingLog):
 
 
 class View:
-    """The numbers, and `draw`, what rich makes of them.  clock: seconds, for tests and pictures."""
+    """The numbers, and `draw`, what rich makes of them.  clock: seconds.  For tests and pictures it
+    and `memory`, bytes, may be others."""
 
     def __init__(self, seconds: float | None = None, clock: Any = time.monotonic) -> None:
         self._clock, self._limit = clock, seconds
@@ -101,6 +102,7 @@ class View:
         self._scores: dict[str, tuple[int, float, int, float]] = {}  # last and best: when, value
         self._began = self._seen = clock()
         self._marks: deque[tuple[float, int]] = deque()
+        self.memory: Callable[[], int] = resident
 
     def begin(self, solver: Solver) -> None:
         name = solver.net.name or Path(solver.net.graph.path).stem
@@ -211,7 +213,8 @@ class View:
         row = Table.grid(padding=(0, 2, 0, 0), expand=True)
         row.add_column(ratio=1)
         row.add_column(justify="right", no_wrap=True)
-        row.add_row(ProgressBar(total=self.goal, completed=self.iter), Text(words))
+        bar = ProgressBar(self.goal, self.iter, complete_style="green", finished_style="green")
+        row.add_row(bar, Text(words))
         return row
 
     def _figures(self, width: int) -> Any:
@@ -224,7 +227,7 @@ class View:
             f"{_short(self.norm.last)} ",
             (bars(self.norm.values, max(8, width - 76)), "magenta"),
             ("   memory ", "dim"),
-            f"{resident() / 2**20:,.0f} MiB",
+            f"{self.memory() / 2**20:,.0f} MiB",
         )
         text.no_wrap = width >= 76
         return text

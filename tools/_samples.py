@@ -145,7 +145,7 @@ def tiles(run: Run, count: int) -> tuple[list[Tile], int, str, bool]:
             del kept[count]  # neither among the worst nor among the best
         if seen == MOST_TILES:
             break
-    return kept, seen, str(path), tests
+    return kept, seen, path.name, tests
 
 
 def _scored(net: Net, node: Node, image: Value) -> Iterator[Tile]:

@@ -20,6 +20,7 @@ def texts(svg):
 
 def test_ticks_are_round():
     assert ticks(Axis(0, 0.7, 0, 1), 5) == pytest.approx([0, 0.2, 0.4, 0.6])
+    assert ticks(Axis(0.24, 0.34, 0, 1), 5) == pytest.approx([0.24, 0.26, 0.28, 0.3, 0.32, 0.34])
     assert ticks(Axis(0, 40_000, 0, 1), 6) == pytest.approx(range(0, 40_001, 10_000))
     assert ticks(Axis(0.05, 3, 0, 1, log=True), 5) == pytest.approx([0.05, 0.1, 0.2, 0.5, 1, 2])
     assert ticks(Axis(1e-9, 10, 0, 1, log=True), 5) == pytest.approx(
