@@ -118,7 +118,7 @@ def main() -> None:
     parser.add_argument("--iterations", type=int, default=400, help="of each training")
     iterations = parser.parse_args().iterations
     os.chdir(ROOT)
-    os.environ["COLUMNS"] = str(_live.WIDEST + 1)
+    os.environ["COLUMNS"] = str(_live.WIDEST + 3)
     a, b = (train(name, iterations) for name in RUNS)
     (IMAGES / "terminal.svg").write_text(terminal(a), encoding="utf-8")
     print(IMAGES / "terminal.svg")

@@ -167,7 +167,8 @@ class View:
         from rich.panel import Panel
         from rich.text import Text
 
-        width = min(WIDEST, max(40, _columns() - 1))
+        # a terminal writes ^C behind the view, which must not begin another line
+        width = min(WIDEST, max(40, _columns() - 3))
         inner = width - 4
         parts = [*self._curve(inner), self._bar(inner), self._figures(inner)]
         if self._scores:
