@@ -18,8 +18,10 @@ import io
 import math
 import os
 import re
+import signal
+import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import h5py
@@ -74,11 +76,19 @@ class _Disk(io.FileIO):
 
 @contextmanager
 def create_h5(
-    path: str | os.PathLike[str], *, overwrite: bool = True, libver: str | None = None
+    path: str | os.PathLike[str],
+    *,
+    overwrite: bool = True,
+    libver: str | None = None,
+    quick: bool = True,
 ) -> Iterator[h5py.File]:
-    """A new file, which appears whole when the block ends, or not at all (OutputError)."""
+    """A new file, which appears whole when the block ends, or not at all (OutputError).
+
+    quick: what is in the block takes so little time that Ctrl-C may wait for it.
+    """
     with (
         replacing(path, overwrite=overwrite) as temporary,
+        _ctrl_c_waits() if quick else nullcontext(),
         write_h5(temporary, libver=libver) as file,
     ):
         yield file
@@ -92,6 +102,23 @@ def write_h5(path: str | os.PathLike[str], *, libver: str | None = None) -> Iter
             yield file
         if disk.failure is not None:
             raise disk.failure
+
+
+@contextmanager
+def _ctrl_c_waits() -> Iterator[None]:
+    """Let Ctrl-C act behind the block: h5py loses an exception that is raised in its callbacks."""
+    before = signal.getsignal(signal.SIGINT)
+    if not callable(before) or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    waiting: list[Any] = []
+    signal.signal(signal.SIGINT, lambda number, frame: waiting.append(frame))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if waiting:
+            before(signal.SIGINT, waiting[0])
 
 
 def extend_h5(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) -> None:
@@ -223,6 +250,12 @@ def members(group: h5py.Group, name: str = "", *, error: ErrorClass = DataError)
         raise error(f"'{name}' is a dataset, not a group", where=group.file.filename)
     with _damage(group.file.filename, error):
         return list(found.keys())
+
+
+def attribute(group: h5py.Group, path: str, name: str, *, error: ErrorClass = DataError) -> Any:
+    """An attribute of an object that is there; None where it has none of this name."""
+    with _damage(f"{group.file.filename}, attribute '{name}' of '{path}'", error):
+        return group[path].attrs.get(name)
 
 
 def dataset(group: h5py.Group, name: str, *, error: ErrorClass = DataError) -> h5py.Dataset:

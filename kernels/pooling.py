@@ -142,11 +142,11 @@ def max_index(arg: Array, index: Array, size: Sizes, window: Window, room: Room)
     base.fill(0)
     steps = [prod(size[axis + 1 :]) for axis in range(len(size))]
     for axis, (n, s, p) in enumerate(zip(base.shape, window.stride, window.pad, strict=True)):
-        base += _along(axis, (np.arange(n) * s - p) * steps[axis], base)
+        base += _along(axis, (np.arange(n, like=base) * s - p) * steps[axis], base)
     index.fill(-1)
     for j, offset in enumerate(np.ndindex(*window.kernel)):
         place = sum(k * step for k, step in zip(offset, steps, strict=True))
-        np.add(base, place, out=index, where=arg == j + 1)
+        np.copyto(index, base + place, where=arg == j + 1)
 
 
 def average_forward(x: Array, y: Array, window: Window, room: Room) -> None:
@@ -197,7 +197,7 @@ def _counts(size: Sizes, y: Array, window: Window, scratch: Array) -> Array:
     for axis, (n, k, s, p) in enumerate(
         zip(size, window.kernel, window.stride, window.pad, strict=True)
     ):
-        start = np.arange(counts.shape[axis]) * s - p
+        start = np.arange(counts.shape[axis], like=counts) * s - p
         counts *= _along(axis, np.maximum(np.minimum(start + k, n + p) - start, 1), counts)
     return counts
 

@@ -87,7 +87,7 @@ def write(solver: Solver) -> Path:
         "layers": net.state(),
         "test_layers": [test.state() for test in solver.test_nets],
     }
-    history = [view.reshape(p.shape) for view, p in remembered(solver)]
+    history = [net.device.host(view).reshape(p.shape) for view, p in remembered(solver)]
     found = weights.State(solver.iter, solver.current_step, str(model), history, extra)
     (weights.write_hdf5_state if hdf5 else weights.write_binary_state)(state, found)
     return state
@@ -107,7 +107,7 @@ def read(solver: Solver, path: Path) -> None:
     if state.learned_net:
         solver.net.load(weights.read(beside(path, state.learned_net)), complete=False)
     for (view, _), array in zip(remembered(solver), state.history, strict=True):
-        view[...] = array.ravel()
+        solver.net.device.write(view, array.ravel())
     solver.iter, solver.current_step = state.iter, state.current_step
     if not state.learned_net:
         solver.observer.said(f"{path} names no parameters: they stay as they are")

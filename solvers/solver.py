@@ -24,7 +24,7 @@ import numpy as np
 
 from .. import weights
 from ..errors import NonFiniteError, SolverError
-from ..net import Net
+from ..net import Net, origin
 from . import lr_policy, snapshot
 from .observer import Display, Hook, Observer, Tested
 
@@ -67,9 +67,10 @@ class Solver(ABC):
         self.iter = self.current_step = 0
         self.history = [np.zeros_like(net.flat_data) for _ in range(self.histories)]
         self.stop = self.snapshot_now = False
+        self._before: origin.State = {}  # the net's state before the pass that made the gradient
         self.last_snapshot: Path | None = None
         self.losses: deque[float] = deque(maxlen=param.average_loss)
-        self._scratch = np.empty(
+        self._scratch = net.device.zeros(
             (net.workers.threads, 2 * min(CHUNK, net.flat_data.size)), net.dtype
         )
 
@@ -154,10 +155,11 @@ class Solver(ABC):
         """iter_size forward and backward passes; the gradients add up; return the mean loss."""
         total = 0.0
         for _ in range(self.param.iter_size):
-            before = self.net.state()
-            loss = self.net.forward()
+            before = self._before = self.net.state()
+            with origin.named(self.net, before):
+                loss = self.net.forward()
             if not math.isfinite(loss):
-                self._refuse_nonfinite("the loss", loss, before)
+                self._refuse_nonfinite("the loss", loss, before, rerun=True)
             self._remark(self.net)
             self.net.backward()
             total += loss
@@ -166,14 +168,15 @@ class Solver(ABC):
     def gradient_norm(self) -> float:
         """sqrt(sum of g^2) over all parameters, as accumulated; refused if not finite."""
         g = self.net.flat_diff
-        norm = math.sqrt(max(float(np.dot(g, g)), 0.0)) if g.size else 0.0
+        with np.errstate(all="ignore"):
+            norm = math.sqrt(max(float(np.dot(g, g)), 0.0)) if g.size else 0.0
         if not math.isfinite(norm):
             # a NaN spreads downward, so the topmost bad layer is the first
             bad = next(
                 (p for p in reversed(self.net.learnable) if not finite(self._view(g, p))), None
             )
             name = f"the gradient of layer '{bad.layer}'" if bad else "the gradient norm"
-            self._refuse_nonfinite(name, norm, None)
+            self._refuse_nonfinite(name, norm, self._before)
         return norm
 
     def apply_update(self, norm: float) -> float:
@@ -236,10 +239,11 @@ class Solver(ABC):
             for _ in range(self.param.test_iter[k]):
                 if self._test_interrupted():
                     return
-                loss += net.forward()
+                with origin.named(net, net.state()):
+                    loss += net.forward()
                 self._remark(net)
                 for name in net.outputs:
-                    data = np.asarray(net.blobs[name].data, np.float64).ravel()
+                    data = np.asarray(net.read(name), np.float64).ravel()
                     sums[name] = sums[name] + data if name in sums else data.copy()
             n = self.param.test_iter[k]
             weights = net.output_weights()
@@ -262,8 +266,7 @@ class Solver(ABC):
 
     def _display(self, loss: float, norm: float, done: int, elapsed: float) -> Display:
         outputs = {
-            name: np.array(self.net.blobs[name].data, np.float64).ravel()
-            for name in self.net.outputs
+            name: np.array(self.net.read(name), np.float64).ravel() for name in self.net.outputs
         }
         rate, _ = self._rate()
         weights = self.net.output_weights()
@@ -296,11 +299,12 @@ class Solver(ABC):
         """Raise NonFiniteError where a parameter has become NaN or infinite."""
         for p in self.net.learnable:
             if not finite(self._view(self.net.flat_data, p)):
-                self._refuse_nonfinite(f"a parameter of layer '{p.layer}'", math.nan, None)
+                self._refuse_nonfinite(f"a parameter of layer '{p.layer}'", math.nan, {})
 
     def restore(self, path: str | Path) -> None:
         """Continue from a solver state, binary or HDF5; raises SolverError or WeightsError."""
         snapshot.read(self, Path(path))
+        self.last_snapshot = Path(path)
 
     def load_weights(self, path: str | Path) -> weights.Report:
         """Copy the parameters of a file into the nets; layers it lacks keep theirs.
@@ -318,10 +322,13 @@ class Solver(ABC):
 
     # ------------------------------------------------------------------ refusals
 
-    def _refuse_nonfinite(self, what: str, value: float, before: Any) -> None:
-        """Name the iteration and the first bad layer; nothing was updated with what is bad."""
-        layer = ""
-        if before is not None:
+    def _refuse_nonfinite(
+        self, what: str, value: float, before: origin.State, *, rerun: bool = False
+    ) -> None:
+        """Name the iteration, the batch of the pass that began in the state `before`, and where the
+        forward pass did it (`rerun`) the first bad layer; nothing was updated with what is bad."""
+        layer, batch = "", origin.said(self.net, before)
+        if rerun:
             self.net.load_state(before)
             try:
                 self.net.forward(check=True)
@@ -330,8 +337,10 @@ class Solver(ABC):
         rate, _ = self._rate()
         last = self.last_snapshot
         kept = f"the last good snapshot is {last}" if last else "no snapshot had been written yet"
+        kept += " (where it diverges again, take an earlier one)" if last else ""
         raise NonFiniteError(
-            f"{what} became {value} at iteration {self.iter} (learning rate {rate:g}){layer}",
+            f"{what} became {value} at iteration {self.iter} (learning rate {rate:g}"
+            f"{', batch: ' * bool(batch)}{batch}){layer}",
             where=self.where,
             remedy=f"Training stopped at once; {kept}. Lower base_lr, set clip_gradients, or look"
             " at the data",

@@ -10,7 +10,8 @@ from ..errors import DemitasseError
 
 
 def guarded(main: Callable[[Sequence[str]], int], argv: Sequence[str]) -> int:
-    """Run a command; a refusal becomes one paragraph on stderr and exit code 2."""
+    """Run a command; a refusal becomes one paragraph on stderr and exit code 2, a failure of the
+    machine exit code 1."""
     try:
         return main(argv)
     except DemitasseError as error:
@@ -22,7 +23,7 @@ def guarded(main: Callable[[Sequence[str]], int], argv: Sequence[str]) -> int:
         return 141
     except (MemoryError, OSError) as error:
         print(f"error: {said(error)}", file=sys.stderr)
-        return DemitasseError.exit_code
+        return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

@@ -23,6 +23,7 @@ from ..files import check_writable
 from . import _options, _signals
 from ._debug import DebugInfo, watch
 from ._glog import Glog, SolverLog, elements
+from ._learns import check_learns
 from ._netlog import lines
 
 if TYPE_CHECKING:
@@ -163,6 +164,7 @@ def train(args: Any, log: Glog) -> None:
         param.ClearField("weights")
     record = RunLog(beside(param.snapshot_prefix), log.own)
     solver = solvers.build(source, observer=Observers(observer, record), net_options=options)
+    check_learns(solver.net)
     for names in adapted:
         load_adapted(solver, names, log)
     for place, said in built(source, solver):

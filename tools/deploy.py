@@ -85,9 +85,8 @@ def parser() -> _options.Parser:
     tiling.add_argument(
         "--memory",
         type=_options.positive_float,
-        default=2048,
         metavar="MIB",
-        help="for activations (default 2048)",
+        help="for activations (default 2048, or half of what there is)",
     )
     p.add_argument("--pages", type=_options.pages, help="which pages of a stack: 0-19 or 0,3,5-7")
     p.add_argument("--axes", help="how to read the image's axes, for example ZYX or TCYX")
@@ -216,9 +215,10 @@ def open_images(batch: Batch, args: Any) -> dict[Path, Image]:
     from ._segmentation import chosen_pages
 
     opened = {}
+    most = int(args.max_memory * 2**30) if args.max_memory else None
     for path in batch.paths:
         with batch.sparing(path):
-            image = tiff.read(path, axes=args.axes)
+            image = tiff.read(path, axes=args.axes, max_bytes=most)
             chosen_pages(args.pages, image)
             opened[path] = image
     return opened
@@ -275,6 +275,8 @@ def segment(deployed: Deployed, image: Image, targets: dict[str, Path], args: An
             print(f"  would write {target}: {kind}")
         return Done(made.pages, made.tiles, 0.0, "planned")
 
+    volume = deployed.predictor.axes == 3
+
     def write(kind: str, pages: Any) -> None:
         tiff.write(
             targets[kind],
@@ -282,13 +284,15 @@ def segment(deployed: Deployed, image: Image, targets: dict[str, Path], args: An
             count=made.pages,
             pixel_size=image.pixel_size,
             unit=image.unit,
+            depth=image.depth,
+            volumes=len(made.samples) if volume else 1,
             display=(0, deployed.predictor.classes - 1) if kind == "labels" else None,
             info=info(deployed, made, kind, args),
             overwrite=args.overwrite,
         )
 
     objects: list[int] = []
-    contours, volume = None, deployed.predictor.axes == 3
+    contours = None
     kinds = [kind for kind in targets if kind != "overlay"]
     with track(made.tiles, "tiles") as advance:
         scores = each_score(deployed, made, args, advance)

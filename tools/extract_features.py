@@ -128,7 +128,7 @@ def check(kind: str, path: str, *, overwrite: bool) -> None:
 @contextmanager
 def hdf5(path: str, blob: str, *, overwrite: bool) -> Iterator[Add]:
     """A file with one dataset that grows by a batch at a time."""
-    with create_h5(path, overwrite=overwrite) as file:
+    with create_h5(path, overwrite=overwrite, quick=False) as file:
 
         def add(items: np.ndarray) -> None:
             if blob not in file:

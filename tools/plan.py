@@ -29,6 +29,8 @@ examples:
         how little memory it can be trained in
   python tools/plan.py models/unet.prototxt --input 1084 --layers
         another tile size, with a line for each layer
+  python tools/plan.py models/unet3d.prototxt --input 116x132x132
+        a volume, z first
 No array is allocated and no data file is opened.
 """
 
@@ -42,17 +44,16 @@ def parser() -> _options.Parser:
     p.add_argument("net", metavar="NET", help="the net's prototxt, for training or deployment")
     p.add_argument(
         "--input",
-        type=_options.size,
-        default=(572, 572),
+        type=_options.lengths,
         metavar="HxW",
-        help="size of the image tile in pixels (default 572)",
+        help="size of the image tile in pixels, of a volume DxHxW (default: what the net says of "
+        "its input, or of the tiles it cuts in training, or else 572)",
     )
     p.add_argument(
         "--channels",
         type=_options.positive_int,
-        default=1,
         metavar="N",
-        help="of the image (default 1)",
+        help="of the image (default: what the net says of its input, or else 1)",
     )
     p.add_argument("--layers", action="store_true", help="a line for each layer")
     _options.add_recompute(p)
@@ -64,7 +65,7 @@ def main(argv: Sequence[str]) -> int:
     args = parser().parse_args(argv)
     dtype = np.dtype(np.float64 if args.float64 else np.float32)
     source = netspec.read_net(args.net)
-    shape = (1, args.channels, *args.input)
+    shape = image_shape(source, args)
     deploy, planned = plan_deploy(source, shape, dtype)
     table = params.table(deploy, build(deploy, dtype), planned.inferred.needs)
     count = params.flat_size(table)
@@ -92,6 +93,20 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
+def image_shape(source: netspec.Source, args: Any) -> tuple[int, ...]:
+    """What is planned for: as the options say, or the net."""
+    channels, sizes = 1, tuple[int, ...]((572, 572))
+    for layer in source.message.layer:
+        cut = layer.create_deformation_param
+        if layer.type == "CreateDeformation" and cut.ny and cut.nx:
+            sizes = (cut.nz, cut.ny, cut.nx) if cut.nz else (cut.ny, cut.nx)
+    for layer in netspec.deploy(source, softmax=False).layer:
+        if layer.type == "Input" and len(layer.input_param.shape):
+            _, channels, *own = layer.input_param.shape[0].dim
+            sizes = tuple(own) or sizes
+    return (1, args.channels or channels, *(args.input or sizes))
+
+
 def build(graph: netspec.Graph, dtype: np.dtype) -> Any:
     return build_layers(graph, Context(dtype=dtype))
 
@@ -99,7 +114,7 @@ def build(graph: netspec.Graph, dtype: np.dtype) -> Any:
 def plan_deploy(source: netspec.Source, shape: tuple[int, ...], dtype: np.dtype) -> Any:
     """The deployment graph for an image of this shape, and its plan."""
     message = netspec.deploy(source, shape=shape, softmax=False)
-    graph = netspec.build(message, "TEST")
+    graph = netspec.build(netspec.Source(source.path, message), "TEST")
     return graph, plan_net(graph, build(graph, dtype), None, dtype=dtype, backward=False)
 
 

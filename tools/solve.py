@@ -23,6 +23,7 @@ from ..files import check_writable
 from ..solvers.observer import Hook, Observer, Observers
 from . import _live, _options, _signals
 from ._debug import DebugInfo
+from ._learns import check_learns
 from ._progress import follow
 from ._record import RunLog, beside
 from ._training import TrainingLog
@@ -183,6 +184,7 @@ def train(source: netspec.Source, args: Any, target: Path, argv: Sequence[str] =
     observers: list[Observer] = [log, record, *([events] if events else [])]
     options = _options.net_options(args, debug=source.message.debug_info)
     solver = solvers.build(source, observer=Observers(*observers), net_options=options)
+    check_learns(solver.net)
     log.header(solver)
     if args.caffe_unet_2015:
         log.said(_options.FILLERS_SAID)
@@ -228,6 +230,8 @@ def train(source: netspec.Source, args: Any, target: Path, argv: Sequence[str] =
 
 def ignored(param: Any) -> Iterator[str]:
     """A line for each setting that this version does not follow."""
+    if param.test_interval and not len(param.test_iter):
+        yield "test_interval is given but no test_iter, so nothing will be tested"
     if param.HasField("solver_mode") and param.solver_mode == MODE_GPU:
         yield "solver_mode: GPU is not there yet, computing on the CPU"
 
