@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import netspec
+from ..data.hdf5 import read_list
 from ..solvers.observer import Display, Observer, Tested
 from ._machine import machine, resident, versions
 
@@ -198,7 +199,7 @@ def data(solver: Solver) -> list[str]:
         for node in net.graph.nodes:
             if node.type == "HDF5Data":
                 source = node.layer.hdf5_data_param.source
-                found += [source, *Path(source).read_text(encoding="utf-8").split()]
+                found += [source, *read_list(source)]
             elif node.type == "Data":
                 found.append(os.path.join(node.layer.data_param.source, "data.mdb"))
             elif node.type == "ImageData":

@@ -213,7 +213,8 @@ def deformations(run: Run) -> Html:
     words = (
         "The deformations of the recipe, drawn anew: above the image as it is packed, in the "
         "middle a regular grid seen through the deformation, below the image seen through it. The "
-        "image's border is orange; beyond it the image is mirrored."
+        "image's border is orange; beyond it "
+        + ("the image is mirrored." if drawn[0].mirror else "there is nothing.")
     )
     picture = h.image(_gallery.deformations(drawn), "images and grids, deformed")
     return h.join([tag("p", words), figure("", picture, class_="wide")])

@@ -238,13 +238,20 @@ def seed_of(run: Run) -> int:
 def deformations(run: Run, count: int) -> list[Deformed]:
     """Draws of the first deformation that an image goes through; none where the recipe has none."""
     graph = training_graph(run)
-    node = next((n for n in graph.nodes if n.type == "ApplyDeformation"), None)
-    if node is None:
+    bent = [n for n in graph.nodes if n.type == "ApplyDeformation"]
+    if not bent:
         return []
+    node = min(bent, key=for_labels)
     image, field = node.bottoms
     part = Part(graph, node.bottoms, seed_of(run), str(run.folder))
     mirror = node.layer.apply_deformation_param.extrapolation == "mirror"
     return [_deformed(part.forward(), image, field, mirror) for _ in range(count)]
+
+
+def for_labels(node: Node) -> int:
+    """Signs that what a layer deforms is no image."""
+    param = node.layer.apply_deformation_param
+    return (param.interpolation != "linear") + bool(param.output_shape_from)
 
 
 def _deformed(

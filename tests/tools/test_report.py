@@ -24,6 +24,22 @@ layer { name: "bent" type: "ApplyDeformation" bottom: "data" bottom: "field" top
   include { phase: TRAIN } }
 """
 
+VOLUMES = """
+layer { name: "rows" type: "HDF5Data" top: "data" top: "label" top: "weight"
+  hdf5_data_param { source: "train.txt" batch_size: 1 } }
+layer { name: "def" type: "CreateDeformation" bottom: "data" top: "field" include { phase: TRAIN }
+  create_deformation_param { batch_size: 1 nz: 10 ny: 16 nx: 16
+    random_rotate_from { v: 0 v: 0 v: -9 } random_rotate_to { v: 0 v: 0 v: 9 } } }
+layer { name: "bent" type: "ApplyDeformation" bottom: "data" bottom: "field" top: "seen"
+  include { phase: TRAIN } apply_deformation_param { extrapolation: "zero" } }
+layer { name: "score" type: "Convolution" bottom: "seen" top: "score" include { phase: TRAIN }
+  convolution_param { num_output: 2 kernel_size: 3 weight_filler { type: "msra" } } }
+layer { name: "score" type: "Convolution" bottom: "data" top: "score" include { phase: TEST }
+  convolution_param { num_output: 2 kernel_size: 3 weight_filler { type: "msra" } } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "score" bottom: "label" bottom: "weight"
+  top: "loss" }
+"""
+
 
 class Page(HTMLParser):
     """Tags, attributes and text of a page, whose elements must nest."""
@@ -176,6 +192,41 @@ def test_the_deformations_are_the_recipes(run):
     np.testing.assert_array_equal(fields, [one.field for one in again])  # of the run's seed
     with h5py.File("train.h5") as file:
         np.testing.assert_array_equal([one.image for one in drawn], file["data"][:])
+
+
+def test_of_volumes_a_slice_is_shown(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    labels = np.zeros((2, 1, 8, 14, 14), np.uint8)
+    labels[:, :, 5, 3:9, 3:9] = 1  # the only slice with an object
+    with h5py.File("train.h5", "w") as file:
+        file["data"] = rng.random((2, 1, 10, 16, 16), np.float32)
+        file["label"], file["weight"] = labels, 1.0 + labels
+    Path("train.txt").write_text("train.h5\n")
+    Path("net.prototxt").write_text(VOLUMES)
+    Path("solver.prototxt").write_text(
+        'net: "net.prototxt" base_lr: 0.1 lr_policy: "fixed" max_iter: 1 random_seed: 1 display: 1'
+    )
+    assert guarded(solve.main, ["solver.prototxt", "--prefix", "vol"]) == 0
+    page = made(".")
+    assert "Not to be shown" not in page.text and page.tags.count("img") == 4
+    assert "2 training tiles" in page.text  # there is no test net
+    for tile in _samples.tiles(runs.read("."), 2)[0]:
+        assert tile.truth.sum() == 36 and tile.image.shape == (1, 14, 14)
+    (sample,) = _samples.weighted(runs.read("."), 1)
+    assert sample.labels.sum() == 36 and sample.maps[0][1].max() == 2
+
+
+def test_of_several_classes_prediction_and_truth_are_beside_each_other():
+    import io
+
+    import PIL.Image
+    from demitasse.tools import _gallery
+
+    classes = np.repeat(np.arange(3), 20)[:, None] * np.ones(60, int)
+    tile = _samples.Tile(1, 0.5, np.zeros((1, 60, 60), np.float32), classes, classes.T)
+    picture = PIL.Image.open(io.BytesIO(_gallery.tile(tile)))
+    assert picture.size[0] == _gallery.TILE_WIDTH * 3 // 2 > 2.5 * picture.size[1]
 
 
 def test_what_has_gone_is_said_and_the_rest_is_shown(run):
