@@ -106,7 +106,7 @@ class View:
 
     def begin(self, solver: Solver) -> None:
         name = solver.net.name or Path(solver.net.graph.path).stem
-        self.title = f"{name} · {solver.type} · {solver.param.snapshot_prefix}"
+        self.title = _plain(f"{name} · {solver.type} · {solver.param.snapshot_prefix}")
         self.iter, self.goal, self._stopping = solver.iter, solver.param.max_iter, solver
         self._began = self._seen = self._clock()
         self._marks.append((self._began, solver.iter))
@@ -126,7 +126,9 @@ class View:
             for i, value in enumerate(np.ravel(values)[:MOST_SCORES]):
                 which = f" #{tested.net}" if tested.net else ""
                 key = f"{name}[{i}]{which}" if np.size(values) > 1 else f"{name}{which}"
-                self._score(key, float(value), tested.iter, least=bool(tested.weights[name]))
+                self._score(
+                    _plain(key), float(value), tested.iter, least=bool(tested.weights[name])
+                )
 
     def _score(self, key: str, value: float, when: int, *, least: bool) -> None:
         """least: it is a loss, so the smallest is the best."""
@@ -243,6 +245,11 @@ class View:
             told = (_short(value), "bold"), (f"  at {when:,}, {known}", "dim")
             rows.add_row(Text("test", "dim"), Text(name), Text.assemble(*told))
         return rows
+
+
+def _plain(name: str) -> str:
+    """A name without what a terminal would obey."""
+    return "".join(c if c.isprintable() else "?" for c in name)
 
 
 def _columns() -> int:

@@ -129,7 +129,7 @@ def tiles(run: Run, count: int) -> tuple[list[Tile], int, str, bool]:
     parameters; whether they are test data."""
     graph, tests = test_graph(run)
     path = parameters(run)
-    net = Net(graph, backward=False, keep=True, fill=False, folder=str(run.folder))
+    net = Net(graph, backward=False, fill=False, folder=str(run.folder))
     net.load(weights.read(path), complete=True)
     node = next((node for node in graph.nodes if node.type in SCORED), None)
     image = trunk(graph)
@@ -152,10 +152,18 @@ def _scored(net: Net, node: Node, image: Value) -> Iterator[Tile]:
     """Every item of the data once."""
     param = node.layer.accuracy_param if node.type == "Accuracy" else node.layer.loss_param
     ignored = param.ignore_label if param.HasField("ignore_label") else None
+    first = next(n.index for n in net.graph.nodes if image in n.bottoms)
+    seen: dict[Value, np.ndarray] = {}
+
+    def look(i: int) -> None:  # when a layer is about to read: later its bottoms may be gone
+        wanted = [image] * (i == first) + [*node.bottoms[:2]] * (i == node.index)
+        seen.update({value: net.values[value].data.copy() for value in wanted})
+
+    net.callbacks.before_forward.append(look)
     number = 0
     while True:
         net.forward()
-        score, label = (net.values[v].data for v in node.bottoms[:2])
+        score, label = (seen[value] for value in node.bottoms[:2])
         for n in range(len(score)):
             number += 1
             truth = label[n].reshape(score.shape[2:])
@@ -163,8 +171,9 @@ def _scored(net: Net, node: Node, image: Value) -> Iterator[Tile]:
             predicted = score[n].argmax(axis=0)
             wrong = (predicted != truth) & known
             error = float(wrong.sum() / max(1, known.sum()))
-            shown = _plane(net.values[image].data[n], known * (truth > 0))
-            cut = (_plane(a[None] * known, known * (truth > 0))[0] for a in (predicted, truth))
+            objects = known & (truth > 0)
+            shown = _plane(seen[image][n], objects)
+            cut = (_plane(a[None] * known, objects)[0] for a in (predicted, truth))
             classes = [a.astype(np.intp) for a in cut]
             yield Tile(number, error, _middle(shown, classes[0].shape).copy(), *classes)
         if not _more(net.state()):

@@ -76,6 +76,16 @@ def test_names_are_no_markup(view):
     assert "a [bold]net · SGD · out/[red]net" in text(view)
 
 
+def test_names_give_the_terminal_no_orders(clock):
+    view = _live.View(clock=clock)
+    solver = Solver()
+    solver.param = Param(snapshot_prefix="a\x1b[2Jb\r\nc")
+    view.begin(solver)
+    view.test(observer.Tested(1, 0, 1.0, {"\x1b]0;x\x07": np.array([1.0])}, {"\x1b]0;x\x07": 1}))
+    said = text(view)
+    assert "\x1b" not in said and "\x07" not in said and "\r" not in said and "a?[2Jb??c" in said
+
+
 def test_before_the_first_iteration_nothing_is_promised(view):
     assert "0 of 100  - it/s  - left" in text(view)
 
