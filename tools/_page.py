@@ -13,20 +13,18 @@ from html import escape
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
+LIGHT = """--paper: #fff; --ink: #1c2024; --soft: #667078; --line: #e3e6e9; --card: #f6f7f8;
+  --c0: #0072b2; --c1: #d55e00; --c2: #009e73; --c3: #b05a8c; --c4: #8a6d00; --c5: #4b7fa0;"""
+DARK = """--paper: #14171a; --ink: #e6e9eb; --soft: #9aa4ab; --line: #2c3237; --card: #1c2125;
+  --c0: #56b4e9; --c1: #e69f00; --c2: #2fc79a; --c3: #cc79a7; --c4: #f0e442; --c5: #9cc7e0;"""
+COLOURS = "".join(
+    f".c{i} {{ stroke: var(--c{i}); }}\n"
+    f".dot.c{i}, .band.c{i} {{ fill: var(--c{i}); stroke: none; }}\n"
+    for i in range(6)
+)
 STYLE = """
-:root { color-scheme: light dark; --paper: #fff; --ink: #1c2024; --soft: #667078; --line: #e3e6e9;
-  --card: #f6f7f8; --c0: #0072b2; --c1: #d55e00; --c2: #009e73; --c3: #b05a8c; --c4: #8a6d00;
-  --c5: #4b7fa0; }
-@media (prefers-color-scheme: dark) { :root { --paper: #14171a; --ink: #e6e9eb; --soft: #9aa4ab;
-  --line: #2c3237; --card: #1c2125; --c0: #56b4e9; --c1: #e69f00; --c2: #2fc79a; --c3: #cc79a7;
-  --c4: #f0e442; --c5: #9cc7e0; } }
-@media print { :root { color-scheme: light; --paper: #fff; --ink: #000; --soft: #555; --line: #ccc;
-  --card: #fff; --c0: #0072b2; --c1: #d55e00; --c2: #009e73; --c3: #b05a8c; --c4: #8a6d00;
-  --c5: #4b7fa0; }
-  main { max-width: none; padding: 0; } nav { display: none; }
-  figure, .card, tr { break-inside: avoid; } h2 { break-after: avoid; }
-  details::details-content { content-visibility: visible; block-size: auto; }
-  pre { max-height: none; white-space: pre-wrap; } }
+:root { color-scheme: light dark; LIGHT }
+@media (prefers-color-scheme: dark) { :root { DARK } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--paper); color: var(--ink); line-height: 1.5;
   font-family: system-ui, -apple-system, "Segoe UI", "Liberation Sans", sans-serif;
@@ -68,11 +66,15 @@ pre { background: var(--card); border: 1px solid var(--line); border-radius: 8px
   max-height: 420px; overflow: auto; margin: 8px 0; }
 details { margin: 10px 0; } summary { cursor: pointer; overflow-wrap: anywhere; }
 .added { color: var(--c2); } .removed { color: var(--c1); }
-""" + "".join(
-    f".c{i} {{ stroke: var(--c{i}); }}\n"
-    f".dot.c{i}, .band.c{i} {{ fill: var(--c{i}); stroke: none; }}\n"
-    for i in range(6)
-)
+COLOURS
+@media print { :root { color-scheme: light; LIGHT }
+  main { max-width: none; padding: 0; } nav { display: none; }
+  .charts { grid-template-columns: 1fr 1fr; }
+  figure, .card, tr { break-inside: avoid; } h2 { break-after: avoid; }
+  pre { max-height: none; white-space: pre-wrap; } }
+"""
+for name, value in (("LIGHT", LIGHT), ("DARK", DARK), ("COLOURS", COLOURS)):
+    STYLE = STYLE.replace(name, value)
 
 
 class Html(str):
