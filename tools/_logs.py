@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 NUMBER = r"[-+]?(?:\d[\d.]*(?:e[-+]?\d+)?|inf|nan)"
-_HEADER = re.compile(r"[IWEF](\d{4} \d\d:\d\d:\d\d\.\d{1,6}) +\d+ [\w.]+(?::\d+)?\] ?")
+_HEADER = re.compile(r"[IWEF]((?:\d{4})?\d{4} \d\d:\d\d:\d\d\.\d{1,6}) +\d+ [\w.]+(?::\d+)?\] ?")
 _LOSS = re.compile(
     rf"Iteration (\d+)(?: \({NUMBER} iter/s, ({NUMBER})s/{NUMBER} iters?\))?, loss = ({NUMBER})"
 )
@@ -121,8 +121,10 @@ class _Clock:
         self._first: datetime | None = None
 
     def at(self, when: str) -> None:
-        try:  # a header has no year; 2000 has every day
-            now = datetime.strptime(f"2000{when}", "%Y%m%d %H:%M:%S.%f")
+        if when.index(" ") == 4:  # a header before glog 0.6 has no year; 2000 has every day
+            when = f"2000{when}"
+        try:
+            now = datetime.strptime(when, "%Y%m%d %H:%M:%S.%f")
         except ValueError:
             return
         if self._first is None:

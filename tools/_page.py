@@ -112,7 +112,8 @@ def anchor(title: str) -> str:
 
 
 def figure(caption: object, picture: Html, *more: object, class_: str = "") -> Html:
-    return tag("figure", tag("figcaption", caption), picture, *more, class_=class_)
+    above = tag("figcaption", caption) if caption else ""
+    return tag("figure", above, picture, *more, class_=class_)
 
 
 def image(png: bytes, words: str) -> Html:

@@ -55,6 +55,13 @@ def test_a_log_of_2014_has_no_speed():
     assert log.steps[0].smoothed == 0.693
 
 
+def test_newer_glog_writes_the_year():
+    lines = CAFFE.replace("I1231", "I20251231").replace("I0101", "I20260101").splitlines()
+    log = _logs.read(lines)
+    assert [step.iter for step in log.steps] == [0, 100] and log.solver.startswith("base_lr")
+    assert [step.seconds for step in log.steps] == pytest.approx([2, 10])
+
+
 @pytest.mark.parametrize("command", ["solve", "caffe"])
 def test_our_own_lines_say_what_log_jsonl_says(tiny, capfd, command):
     with open("solver.prototxt", "a") as file:

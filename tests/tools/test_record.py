@@ -205,3 +205,9 @@ def test_without_its_library_tensorboard_is_refused_at_once(shown, monkeypatch, 
     assert guarded(solve.main, ["solver.prototxt", "--tensorboard", "events"]) == 2
     assert "pip install 'demitasse[tensorboard]'" in capsys.readouterr().err
     assert not Path("log.jsonl").exists()
+
+
+def test_a_folder_for_tensorboard_that_is_a_file_is_refused(shown, capsys):
+    pytest.importorskip("tensorboardX")
+    assert guarded(solve.main, ["solver.prototxt", "--tensorboard", "img.tif"]) == 2
+    assert "img.tif: cannot be written" in capsys.readouterr().err
