@@ -10,6 +10,7 @@
     ├── DataError                  training data are missing, empty, unequal or out of range
     ├── ImageError                 an image cannot be read, or holds what cannot be segmented
     ├── OutputError                a result would overwrite something or cannot be written
+    │   └── WriteError             the system refused while writing, as on a full disk; exit code 1
     ├── MemoryBudgetError          more memory would be needed than was allowed
     └── DeviceError                the device asked for is not there
 
@@ -100,6 +101,12 @@ class ImageError(DemitasseError):
 
 class OutputError(DemitasseError):
     """A result would overwrite something or cannot be written."""
+
+
+class WriteError(OutputError):
+    """The system refused while writing, as on a full disk; exit code 1."""
+
+    exit_code = 1
 
 
 class MemoryBudgetError(DemitasseError):

@@ -79,7 +79,7 @@ def terminal(folder: Path, part: float = 0.6) -> str:
             view.test(Tested(score.iter, score.net, 0.0, score.outputs, weights))
     console = Console(record=True, width=_live.WIDEST, file=io.StringIO())
     console.print(view.draw())
-    svg = console.export_svg(title="demitasse solve models/solver-small.prototxt")
+    svg = console.export_svg(title="demitasse train models/solver-small.prototxt")
     return re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)  # fetched, otherwise
 
 

@@ -88,7 +88,9 @@ def flat(run: Run) -> dict[str, str]:
             known = found.get(f"solver: {field[1]}")
             found[f"solver: {field[1]}"] = f"{known}, {field[2]}" if known else field[2]
         depth += line.endswith("{") - (line.strip() == "}")
-    found |= {name: str(run.start[name]) for name in ("seed", "folder") if name in run.start}
+    found |= {
+        name: str(run.start[name]) for name in ("seed", "folder", "device") if name in run.start
+    }
     for group in ("options", "versions", "machine"):
         found |= {f"{group}: {name}": str(value) for name, value in pairs(run.start.get(group))}
     for path, known in pairs(run.start.get("files")):

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import numpy as np
 
 from ..solvers.observer import Display, Tested
-from ._machine import resident
+from ._environment import resident
 from ._trace import Trace, bars, curve, logarithmic
 from ._training import TrainingLog
 

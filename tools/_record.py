@@ -33,7 +33,7 @@ import numpy as np
 from .. import netspec
 from ..data.hdf5 import read_list
 from ..solvers.observer import Display, Observer, Tested
-from ._machine import machine, resident, versions
+from ._environment import machine, resident, versions
 
 if TYPE_CHECKING:
     from ..solvers import Solver
@@ -87,7 +87,8 @@ class RunLog(Observer):
             command=list(command),
             resumed=resumed,
             **described(solver, source),
-            options=dict(options),
+            options={k: v for k, v in options.items() if k != "device"},
+            device=solver.net.device.title,
             versions=versions(),
             machine=machine(),
         )

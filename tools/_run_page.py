@@ -243,7 +243,7 @@ def settings(run: Run) -> Html:
     rows: list[tuple[object, object]] = []
     if isinstance(command, list) and command:
         rows.append(("command", tag("code", "demitasse " + " ".join(map(str, command)))))
-    for name in ("seed", "max_iter", "prefix"):
+    for name in ("seed", "max_iter", "prefix", "device"):
         if run.start.get(name) is not None:
             rows.append((name, run.start[name]))
     rows += [(name, value) for name, value in pairs(run.start.get("options")) if value is not None]

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import OutputError
 from ..files import check_writable
-from . import _options
+from . import _device, _options
 from ._batch import Batch, Done
 from ._results import OBJECTS, OUTPUTS, each_score, info, planes, result, stored
+from ._verify import add_verify
 
 if TYPE_CHECKING:
     from ..data.normalize import Normalization
@@ -64,6 +65,7 @@ def parser() -> _options.Parser:
         "-weights", "--weights", required=True, metavar="FILE", help="unet.h5, or a Caffe file"
     )
     p.add_argument("-model", "--model", metavar="NET", help="prototxt, for a bare Caffe file")
+    add_verify(p)
     p.add_argument(
         "--output",
         default="labels",
@@ -139,7 +141,7 @@ def parser() -> _options.Parser:
 
 def main(argv: Sequence[str]) -> int:
     args = parser().parse_args(argv)
-    _options.check_gpu(args.gpu)
+    _device.choose(args.gpu)
     kinds = output_kinds(args)
     rule = normalization(args)
     batch = Batch(find_images(args.images))

@@ -97,7 +97,7 @@ def test_going_on_appends_another_run_that_says_from_where(shown):
     assert Path("log.jsonl").read_bytes().startswith(before)
     first, second = (r for r in records() if r["kind"] == "start")
     assert second["resumed"] == {"snapshot": "tiny_iter_2.solverstate.h5", "iter": 2}
-    assert first["run"] != second["run"] and second["command"] == ["solve", *argv]
+    assert first["run"] != second["run"] and second["command"] == ["train", *argv]
     again = [r["loss"] for r in records() if r["kind"] == "train" and r["run"] == second["run"]]
     assert again == [r["loss"] for r in records() if r["kind"] == "train"][2:4]
 
