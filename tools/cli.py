@@ -18,6 +18,7 @@ from ._main import guarded
 VERBS = {  # verb: (module, what it does)
     "pack": ("pack", "make training data from images and labels"),
     "train": ("solve", "train from a solver's prototxt"),
+    "report": ("report", "make a page about a training"),
     "test": ("score_net", "score a net on its test data"),
     "deploy": ("deploy", "segment images"),
     "serve": ("serve", "segment images in the browser"),
