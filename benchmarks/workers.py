@@ -94,11 +94,11 @@ def prepare(folder: Path, base: int, size: int, tile: int) -> list[str]:
 def measure(command: list[str], workers: int) -> dict[str, Any]:
     """Segment the image on so many workers."""
     from demitasse.scale import dask
-    from demitasse.tools import _big, _tile_tasks, deploy
+    from demitasse.tools import _big, _segmenting, _tile_tasks, deploy
     from demitasse.tools._model import load_deployed
 
     args = deploy.parser().parse_args(command)
-    rule = deploy.normalization(args)
+    rule = _segmenting.normalization(args)
     deployed = load_deployed(args.weights, args.model, rule)
     results: list[float] = []
     with dask.connected(f"local:{workers}") as client:

@@ -59,9 +59,8 @@ def check(kinds: Sequence[str], args: Any) -> None:
                 f"--output {kind} needs the whole image at once",
                 expected=f"for Zarr and Dask {', '.join(KINDS)}",
             )
-    for option, given in (("--overlay", args.overlay), ("--average", args.average != "none")):
-        if given:
-            raise OutputError(f"{option} needs the whole image at once", remedy="Leave it out")
+    if args.average != "none":
+        raise OutputError("--average needs the whole image at once", remedy="Leave it out")
     for name in ("zarr", *(("distributed",) if args.dask else ())):
         try:
             __import__(name)

@@ -12,17 +12,20 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
+from .. import netspec, solvers
 from ..errors import DemitasseError
 from ..scale import mpi
 from ..scale.gradients import MeanGradient
 from ..scale.wishes import Wishes
 from ..solvers.observer import Hook
+from . import _options, _signals
 from ._main import said
 
 if TYPE_CHECKING:
@@ -56,18 +59,6 @@ def ending(error: BaseException) -> tuple[int, str]:
     return 1, "".join(traceback.format_exception(error)).rstrip()
 
 
-def leads(world: World | None) -> bool:
-    """Whether this process tests, prints and writes."""
-    return world is None or world.rank == 0
-
-
-def output(world: World | None) -> TextIO:
-    """Where this process's log goes."""
-    if leads(world):
-        return sys.stdout
-    return open(os.devnull, "w")
-
-
 def agree(param: Any, world: World) -> None:
     """Take rank 0's solver settings; leave out what it does alone."""
     if param.random_seed < 0:
@@ -80,11 +71,14 @@ def agree(param: Any, world: World) -> None:
         param.snapshot_after_train = False
 
 
-def threads(world: World) -> int:
-    """Of one process's kernels: its share of this machine's CPUs, but none it is not bound to."""
+def share(args: Any, world: World) -> dict[str, Any]:
+    """What tells `solvers.build` which process this is; settles the threads of its kernels: its
+    share of this machine's CPUs, but none it is not bound to."""
     from ..kernels.workers import usable_cpus
 
-    return max(1, min(usable_cpus(), (os.cpu_count() or 1) // world.local))
+    mine = max(1, min(usable_cpus(), (os.cpu_count() or 1) // world.local))
+    args.threads = args.threads or mine
+    return {"rank": world.rank, "ranks": world.size}
 
 
 class Together(Hook):
@@ -120,3 +114,15 @@ def header(world: World, count: int) -> str:
     """What will run, for the log; count: threads of each."""
     each = f"{count} thread{'s' * (count > 1)} each"
     return f"processes: {world.size}, {world.local} of them here, {each}; batches are of each"
+
+
+def follow(
+    source: netspec.Source, args: Any, world: World, effects: Mapping[signal.Signals, str]
+) -> None:
+    """Train as rank 0 does, without a word."""
+    agree(source.message, world)
+    shared = share(args, world)
+    solver = solvers.build(source, net_options=_options.net_options(args), **shared)
+    asked = begin(solver, world)
+    with _signals.obeyed(solver, effects, again_at_once=True, asked=asked):
+        solver.solve()

@@ -44,13 +44,14 @@ def obeyed(
     effects: Mapping[signal.Signals, str],
     *,
     again_at_once: bool = False,
+    quiet: bool = False,
     asked: Solver | Wishes | None = None,
 ) -> Iterator[None]:
     """Let signals act on the solver meanwhile.
 
-    again_at_once: say so when a stop is asked for, and let the second one interrupt at once.  The
-    solver's observer is told which snapshot holds the progress, where it ends before its time.
-    asked: what is told to stop or to snapshot, if not the solver itself.
+    again_at_once: say so when a stop is asked for, and let the second one interrupt at once; quiet:
+    a view says so.  The solver's observer is told which snapshot holds the progress, where it ends
+    before its time.  asked: what is told to stop or to snapshot, if not the solver itself.
     """
     told, asked = False, asked or solver
 
@@ -63,7 +64,7 @@ def obeyed(
             if told and again_at_once:
                 raise KeyboardInterrupt
             told = asked.stop = True
-            if again_at_once:
+            if again_at_once and not quiet:
                 # not print: a handler may interrupt a print
                 os.write(2, b"stopping after this iteration (again: at once)\n")
 

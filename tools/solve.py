@@ -10,6 +10,7 @@ if not __package__:  # run as a script
 import argparse
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
@@ -20,12 +21,13 @@ from .. import netspec
 from ..errors import GraphError, SolverError, WriteError
 from ..files import check_writable
 from ..solvers import newest, snapshot
-from ..solvers.observer import Hook
-from . import _device, _options, _ranks, _signals
+from ..solvers.observer import Hook, Observer, Observers
+from . import _device, _live, _options, _ranks, _signals
 from ._debug import DebugInfo
 from ._learns import check_learns
 from ._lock import locked
 from ._progress import follow
+from ._record import RunLog, beside
 from ._training import TrainingLog
 from ._verify import add_verify
 
@@ -50,7 +52,9 @@ examples:
         train in four processes, each with batches of its own (docs/scaling.md)
 
 While it runs, Ctrl-C writes a snapshot and stops; a second Ctrl-C stops at once; kill -HUP writes a
-snapshot and goes on.  At the end PREFIX.h5 holds all that tools/deploy.py needs.
+snapshot and goes on.  At the end PREFIX.h5 holds all that tools/deploy.py needs.  On a terminal a
+view shows how it goes, in a pipe Caffe's lines do; log.jsonl beside the snapshots keeps it all, and
+tools/report.py makes a page of that.
 """
 
 
@@ -91,6 +95,10 @@ def parser() -> _options.Parser:
     p.add_argument(
         "--time", type=_options.seconds, metavar="T", help="stop after this time: 90s, 40m, 2h"
     )
+    p.add_argument("--no-live", action="store_true", help="lines as in a pipe, also on a terminal")
+    p.add_argument(
+        "--tensorboard", metavar="DIR", help="also write events for TensorBoard into DIR"
+    )
     return p
 
 
@@ -119,10 +127,10 @@ def main(argv: Sequence[str]) -> int:
         parser().print_help()
         return 0
     with _ranks.together() as world:
-        return solve(path, args, world)
+        return solve(path, args, argv, world)
 
 
-def solve(path: str, args: Any, world: World | None) -> int:
+def solve(path: str, args: Any, argv: Sequence[str], world: World | None) -> int:
     """Train as the command line says; world: the processes that train together, or None."""
     if args.weights and args.snapshot:
         raise SolverError(
@@ -136,26 +144,23 @@ def solve(path: str, args: Any, world: World | None) -> int:
         )
     source = netspec.read_solver(path)
     override(source, args)
-    prefix, leads = source.message.snapshot_prefix, _ranks.leads(world)
-    with locked(prefix, print) if leads else nullcontext():
-        if leads:
-            prepare(source, args)
+    if world is not None and world.rank:
+        _ranks.follow(source, args, world, effects(args))
+        return 0
+    prefix = source.message.snapshot_prefix
+    with locked(prefix, print):
+        newest.remove_leftovers(prefix, print)
+        if args.resume:
+            args.snapshot = newest.newest(prefix, print)
+            print(f"--resume auto: {args.snapshot or 'there is no snapshot yet, beginning anew'}")
+        continued(source, args)
+        model = Path(f"{prefix}.h5")
+        check_writable(model, overwrite=args.overwrite or bool(args.snapshot))
+        make_built_in_data(source)
         if world is not None:
             _ranks.agree(source.message, world)
-        train(source, args, world)
+        train(source, args, model, argv, world)
     return 0
-
-
-def prepare(source: netspec.Source, args: Any) -> None:
-    """Find the snapshot to go on from, and refuse before the work what could not be written."""
-    prefix = source.message.snapshot_prefix
-    newest.remove_leftovers(prefix, print)
-    if args.resume:
-        args.snapshot = newest.newest(prefix, print)
-        print(f"--resume auto: {args.snapshot or 'there is no snapshot yet, beginning anew'}")
-    continued(source, args)
-    check_writable(Path(f"{prefix}.h5"), overwrite=args.overwrite or bool(args.snapshot))
-    make_built_in_data(source)
 
 
 def override(source: netspec.Source, args: Any) -> None:
@@ -209,25 +214,43 @@ def make_data_of(net: netspec.Source) -> Iterator[str]:
                     recipe.make(track=follow)
 
 
-def train(source: netspec.Source, args: Any, world: World | None) -> None:
+def effects(args: Any) -> dict[signal.Signals, str]:
+    """What each signal does."""
+    return {
+        signal.SIGINT: args.sigint_effect,
+        signal.SIGHUP: args.sighup_effect,
+        signal.SIGTERM: "stop",
+    }
+
+
+def train(
+    source: netspec.Source,
+    args: Any,
+    target: Path,
+    argv: Sequence[str] = (),
+    world: World | None = None,
+) -> None:
     """Build, restore, run, and write the deployable model."""
     from .. import solvers
     from ..solvers.build import train_source
     from ._model import describe
 
-    leads = _ranks.leads(world)
-    log = TrainingLog(_ranks.output(world))
-    debug = source.message.debug_info and leads
     shared: dict[str, Any] = {}
     if world is not None:
-        shared = {"rank": world.rank, "ranks": world.size}
-        args.threads = args.threads or _ranks.threads(world)
+        shared = _ranks.share(args, world)
+        args.no_live = True  # mpiexec gives its processes a terminal that nobody looks at
+    live = _live.possible(sys.stdout) and not (args.no_live or source.message.debug_info)
+    log = _live.LiveLog(sys.stdout, args.time) if live else TrainingLog(sys.stdout)
+    record = RunLog(beside(source.message.snapshot_prefix), log.said)
+    events = None
+    if args.tensorboard is not None:
+        from ._tensorboard import Events
+
+        events = Events(args.tensorboard)
+    observers: list[Observer] = [log, record, *([events] if events else [])]
+    options = _options.net_options(args, debug=source.message.debug_info)
     solver = solvers.build(
-        source,
-        observer=log,
-        strict=args.strict,
-        net_options=_options.net_options(args, debug=debug),
-        **shared,
+        source, observer=Observers(*observers), strict=args.strict, net_options=options, **shared
     )
     check_learns(solver.net)
     log.header(solver)
@@ -237,7 +260,7 @@ def train(source: netspec.Source, args: Any, world: World | None) -> None:
         log.said(_options.FILLERS_SAID)
     for line in ignored(solver.param, solver.net.device):
         log.said(line)
-    if debug:
+    if solver.param.debug_info:
         show = DebugInfo(solver, lambda place, message, level="I": log.said(message))
         solver.hooks = (*solver.hooks, show)
     description = None
@@ -245,7 +268,7 @@ def train(source: netspec.Source, args: Any, world: World | None) -> None:
         description = describe(solver, train_source(source.message, source.path, ""))
     except GraphError as error:
         log.said(f"only snapshots will be written, no model to deploy: {error}")
-    if args.snapshot and leads:
+    if args.snapshot:
         solver.restore(args.snapshot)
         log.said(f"continuing at iteration {solver.iter}")
         if solver.iter >= solver.param.max_iter and not args.resume:
@@ -259,26 +282,25 @@ def train(source: netspec.Source, args: Any, world: World | None) -> None:
     asked = solver if world is None else _ranks.begin(solver, world)  # to stop, to snapshot
     if args.time is not None:
         solver.hooks = (_Deadline(asked, time.monotonic() + args.time), *solver.hooks)
-    effects = {
-        signal.SIGINT: args.sigint_effect,
-        signal.SIGHUP: args.sighup_effect,
-        signal.SIGTERM: "stop",
-    }
+    record.begin(solver, source, options=options, command=["train", *argv], snapshot=args.snapshot)
     unwritten = None
-    progress = log.running(solver) if world is None else nullcontext()
-    try:
-        with _signals.obeyed(solver, effects, again_at_once=True, asked=asked), progress:
-            solver.solve()
-    except WriteError as error:  # no room for the last snapshot; the model is smaller
-        unwritten = error
-        log.said(f"the last snapshot was not written; {snapshot.kept(solver)}")
-    if description is not None and leads:
-        target = Path(f"{solver.param.snapshot_prefix}.h5")
-        solver.check_finite()
-        description.write(target, solver)
-        log.said(f"{target}: the model, ready for tools/deploy.py --weights {target}")
-    if unwritten is not None:
-        raise unwritten
+    with record, events or nullcontext():
+        try:
+            obeyed = _signals.obeyed(
+                solver, effects(args), again_at_once=True, quiet=live, asked=asked
+            )
+            with obeyed, log.running(solver):
+                solver.solve()
+        except WriteError as error:  # no room for the last snapshot; the model is smaller
+            unwritten = error
+            log.said(f"the last snapshot was not written; {snapshot.kept(solver)}")
+        if description is not None:
+            solver.check_finite()
+            description.write(target, solver)
+            record.wrote(target)
+            log.said(f"{target}: the model, ready for tools/deploy.py --weights {target}")
+        if unwritten is not None:
+            raise unwritten
 
 
 def ignored(param: Any, device: Any) -> Iterator[str]:

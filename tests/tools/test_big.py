@@ -90,7 +90,7 @@ def test_smaller_levels_are_written_too(monkeypatch):
     ("argv", "words"),
     [
         (["--instances"], "--output instances needs the whole image at once"),
-        (["--overlay"], "--overlay needs the whole image at once"),
+        (["--overlay"], "--output overlay needs the whole image at once"),
         (["--average", "mirror"], "--average needs the whole image at once"),
         (["--dask", "local:x"], "'local:x' is not a number of workers"),
         (["--pixel-size", "1", "--model-pixel-size", "2"], "its pixels have another size"),
