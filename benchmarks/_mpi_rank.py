@@ -47,9 +47,7 @@ def steps(world: Any, base: int, size: int, count: int, bucket: int) -> dict[str
     net, _ = _ours.build(False, base, size, 1, 1, {})
     rng = np.random.default_rng(0)
     net.flat_data[...] = 0.05 * rng.standard_normal(net.flat_data.size, np.float32)
-    net.blobs["data"].data[...] = _unet.pixels(size, 1)
-    net.blobs["label"].data[...] = _unet.labels(size, 1)[:, None]
-    net.blobs["weight"].data[...] = 1
+    given = {"data": _unet.pixels(size, 1), "label": _unet.labels(size, 1)[:, None], "weight": 1}
     way = Way(world)
     hook = MeanGradient(net, way, size=bucket)
     pool, ready = hook._pool, dict[int, float]()
@@ -63,6 +61,8 @@ def steps(world: Any, base: int, size: int, count: int, bucket: int) -> dict[str
         name = WAYS[k % len(WAYS)]
         way.exchanges, hook._pool = name != "apart", pool if name == "overlapped" else None
         net.clear_param_diffs()
+        for blob, value in given.items():  # a pass may overwrite them
+            net.blobs[blob].data[...] = value
         world.wait()
         start = time.perf_counter()
         hook.on_start()
