@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from .. import netspec, solvers
-from ..errors import DemitasseError
+from ..errors import DemitasseError, DeviceError
 from ..scale import mpi
 from ..scale.gradients import MeanGradient
 from ..scale.wishes import Wishes
@@ -52,8 +52,7 @@ def together() -> Iterator[World | None]:
 def ending(error: BaseException) -> tuple[int, str]:
     """The exit code and the words for what ended a process."""
     if isinstance(error, DemitasseError | MemoryError | OSError):
-        code = error.exit_code if isinstance(error, DemitasseError) else DemitasseError.exit_code
-        return code, f"error: {said(error)}"
+        return getattr(error, "exit_code", 1), f"error: {said(error)}"
     if isinstance(error, KeyboardInterrupt):
         return 130, "interrupted"
     return 1, "".join(traceback.format_exception(error)).rstrip()
@@ -98,7 +97,13 @@ class Together(Hook):
 
 def begin(solver: Solver, world: World) -> Wishes:
     """Give every process rank 0's parameters, history and position, and let them train together;
-    returns what signals may act on instead of the solver."""
+    returns what signals may act on instead of the solver.  DeviceError on a card."""
+    if not solver.net.device.on_host:
+        raise DeviceError(
+            "several processes that train together compute on the CPU in this version",
+            found=f"solver_mode: GPU or -gpu, {world.size} processes",
+            remedy="Say -gpu none, or train in one process",
+        )
     for array in (solver.net.flat_data, *solver.history):
         world.broadcast(array)
     position = world.share((solver.iter, solver.current_step, solver.net.state()))

@@ -4,6 +4,7 @@ import threading
 
 import numpy as np
 import pytest
+from demitasse.errors import DeviceError
 from demitasse.scale.gradients import MeanGradient, buckets
 from demitasse.scale.wishes import Wishes
 from demitasse.tools._ranks import begin
@@ -159,3 +160,10 @@ def test_a_failure_while_summing_reaches_the_solver():
     net.backward()
     with pytest.raises(OSError, match="network is gone"):
         hook.on_gradients_ready()
+
+
+def test_a_card_is_refused(threads):
+    solver = nets.build()
+    solver.net.device = type("Card", (), {"on_host": False})()
+    with pytest.raises(DeviceError, match="compute on the CPU in this version"):
+        begin(solver, threads(1).worlds[0])
