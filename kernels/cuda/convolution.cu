@@ -36,6 +36,11 @@ convolve(const float* __restrict__ x, const float* __restrict__ w, const float* 
   constexpr int MT = WM / 16, NT = WN / 8;
   extern __shared__ __align__(128) unsigned shared[];
   __shared__ int tap_quads[32];
+  struct Row {
+    int start;       // of the pixel's window, in quads
+    unsigned taken;  // the taps that count for it
+  };
+  __shared__ Row rows[BM];
   unsigned* const as = shared;
   unsigned* const bs = shared + STAGES * BM * WORDS;
 
@@ -48,18 +53,21 @@ convolve(const float* __restrict__ x, const float* __restrict__ w, const float* 
   w += static_cast<long long>(group) * g.outputs * row_words;
 
   if (tid < 32) tap_quads[tid] = tid < g.taps ? static_cast<int>(tap_offset(g, tid) / 4) : 0;
+  for (int i = tid; i < BM; i += THREADS) {
+    const Pixel pixel = pixel_of(min(m0 + i, g.pixels - 1), g.out);
+    rows[i].start = static_cast<int>(window_start(g, pixel) / 4);
+    rows[i].taken = m0 + i < g.pixels ? counting_taps(g, pixel) : 0;
+  }
+  __syncthreads();
 
-  // this thread copies one quad of some rows: of pixels, whose window starts and counting taps it
-  // keeps, and (16 bytes) of weights
+  // this thread copies one quad of some rows of pixels, and 16 bytes of some rows of weights
   const int quad = tid % QUADS, row_a = tid / QUADS;
   int start[ROWS_A];
   unsigned taken[ROWS_A];
 #pragma unroll
   for (int i = 0; i < ROWS_A; ++i) {
-    const int p = m0 + row_a + i * (THREADS / QUADS);
-    const Pixel pixel = pixel_of(min(p, g.pixels - 1), g.out);
-    start[i] = static_cast<int>(window_start(g, pixel) / 4);
-    taken[i] = p < g.pixels ? counting_taps(g, pixel) : 0;
+    start[i] = rows[row_a + i * (THREADS / QUADS)].start;
+    taken[i] = rows[row_a + i * (THREADS / QUADS)].taken;
   }
   const int chunk = tid % 8, row_b = tid / 8;
   const float* weights[ROWS_B];
@@ -107,7 +115,6 @@ convolve(const float* __restrict__ x, const float* __restrict__ w, const float* 
     }
   };
 
-  __syncthreads();  // tap_quads
   if (P == BF16 && first < last) {
     fetch_pixels();
     store_pixels(0);
@@ -137,7 +144,7 @@ convolve(const float* __restrict__ x, const float* __restrict__ w, const float* 
     const unsigned* const a = as + slot * BM * WORDS;
     const unsigned* const b = bs + slot * BN * WORDS;
     float inside[P == TF32X3 ? MT : 1][P == TF32X3 ? NT : 1][4] = {};
-#pragma unroll
+#pragma unroll P == TF32X3 ? 2 : WORDS / 8  // three times as many products a step
     for (int step = 0; step < WORDS / 8; ++step) {
       unsigned fa[MT][4], fb[NT / 2][4];
 #pragma unroll
@@ -183,44 +190,30 @@ convolve(const float* __restrict__ x, const float* __restrict__ w, const float* 
     if (P == BF16 && block + 1 < last) store_pixels((slot + 1) % STAGES);
   }
 
-  long long at[MT][2];
-#pragma unroll
-  for (int i = 0; i < MT; ++i)
-#pragma unroll
-    for (int h = 0; h < 2; ++h) {
-      const int p = m0 + warp_m + i * 16 + h * 8 + lane / 4;
-      at[i][h] = p >= g.pixels  ? -1
-                 : g.splits > 1 ? (static_cast<long long>(blockIdx.z) * g.pixels + p) * g.outputs
-                                : output_start(g, pixel_of(p, g.out));
-    }
+  wait<0>();
+  __syncthreads();  // nobody reads operands any more
+  auto& targets = *reinterpret_cast<Targets<BM, BN>*>(shared);
+  targets.fill(g, bias, m0, n0);
+  __syncthreads();
+  float* const to = g.splits > 1 ? planes : y;
+  const float slope = g.splits > 1 ? 1 : g.slope;
 #pragma unroll
   for (int j = 0; j < NT; ++j) {
-    const int n = n0 + warp_n + j * 8 + lane % 4 * 2;
-    long long offset[2] = {n, n + 1};
-    float b[2] = {};
-#pragma unroll
-    for (int e = 0; e < 2; ++e)
-      if (g.splits == 1 && n + e < g.outputs) {
-        const int output = output_of(g, group, n + e, offset[e]);
-        if (g.biased) b[e] = bias[output];
-      }
+    const int column = warp_n + j * 8 + lane % 4 * 2;
+    const long long at0 = targets.column[column], at1 = targets.column[column + 1];
+    const float b0 = targets.bias[column], b1 = targets.bias[column + 1];
 #pragma unroll
     for (int i = 0; i < MT; ++i)
 #pragma unroll
       for (int h = 0; h < 2; ++h) {
-        if (at[i][h] < 0) continue;
-        float v[2];
-#pragma unroll
-        for (int e = 0; e < 2; ++e) {
-          v[e] = sums[i][j][2 * h + e];
-          if (g.splits == 1) v[e] = rectify(v[e] + b[e], g.slope);
-        }
-        float* const to = (g.splits > 1 ? planes : y) + at[i][h];
-        if (g.paired && n + 1 < g.outputs) {
-          *reinterpret_cast<float2*>(to + offset[0]) = make_float2(v[0], v[1]);
+        const long long row = targets.row[warp_m + i * 16 + h * 8 + lane / 4];
+        if (row < 0 || at0 < 0) continue;
+        const float v0 = rectify(sums[i][j][2 * h] + b0, slope), v1 = rectify(sums[i][j][2 * h + 1] + b1, slope);
+        if (g.paired) {
+          *reinterpret_cast<float2*>(to + row + at0) = make_float2(v0, v1);
         } else {
-          if (n < g.outputs) to[offset[0]] = v[0];
-          if (n + 1 < g.outputs) to[offset[1]] = v[1];
+          to[row + at0] = v0;
+          if (at1 >= 0) to[row + at1] = v1;
         }
       }
   }
