@@ -1,15 +1,16 @@
 """Every error a user can meet, as one tree.
 
-    DemitasseError                 exit code 2, one clear paragraph, no traceback
+    DemitasseError                 one clear paragraph, no traceback; exit code 2
     ├── SpecError                  a prototxt or binary message does not say what it should
     ├── GraphError                 blobs and layers do not connect
     ├── ShapeError                 sizes do not fit; raised before memory is touched
     ├── WeightsError               a parameter file is broken, foreign or does not match the net
     ├── SolverError                the solver's settings or its state are refused
-    │   └── NonFiniteError         loss or gradient became NaN or infinite; training stopped
+    │   └── NonFiniteError         loss or gradient became NaN or infinite; exit code 1
     ├── DataError                  training data are missing, empty, unequal or out of range
     ├── ImageError                 an image cannot be read, or holds what cannot be segmented
     ├── OutputError                a result would overwrite something or cannot be written
+    │   └── WriteError             the system refused while writing, as on a full disk; exit code 1
     ├── MemoryBudgetError          more memory would be needed than was allowed
     └── DeviceError                the device asked for is not there
 
@@ -82,9 +83,16 @@ class SolverError(DemitasseError):
 class NonFiniteError(SolverError):
     """Loss or gradient became NaN or infinite; training stopped."""
 
+    exit_code = 1
+
 
 class DataError(DemitasseError):
-    """Training data are missing, empty, unequal or out of range."""
+    """Training data are missing, empty, unequal or out of range.
+
+    item: which one of a batch it is about, where it is about one.
+    """
+
+    item: int | None = None
 
 
 class ImageError(DemitasseError):
@@ -93,6 +101,12 @@ class ImageError(DemitasseError):
 
 class OutputError(DemitasseError):
     """A result would overwrite something or cannot be written."""
+
+
+class WriteError(OutputError):
+    """The system refused while writing, as on a full disk; exit code 1."""
+
+    exit_code = 1
 
 
 class MemoryBudgetError(DemitasseError):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from .errors import OutputError
+from .errors import OutputError, WriteError
 
 
 @contextmanager
@@ -16,7 +16,7 @@ def replacing(path: str | os.PathLike[str], *, overwrite: bool = True) -> Iterat
 
     The file is fsynced before and its folder after the rename, so a reader, a crash or a full disk
     sees the old file or the new one, never a part.  Raises OutputError where the target exists and
-    may not be overwritten, or where the system refuses to write.
+    may not be overwritten, WriteError where the system refuses to write.
     """
     target = Path(path)
     check_writable(target, overwrite=overwrite)
@@ -32,7 +32,7 @@ def replacing(path: str | os.PathLike[str], *, overwrite: bool = True) -> Iterat
         finally:
             os.close(folder)
     except OSError as error:
-        raise OutputError(
+        raise WriteError(
             f"could not be written ({error.strerror or error})",
             where=str(target),
             remedy="Free some space or name another folder; what stood there before is untouched",

@@ -18,14 +18,17 @@ import io
 import math
 import os
 import re
+import signal
+import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import h5py
 import numpy as np
 import numpy.typing as npt
 
+from . import heaps
 from .errors import DataError, DemitasseError, OutputError
 from .files import replacing
 
@@ -74,11 +77,19 @@ class _Disk(io.FileIO):
 
 @contextmanager
 def create_h5(
-    path: str | os.PathLike[str], *, overwrite: bool = True, libver: str | None = None
+    path: str | os.PathLike[str],
+    *,
+    overwrite: bool = True,
+    libver: str | None = None,
+    quick: bool = True,
 ) -> Iterator[h5py.File]:
-    """A new file, which appears whole when the block ends, or not at all (OutputError)."""
+    """A new file, which appears whole when the block ends, or not at all (OutputError).
+
+    quick: what is in the block takes so little time that Ctrl-C may wait for it.
+    """
     with (
         replacing(path, overwrite=overwrite) as temporary,
+        _ctrl_c_waits() if quick else nullcontext(),
         write_h5(temporary, libver=libver) as file,
     ):
         yield file
@@ -92,6 +103,23 @@ def write_h5(path: str | os.PathLike[str], *, libver: str | None = None) -> Iter
             yield file
         if disk.failure is not None:
             raise disk.failure
+
+
+@contextmanager
+def _ctrl_c_waits() -> Iterator[None]:
+    """Let Ctrl-C act behind the block: h5py loses an exception that is raised in its callbacks."""
+    before = signal.getsignal(signal.SIGINT)
+    if not callable(before) or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    waiting: list[Any] = []
+    signal.signal(signal.SIGINT, lambda number, frame: waiting.append(frame))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if waiting:
+            before(signal.SIGINT, waiting[0])
 
 
 def extend_h5(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) -> None:
@@ -114,10 +142,22 @@ def extend_h5(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) ->
 
 
 @contextmanager
-def open_h5(path: str | os.PathLike[str], *, error: ErrorClass = DataError) -> Iterator[h5py.File]:
-    """The file, open for reading; what the file system or HDF5 finds wrong becomes an `error`."""
+def open_h5(
+    path: str | os.PathLike[str], *, error: ErrorClass = DataError, texts: bool = True
+) -> Iterator[h5py.File]:
+    """The file, open for reading; what the file system or HDF5 finds wrong becomes an `error`.
+
+    texts: whether strings or attributes will be read, for which the file is looked through.
+    """
     where = os.fspath(path)
     size = file_size(path, error=error)
+    stuck = heaps.endless(path) if texts else None
+    if stuck is not None:
+        raise error(
+            f"is damaged: the heap of its strings leads nowhere at byte {stuck}",
+            where=where,
+            remedy="Copy or make the file again",
+        )
     try:
         file = h5py.File(path, "r")
     except Exception as problem:
@@ -137,8 +177,9 @@ def file_size(path: str | os.PathLike[str], *, error: ErrorClass = DataError) ->
     except FileNotFoundError:
         hint = "" if os.path.isabs(path) else f"The path is relative to {os.getcwd()}"
         raise error("does not exist", where=where, remedy=hint) from None
-    except OSError as problem:
-        raise error(f"cannot be read ({problem.strerror})", where=where) from problem
+    except (OSError, ValueError) as problem:  # ValueError: a zero byte in the path
+        reason = getattr(problem, "strerror", None) or problem
+        raise error(f"cannot be read ({reason})", where=where) from problem
     if size == 0:
         raise error("is empty (0 bytes)", where=where, remedy="Copy or make the file again")
     return size
@@ -183,7 +224,7 @@ def _find(group: h5py.Group, name: str, error: ErrorClass) -> h5py.Group | h5py.
         path = "/".join(parts[:depth])
         with _damage(f"{where}, '{path}'", error):
             if not isinstance(here, h5py.Group) or part not in here.keys():  # noqa: SIM118
-                there = sorted(here.keys()) if isinstance(here, h5py.Group) else []
+                there = sorted(map(_named, here)) if isinstance(here, h5py.Group) else []
                 raise error(
                     f"has no '{path}'",
                     where=where,
@@ -210,10 +251,11 @@ def _listing(names: list[str], place: str) -> str:
     return f"{', '.join(names[:12])}{more} {place}"
 
 
-def is_group(group: h5py.Group, name: str) -> bool:
+def is_group(group: h5py.Group, name: str, *, error: ErrorClass = DataError) -> bool:
     """Whether a group of this name lies directly in this one (a link does not count)."""
-    link = group.get(name, getlink=True)
-    return isinstance(link, h5py.HardLink) and isinstance(group[name], h5py.Group)
+    with _damage(f"{group.file.filename}, '{name}'", error):
+        link = group.get(name, getlink=True)
+        return isinstance(link, h5py.HardLink) and isinstance(group[name], h5py.Group)
 
 
 def members(group: h5py.Group, name: str = "", *, error: ErrorClass = DataError) -> list[str]:
@@ -222,7 +264,24 @@ def members(group: h5py.Group, name: str = "", *, error: ErrorClass = DataError)
     if not isinstance(found, h5py.Group):
         raise error(f"'{name}' is a dataset, not a group", where=group.file.filename)
     with _damage(group.file.filename, error):
-        return list(found.keys())
+        return [_named(name) for name in found.keys()]  # noqa: SIM118
+
+
+def _named(name: str | bytes) -> str:
+    """The name of a member; of one that is not UTF-8, what may be shown."""
+    return name if isinstance(name, str) else name.decode("utf-8", "backslashreplace")
+
+
+def attributes(group: h5py.Group, *, error: ErrorClass = DataError) -> dict[str, Any]:
+    """All attributes of an object."""
+    with _damage(f"{group.file.filename}, attributes", error):
+        return dict(group.attrs.items())
+
+
+def attribute(group: h5py.Group, path: str, name: str, *, error: ErrorClass = DataError) -> Any:
+    """An attribute of an object that is there; None where it has none of this name."""
+    with _damage(f"{group.file.filename}, attribute '{name}' of '{path}'", error):
+        return group[path].attrs.get(name)
 
 
 def dataset(group: h5py.Group, name: str, *, error: ErrorClass = DataError) -> h5py.Dataset:

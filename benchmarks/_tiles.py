@@ -27,7 +27,7 @@ def make(folder: str, base: int, threads: int, image: int, count: int | None) ->
     if count is None:
         tiling = predictor.choose(shape, budget=BUDGET)
     else:
-        tiling = predictor.tiling(shape, tiles.grid(shape, (count, count), predictor.geometry))
+        tiling = predictor.tiling(shape, tiles.grid(shape, (count, count), predictor.geometries))
     pixels = np.random.default_rng(0).standard_normal((1, *shape), np.float32)
     counts, inputs = ("x".join(map(str, v)) for v in (tiling.counts, tiling.inputs))
 

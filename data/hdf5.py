@@ -1,10 +1,10 @@
 """Training rows from a list of HDF5 files, in Caffe's order.
 
-A text file names HDF5 files, one word each.  Every file holds one dataset for each name asked for,
-all with the same number of rows (axis 0).  Rows come in order, file after file, batches crossing
-the borders, and after the last row the first again.  One file at a time is in memory, whole.  Files
-may hold rows of other sizes, caffe_unet's addition, where every file's number of rows is a multiple
-of the batch, so that no batch mixes sizes.
+A text file names HDF5 files, one word each, or one a line where paths hold blanks.  Every file
+holds one dataset for each name asked for, all with the same number of rows (axis 0).  Rows come in
+order, file after file, batches crossing the borders, and after the last row the first again.  One
+file at a time is in memory, whole.  Files may hold rows of other sizes, caffe_unet's addition,
+where every file's number of rows is a multiple of the batch, so that no batch mixes sizes.
 
 Shuffling permutes the files once an epoch and the rows of each file; the permutations are drawn
 from a counter-based stream of (key; epoch, file), so a position is three integers and can be
@@ -42,12 +42,13 @@ class Position:
 
 
 def read_list(source: str, folder: str = "") -> list[str]:
-    """The paths a list file names, split at any white space, relative ones put under `folder`."""
+    """The paths a list file names, relative ones put under `folder`: split at any white space, as
+    Caffe does, except in a line that is a file's path as a whole."""
     path = os.path.join(folder, source)
     h5.file_size(path)
     try:
-        with open(path, encoding="utf-8") as file:
-            words = file.read().split()
+        with open(path, encoding="utf-8-sig") as file:  # editors of Windows put a mark before it
+            lines = [line.strip() for line in file]
     except UnicodeDecodeError:
         hdf5 = _starts_like_hdf5(path)
         raise DataError(
@@ -58,11 +59,17 @@ def read_list(source: str, folder: str = "") -> list[str]:
             if hdf5
             else "",
         ) from None
+    words = [word for line in lines for word in _words(line, folder)]
     if not words:
         raise DataError(
             "names no file", where=path, expected="paths of HDF5 files, one a line", found="blanks"
         )
     return [os.path.join(folder, word) for word in words]
+
+
+def _words(line: str, folder: str) -> list[str]:
+    words = line.split()
+    return [line] if len(words) > 1 and os.path.isfile(os.path.join(folder, line)) else words
 
 
 def _starts_like_hdf5(path: str) -> bool:
@@ -162,7 +169,20 @@ class HDF5Rows:
                 where=path,
                 remedy="" if os.path.isabs(path) else f"The path is relative to {os.getcwd()}",
             )
-        return h5.open_h5(path)
+        return h5.open_h5(path, texts=False)
+
+    def origin(self, start: Position, count: int) -> list[str]:
+        """Where `count` rows from a position on come from, for messages: "train.h5, row 3"."""
+        found: list[str] = []
+        epoch, at, row = start.epoch, start.file, start.row
+        while len(found) < count:
+            if at == len(self._paths):
+                epoch, at = epoch + 1, 0
+            file = int(self._permutation(len(self._paths), epoch, 0)[at])
+            rows = self._permutation(self._rows[file], epoch, at + 1)[row:][: count - len(found)]
+            found += [f"{self._paths[file]}, row {number}" for number in rows]
+            at, row = at + 1, 0
+        return found
 
     @property
     def position(self) -> Position:

@@ -104,7 +104,8 @@ class Normalization:
             np.multiply(result, work(scale), out=result)
         if bad is not None:
             result[bad] = 0
-        return result.astype(np.float32, copy=False)
+        with np.errstate(over="ignore"):
+            return result.astype(np.float32, copy=False)
 
     def _fit(self, image: np.ndarray, bad: np.ndarray | None) -> tuple[float, float]:
         if self.name == "none" or image.size == 0:

@@ -46,22 +46,30 @@ def linear(image: np.ndarray, scale: Scale) -> np.ndarray:
 
     A pixel that is not finite makes those not finite that are interpolated from it, and no others.
     """
-    if all(s == 1 for s in scale):
-        return image
-    result: np.ndarray = image.astype(_work(image.dtype), copy=False)
-    first_axis = image.ndim - len(scale)
-    for axis, s in enumerate(scale, start=first_axis):
-        if s == 1:
-            continue
-        size = result.shape[axis]
-        where = np.arange(new_shape((size,), (s,))[0]) / s
-        lower = np.minimum(np.floor(where).astype(np.int64), size - 1)
-        part = (where - lower).astype(result.dtype)
-        upper = np.where(part == 0, lower, mirror(lower + 1, size))
-        part = part.reshape(-1, *(1,) * (image.ndim - 1 - axis))
-        with np.errstate(invalid="ignore"):
-            result = (1 - part) * result.take(lower, axis) + part * result.take(upper, axis)
-    return result
+    for axis, s in enumerate(scale, start=image.ndim - len(scale)):
+        if s != 1:
+            size = new_shape((image.shape[axis],), (s,))[0]
+            image = between(image, axis, np.arange(size) / s)
+    return image
+
+
+def place(position: Sequence[float], scale: Scale) -> tuple[int, ...]:
+    """The pixel of the new image that is nearest to a place in the image."""
+    return tuple(math.floor(s * p + 0.5) for p, s in zip(position, scale, strict=True))
+
+
+def between(array: np.ndarray, axis: int, places: np.ndarray) -> np.ndarray:
+    """Values at any places t >= 0 between the entries along an axis, which go on mirrored; at a
+    whole place nothing but the entry there counts.  float32, of wider types float64."""
+    n = array.shape[axis]
+    first = np.floor(places).astype(np.int64)
+    part = (places - first).astype(_work(array.dtype))
+    low, high = mirror(first, n), mirror(first + 1, n)
+    high = np.where(part == 0, low, high)
+    part = part.reshape(-1, *(1,) * (array.ndim - 1 - axis))
+    with np.errstate(invalid="ignore"):
+        mixed: np.ndarray = (1 - part) * array.take(low, axis) + part * array.take(high, axis)
+    return mixed
 
 
 def nearest(labels: np.ndarray, scale: Scale) -> np.ndarray:

@@ -113,9 +113,20 @@ def versions(
 ) -> Iterator[Version]:
     """The passes of `kind` over an image of `shape`, in tiles like those of `tiling`."""
     plane = (shape[-2], shape[-1])
+    same = predictor.geometries[-1] == predictor.geometries[-2]
+
+    def again(whole: Sequence[int]) -> Tiling:
+        """Such tiles over another image."""
+        return (
+            predictor.tiling(whole, tiling.inputs) if predictor.exact else predictor.choose(whole)
+        )
+
     for turns, flip in VERSIONS.get(kind, ()):
+        turned = tiling
+        if turns % 2:
+            turned = _swapped(tiling) if same else again((*shape[:-2], *plane[::-1]))
         yield Version(
-            _swapped(tiling) if turns % 2 else tiling,
+            turned,
             lambda x, t=turns, f=flip: apply(x, t, f),  # type: ignore[misc]
             lambda x, t=turns, f=flip: undo(x, t, f),  # type: ignore[misc]
         )
@@ -124,9 +135,8 @@ def versions(
             yield Version(tiling, lambda x: x, lambda x: x)
             continue
         size = canvas(plane, turn)
-        whole = (*shape[:-2], *size)
         yield Version(
-            predictor.tiling(whole, tiling.inputs) if predictor.exact else predictor.choose(whole),
+            again((*shape[:-2], *size)),
             lambda x, t=turn, s=size: rotate(x, t, s, order=3),  # type: ignore[misc]
             lambda x, t=turn: rotate(x, -t, plane, order=1, mode="nearest"),  # type: ignore[misc]
         )

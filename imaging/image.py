@@ -12,6 +12,9 @@ import numpy as np
 from ..errors import DemitasseError, ImageError, MemoryBudgetError
 from .axes import Layout
 
+# deflate packs at most about 1030 to 1: more says that the pixels were never stored
+_BOMB_BYTES, _BOMB_RATIO = 256 << 20, 1200
+
 Plane = Callable[[tuple[int | slice, ...]], np.ndarray]
 
 
@@ -119,6 +122,16 @@ def within(needed: int, limit: int, where: str, what: str) -> None:
             expected=f"at most {limit:,} bytes",
             found=f"{needed:,}",
             remedy="Cut the image in parts",
+        )
+
+
+def check_stored(what: str, declared: int, stored: int, path: Path) -> None:
+    """Refuse sizes in bytes that what is stored cannot hold, however it was packed."""
+    if declared > max(_BOMB_BYTES, _BOMB_RATIO * max(stored, 1)):
+        raise ImageError(
+            f"{what} declares {declared:,} bytes of pixels, but only {stored:,} are stored",
+            where=str(path),
+            remedy="The file is broken or made to exhaust memory; if not, save it uncompressed",
         )
 
 

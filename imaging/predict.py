@@ -16,7 +16,8 @@ import numpy as np
 
 from ..errors import MemoryBudgetError, ShapeError
 from ..net import Net
-from ..net.sizes import Geometry, geometry, local, trunk
+from ..net.one_axis import geometries
+from ..net.sizes import local, trunk
 from ..netspec import Graph
 from . import tiles
 
@@ -44,14 +45,14 @@ class Predictor:
     net: a deploy net with one image input and scores as its only output; where: its file, for
     messages.  Arrays are (channels, *spatial) in, (classes, *spatial) out, in the net's dtype.
     exact: cut in tiles, an image gets the scores it has as a whole; a net that pads is not, and
-    gets one tile only.  axes: spatial axes of the net, 2 or 3.  padding: what lies beyond the
-    image, "mirror" or "zero".
+    gets one tile only.  axes: spatial axes of the net, 2 or 3; geometries: along each of them.
+    padding: what lies beyond the image, "mirror" or "zero".
     """
 
     def __init__(self, net: Net, *, where: str = "", padding: str = "mirror") -> None:
         self.net, self.where, self.padding = net, where or net.graph.path, padding
         self.output = only_output(net.graph, self.where)
-        self.geometry: Geometry = geometry(net.graph, net.layers, self.output)
+        self.geometries = geometries(net.graph, net.layers, self.output)
         found = trunk(net.graph)
         assert found is not None  # or there were no geometry
         self.input = found[0].blob
@@ -83,9 +84,9 @@ class Predictor:
 
         Raises ShapeError where such tiles do not fit the net, or would change the result.
         """
-        counts = tiles.counts(shape, inputs, self.geometry)
+        counts = tiles.counts(shape, inputs, self.geometries)
         if not self.exact and math.prod(counts) > 1:
-            one = tiles.grid(shape, (1,) * len(shape), self.geometry)
+            one = tiles.grid(shape, (1,) * len(shape), self.geometries)
             raise ShapeError(
                 "the net pads its input, so tiles would change the result",
                 where=self.where,
@@ -108,7 +109,7 @@ class Predictor:
         best: tuple[tuple[int, int], Tiling] | None = None
         smallest: Tiling | None = None
         for inputs in self._candidates(shape):
-            counts = tiles.counts(shape, inputs, self.geometry)
+            counts = tiles.counts(shape, inputs, self.geometries)
             pixels = math.prod(counts) * math.prod(inputs)
             distance = abs(math.prod(counts) - count) if count else 0
             if best is not None and (distance, pixels) >= best[0]:
@@ -136,7 +137,7 @@ class Predictor:
         from one tile for the whole image to the smallest there is."""
         seen = set()
         for counts in self._grids(shape):
-            inputs = tiles.grid(shape, counts, self.geometry)
+            inputs = tiles.grid(shape, counts, self.geometries)
             if inputs not in seen:
                 seen.add(inputs)
                 yield inputs
@@ -145,7 +146,7 @@ class Predictor:
         yield (1,) * len(shape)
         if not self.exact:
             return
-        most = tuple(-(-size // self.geometry.step) for size in shape)
+        most = tuple(-(-n // g.step) for n, g in zip(shape, self.geometries, strict=True))
         longest, n = max(shape), 1
         while n < max(most):
             wish = [max(1, round(n * size / longest)) for size in shape]
@@ -182,11 +183,11 @@ class Predictor:
         wanted = (1, self.channels, *tiling.inputs)
         if self.net.blobs[self.input].shape != wanted:
             self.net.reshape({self.input: wanted})
-        cover = tiles.cover(image.shape[1:], tiling.inputs, self.geometry)
+        cover = tiles.cover(image.shape[1:], tiling.inputs, self.geometries)
         for done, tile in enumerate(cover, 1):
             self.net.blobs[self.input].data[0] = tiles.read(image, tile, self.padding)
             self.net.forward()
-            scores = self.net.blobs[self.output].data[0]
+            scores = self.net.read(self.output)[0]
             out[(slice(None), *tile.write)] = scores[(slice(None), *tile.crop)]
             if on_tile is not None:
                 on_tile(done, len(cover))

@@ -20,8 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..data.crops import mirror
-from ..data.rescale import new_shape
+from ..data.rescale import between, new_shape
 
 EQUAL = 0.01
 
@@ -40,19 +39,17 @@ class Rescaling:
 
     def there(self, image: np.ndarray) -> np.ndarray:
         """An image (channels, *shape) as (channels, *inner), float32 or float64; NaN spreads."""
-        return self._sample(image, self.inner, [1 / f for f in self.factors])
+        for axis, (size, f) in enumerate(zip(self.inner, self.factors, strict=True), 1):
+            if f != 1:
+                image = between(image, axis, np.arange(size) / f)
+        return image
 
     def back(self, scores: np.ndarray) -> np.ndarray:
         """Scores (classes, *inner) on the grid of the image, (classes, *shape)."""
-        return self._sample(scores, self.shape, self.factors)
-
-    def _sample(
-        self, array: np.ndarray, sizes: Sequence[int], steps: Sequence[float]
-    ) -> np.ndarray:
-        for axis, (size, step) in enumerate(zip(sizes, steps, strict=True), 1):
-            if step != 1:
-                array = linear(array, axis, np.arange(size) * step)
-        return array
+        for axis, (size, f) in enumerate(zip(self.shape, self.factors, strict=True), 1):
+            if f != 1:
+                scores = between(scores, axis, np.arange(size) * f)
+        return scores
 
 
 def rescaling(
@@ -67,16 +64,3 @@ def rescaling(
         1.0 if math.isclose(a, b, rel_tol=EQUAL) else a / b for a, b in zip(image, net, strict=True)
     )
     return Rescaling(shape, new_shape(shape, factors), factors)
-
-
-def linear(array: np.ndarray, axis: int, at: np.ndarray) -> np.ndarray:
-    """Values between the entries along an axis, at any places t >= 0; float32 stays float32."""
-    n = array.shape[axis]
-    floats = array.dtype if array.dtype.kind == "f" else np.result_type(array.dtype, np.float32)
-    first = np.floor(at).astype(np.int64)
-    part = (at - first).astype(floats)
-    part = part.reshape(-1, *(1,) * (array.ndim - 1 - axis))
-    low = np.take(array, mirror(first, n), axis).astype(floats, copy=False)
-    high = np.take(array, mirror(first + 1, n), axis).astype(floats, copy=False)
-    mixed: np.ndarray = (1 - part) * low + part * high
-    return mixed

@@ -25,7 +25,7 @@ from ..errors import ImageError
 from ..files import replacing
 from .axes import layout
 from .decode import read_tiff
-from .image import Image, plain_type, refusing, within
+from .image import Image, check_stored, plain_type, refusing, within
 
 MAX_BYTES = 16 << 30
 SUFFIXES = (".tif", ".tiff", ".png")
@@ -74,7 +74,9 @@ def read(
             found=kind or f"a file that begins with {start!r}",
             remedy="Open it in Fiji and save it as TIFF",
         )
-    within(image.nbytes // max(len(image), 1), limit, str(path), "one page")
+    if not image.nbytes:
+        raise ImageError("has no pixels", where=str(path), found=image.layout.words())
+    within(image.nbytes // len(image), limit, str(path), "one page")
     return image
 
 
@@ -105,6 +107,8 @@ def write(
     count: int | None = None,
     pixel_size: tuple[float, float] | None = None,
     unit: str = "um",
+    depth: float | None = None,
+    volumes: int = 1,
     display: tuple[float, float] | None = None,
     info: str = "",
     overwrite: bool = False,
@@ -114,12 +118,15 @@ def write(
     pages: an array with the pages first, or any iterable of `count` of them, written one by one.
     uint8, uint16 and float32 are kept, and so is uint32 of pages that come one by one, in OME-TIFF,
     for ImageJ's own has no such type; bool becomes uint8, other types float32 or the unsigned type
-    that holds them.  pixel_size: (y, x) in `unit`; display: the values shown as black and white;
-    info: text kept with the image (in ImageJ: Image > Show Info).
+    that holds them.  pixel_size: (y, x) in `unit`, depth: between slices; volumes: how many volumes
+    the pages are; display: the values shown as black and white; info: text kept with the image (in
+    ImageJ: Image > Show Info).
     The file appears whole or not at all; OutputError where it exists and overwrite is False.
     """
     import tifffile
 
+    # names of files may hold bytes that are no UTF-8
+    info = info.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     if count is None:
         pages = np.asarray(pages)
         count = len(pages)
@@ -132,30 +139,37 @@ def write(
     dtype = first.dtype if first.dtype == np.uint32 else _imagej_type(first)
     if first.ndim not in (2, 3) or first.size == 0:
         raise ValueError(f"a page is (height, width) or (channels, height, width): {first.shape}")
-    axes = "ZCYX" if first.ndim == 3 else "ZYX"
     shape = (count, *first.shape)
+    stored = (count,) if volumes == 1 else (volumes, count // volumes)
+    axes = "TZ"[-len(stored) :] + "CYX"[-first.ndim :]
     settings: dict[str, Any] = {"axes": axes}
     resolution = None
     if pixel_size is not None:
         resolution = 1 / pixel_size[1], 1 / pixel_size[0]
     small = int(np.prod(shape, dtype=object)) * dtype.itemsize < _CLASSIC_BYTES
-    if small and dtype in _IMAGEJ:
+    if small and dtype in _IMAGEJ and first.shape[-1] > 1:
         settings |= {"unit": unit} if pixel_size else {}
+        settings |= {"spacing": depth} if pixel_size and depth else {}
         settings |= {"Info": info} if info else {}
         settings |= {"min": display[0], "max": display[1]} if display else {}
         kind: dict[str, Any] = {"imagej": True, "resolutionunit": 1}
-    else:  # ImageJ's own format ends at 4 GB, and has no 32-bit integers
+    else:  # ImageJ's own format ends at 4 GB, has no 32-bit integers and loses a width of 1
         settings |= {"Description": info} if info else {}
         if pixel_size is not None:
             y, x = pixel_size
             settings |= {"PhysicalSizeX": x, "PhysicalSizeXUnit": _OME_UNITS.get(unit, unit)}
             settings |= {"PhysicalSizeY": y, "PhysicalSizeYUnit": _OME_UNITS.get(unit, unit)}
+            if depth:
+                settings |= {
+                    "PhysicalSizeZ": depth,
+                    "PhysicalSizeZUnit": _OME_UNITS.get(unit, unit),
+                }
         kind = {"ome": True, "bigtiff": not small}
     with replacing(path, overwrite=overwrite) as temporary:
         tifffile.imwrite(
             temporary,
             _planes(chain([first], rest), shape, dtype),
-            shape=shape,
+            shape=(*stored, *first.shape),
             dtype=dtype,
             resolution=resolution,
             photometric="minisblack",
@@ -211,19 +225,18 @@ def _start(path: Path) -> bytes:
 
 
 def _read_png(path: Path, axes: str | None, limit: int) -> Image:
-    import warnings
-
-    import PIL.Image
+    from PIL.PngImagePlugin import PngImageFile
 
     notes: list[str] = []
-    with refusing(str(path), "cannot be read as PNG"), warnings.catch_warnings():
-        warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)
-        with PIL.Image.open(path) as picture:
-            width, height = picture.size
-            within(width * height * len(picture.getbands()), limit, str(path), "the picture")
-            if picture.mode == "P":
-                notes.append("indexed colours: the indices are read, not the colours")
-            array = np.array(picture)
+    # not by Image.open, which refuses any picture above 358 megapixels
+    with refusing(str(path), "cannot be read as PNG"), PngImageFile(path) as picture:
+        width, height = picture.size
+        declared = width * height * len(picture.getbands())
+        check_stored("the picture", declared, path.stat().st_size, path)
+        within(declared, limit, str(path), "the picture")
+        if picture.mode == "P":
+            notes.append("indexed colours: the indices are read, not the colours")
+        array = np.array(picture)
     if array.ndim == 3 and array.shape[2] in (2, 4):
         notes.append("alpha channel left out")
         array = array[..., :-1]

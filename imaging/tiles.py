@@ -36,13 +36,16 @@ class Tile:
     crop: Slices
 
 
-def cover(shape: Sequence[int], inputs: Sequence[int], geometry: Geometry) -> list[Tile]:
-    """Tiles that together fill a result of `shape`, each seen by the net as `inputs` pixels.
+def cover(
+    shape: Sequence[int], inputs: Sequence[int], geometries: Sequence[Geometry]
+) -> list[Tile]:
+    """Tiles that together fill a result of `shape`, each seen by the net as `inputs` pixels;
+    geometries: of the net along each axis.
 
     Every pixel is written exactly once.  Raises ShapeError where `inputs` is not legal.
     """
     axes = []
-    for size, n in zip(shape, inputs, strict=True):
+    for size, n, geometry in zip(shape, inputs, geometries, strict=True):
         apart = stride(size, n, geometry)
         spans = []
         for origin in range(0, size, apart):
@@ -67,9 +70,12 @@ def stride(size: int, n: int, geometry: Geometry) -> int:
     return apart
 
 
-def counts(shape: Sequence[int], inputs: Sequence[int], geometry: Geometry) -> tuple[int, ...]:
+def counts(
+    shape: Sequence[int], inputs: Sequence[int], geometries: Sequence[Geometry]
+) -> tuple[int, ...]:
     """How many tiles `cover` lays along each axis."""
-    return tuple(-(-s // stride(s, n, geometry)) for s, n in zip(shape, inputs, strict=True))
+    axes = zip(shape, inputs, geometries, strict=True)
+    return tuple(-(-size // stride(size, n, geometry)) for size, n, geometry in axes)
 
 
 def check_legal(n: int, geometry: Geometry) -> None:
@@ -106,10 +112,12 @@ def cut(image: np.ndarray, start: Sequence[int], size: Sequence[int], padding: s
     return part
 
 
-def grid(shape: Sequence[int], counts: Sequence[int], geometry: Geometry) -> tuple[int, ...]:
+def grid(
+    shape: Sequence[int], counts: Sequence[int], geometries: Sequence[Geometry]
+) -> tuple[int, ...]:
     """The input size of tiles that cover `shape` with at most `counts` tiles along each axis."""
     sizes = []
-    for size, count in zip(shape, counts, strict=True):
+    for size, count, geometry in zip(shape, counts, geometries, strict=True):
         share = -(-size // count)
         # several tiles must meet on the pooling grid; a single one need not
         out = size if count == 1 else -(-share // geometry.step) * geometry.step

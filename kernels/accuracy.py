@@ -28,7 +28,7 @@ def count(
     better.fill(0)
     for c in range(classes):
         better += x[:, c] >= true
-    named, correct = np.zeros(classes), np.zeros(classes)
+    named, correct = np.zeros(classes, like=x), np.zeros(classes, like=x)
     for part, label, _, factor in strips(x, labels, None, ignore):
         rank = better.reshape(-1)[part]
         hit = factor * ((rank >= 1) & (rank <= k))

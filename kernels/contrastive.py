@@ -29,7 +29,7 @@ def squared_distance(a: Array, b: Array, squared: Array, scratch: Array) -> None
         part = slice(start, start + step)
         t = scratch[: a[part].size].reshape(-1, c)
         np.subtract(a[part], b[part], out=t)
-        np.einsum("nc,nc->n", t, t, out=squared[part])
+        squared[part] = np.einsum("nc,nc->n", t, t)
 
 
 def loss(squared: Array, similar: Array, margin: float, legacy: bool) -> float:

@@ -43,7 +43,7 @@ def forward(x: Array, w: Array, b: Array, y: Array, form: Form, room: Room) -> N
             np.maximum(y, 0, out=y)
         return
     made = _compiled(y.shape, window)
-    bias = np.zeros(channels, y.dtype) if b is None else b
+    bias = np.zeros(channels, y.dtype, like=y) if b is None else b
     images, cells, outputs = _tile_cut(y.shape, size, window, group, room)
     w = w.reshape(group, w.shape[0] // group, -1).swapaxes(1, 2)
     x = x.reshape(len(x), group, x.shape[1] // group, -1)

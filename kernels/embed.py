@@ -12,13 +12,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from .rows import take
 from .strips import Array, rows
 
 
 def embed(index: Array, w: Array, y: Array) -> None:
     """Write y; every number must be a row of w."""
     for i, y_ in _rows(index, y):
-        np.take(w, i, axis=0, out=y_, mode="clip")  # the other modes buffer what they write
+        take(w, i, y_)
 
 
 def weight_gradient(index: Array, dy: Array, dw: Array) -> None:

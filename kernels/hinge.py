@@ -42,7 +42,7 @@ def gradient(x: Array, labels: Array, squared: bool, scale: float, dx: Array) ->
 
 def _margins(x: Array, labels: Array, m: Array) -> tuple[Array, Array]:
     """Write m; return where in it the true classes are."""
-    true = np.arange(len(x)), labels.astype(np.int64)
+    true = np.arange(len(x), like=x), labels.astype(np.int64)
     np.copyto(m, x)
     m[true] *= -1
     m += 1

@@ -30,6 +30,17 @@ def first_illegal(labels: Array, classes: int, ignore: int | None) -> int | None
     return None
 
 
+def first_unusable(weights: Array) -> int | None:
+    """The place of the first weight that is negative, infinite or NaN."""
+    weights = weights.reshape(-1)
+    for start in range(0, weights.size, LENGTH):
+        part = weights[start : start + LENGTH]
+        usable = (part >= 0) & (part < np.inf)
+        if not usable.all():
+            return start + int(np.argmin(usable))
+    return None
+
+
 def count_valid(labels: Array, ignore: int | None) -> int:
     """How many labels (or targets), cut to an integer, are not `ignore`."""
     if ignore is None:
@@ -51,12 +62,12 @@ def strips(
     for start in range(0, labels.size, LENGTH):
         part = slice(start, min(start + LENGTH, labels.size))
         named = labels[part].astype(np.int64)
-        factor = np.ones(named.size, scores.dtype)
+        factor = np.ones(named.size, scores.dtype, like=named)
         if weights is not None:
             factor[...] = weights.reshape(-1)[part]
         if ignore is not None:
             ignored = named == ignore
             factor[ignored] = 0
             named[ignored] = 0
-        image, position = np.divmod(np.arange(part.start, part.stop), inner)
+        image, position = np.divmod(np.arange(part.start, part.stop, like=named), inner)
         yield part, named, (image * classes + named) * inner + position, factor

@@ -76,6 +76,6 @@ def _blocks(
         for i in range(0, inner, step):
             over, along = slice(o, o + rows), slice(i, i + step)
             label = labels[over, along].astype(np.int64)
-            ignored = np.zeros(label.shape, bool) if ignore is None else label == ignore
+            ignored = np.zeros(label.shape, bool, like=label) if ignore is None else label == ignore
             label[ignored] = 0
             yield (over, slice(None), along), label, ignored

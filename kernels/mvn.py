@@ -22,7 +22,7 @@ def centre(x: Array, y: Array) -> None:
 
 def standardize(y: Array, eps: float, std: Array) -> None:
     """Divide y, which is centred, by std, which is written: (groups,)."""
-    np.einsum("gi,gi->g", y, y, out=std)
+    std[...] = np.einsum("gi,gi->g", y, y)
     std /= y.shape[1]
     np.sqrt(std, out=std)
     std += eps

@@ -36,7 +36,7 @@ def gradient(x: Array, dy: Array, slope: Array, dx: Array, scratch: Array) -> No
 
 def slope_gradient(x: Array, dy: Array, slope: Array, scratch: Array) -> Array:
     """da, summed in double precision."""
-    total = np.zeros(slope.size)
+    total = np.zeros(slope.size, like=slope)
     for part, t, _ in _parts(x, slope, scratch):
         np.minimum(x[part], 0, out=t)
         t *= dy[part]

@@ -16,12 +16,15 @@ Array = Any
 
 def take(x: Array, index: Array, y: Array) -> None:
     """Write y."""
-    np.take(x, index, axis=0, out=y, mode="clip")  # "raise" would work in a copy of y
+    if isinstance(x, np.ndarray):
+        np.take(x, index, axis=0, out=y, mode="clip")  # "raise" would work in a copy of y
+    else:
+        y[...] = x[index]
 
 
 def give_back(dy: Array, index: Array, dx: Array) -> None:
     """Write dx; a row named several times gets the sum, in the order of i."""
     dx.fill(0)
-    for row, i in zip(dy, index, strict=True):
+    for n, i in enumerate(index.tolist()):
         target = dx[i, ...]
-        target += row
+        target += dy[n]

@@ -28,7 +28,7 @@ def softmax(x: Array, y: Array, scratch: Array) -> None:
 def gradient(y: Array, dy: Array, dx: Array, scratch: Array) -> None:
     """Write dx."""
     line = _line(y, scratch)
-    np.einsum("oci,oci->oi", dy, y, out=line[:, 0])
+    line[:, 0] = np.einsum("oci,oci->oi", dy, y)
     np.subtract(dy, line, out=dx)
     dx *= y
 

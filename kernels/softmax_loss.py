@@ -1,9 +1,10 @@
-"""The negative logarithm of the probabilities that a softmax gave to the true classes.
+"""Softmax, and the negative logarithm of the probabilities that it gives to the true classes.
 
-    loss       sum_i w_i (-log max(p_i[l_i], FLT_MIN))
-    gradient   dx_i[c] = scale w_i (p_i[c] - [c = l_i])
+    p = softmax(x)      loss = sum_i w_i (-log max(p_i[l_i], FLT_MIN)) / n
+    gradient            dx_i[c] = dloss w_i (p_i[c] - [c = l_i]) / n
 
-    p (outer, classes, inner); i runs over outer x inner; l, w: labels and weights; w = 0 if ignored
+x, p (outer, classes, inner); i runs over outer x inner; l, w: labels and weights; w = 0 if ignored;
+n: `constant`, or where that is None the sum of all w, at least 1.  scratch: outer x inner elements.
 
 The loss is summed in double precision (Caffe: in float32, which at 388x388 is off by 5e-5).
 """
@@ -12,15 +13,26 @@ from __future__ import annotations
 
 import numpy as np
 
+from . import softmax
 from .labels import Array, strips
 
 FLT_MIN = float(np.finfo(np.float32).tiny)
 
 
-def loss(
-    prob: Array, labels: Array, weights: Array | None, ignore: int | None
-) -> tuple[float, float]:
-    """The sum, and the sum of all w."""
+def forward(
+    x: Array,
+    prob: Array,
+    labels: Array,
+    weights: Array | None,
+    ignore: int | None,
+    constant: float | None,
+    loss: Array,
+    divisor: Array,
+    scratch: Array,
+) -> float | None:
+    """Write prob, loss (no axes) and n, the divisor; labels are legal.  Return the sum of all w, or
+    None where it stays on the device."""
+    softmax.softmax(x, prob, scratch)
     total = weight = 0.0
     flat = prob.reshape(-1)
     for _, _, places, factor in strips(prob, labels, weights, ignore):
@@ -29,13 +41,10 @@ def loss(
         p *= factor
         total -= float(p.sum(dtype=np.float64))
         weight += float(factor.sum(dtype=np.float64))
-    return total, weight
-
-
-def weight_sum(prob: Array, labels: Array, weights: Array | None, ignore: int | None) -> float:
-    """The sum of all w."""
-    found = strips(prob, labels, weights, ignore)
-    return sum(float(factor.sum(dtype=np.float64)) for *_, factor in found)
+    n = max(1.0, weight) if constant is None else constant
+    divisor[...] = n
+    loss[...] = total / n
+    return weight
 
 
 def gradient(
@@ -43,12 +52,14 @@ def gradient(
     labels: Array,
     weights: Array | None,
     ignore: int | None,
-    scale: float,
+    divisor: Array,
+    dloss: Array,
     dx: Array,
     scratch: Array,
 ) -> None:
-    """Write dx; scratch: outer x inner elements."""
+    """Write dx."""
     outer, _, inner = prob.shape
+    scale = float(dloss) / float(divisor)
     factors = scratch[: outer * inner]
     np.copyto(dx, prob)
     flat = dx.reshape(-1)

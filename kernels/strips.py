@@ -15,9 +15,10 @@ Array = Any
 LENGTH = 1 << 14  # elements: an input, an output and the scratch fit into a 256 KiB cache
 
 
-def length(count: int) -> int:
-    """Elements of scratch to ask for when arrays of `count` elements are to be worked on."""
-    return min(count, LENGTH)
+def length(count: int, most: int | None = LENGTH) -> int:
+    """Elements of scratch to ask for when arrays of `count` elements are to be worked on, at most
+    that many at a time."""
+    return count if most is None else min(count, most)
 
 
 def rows(width: int) -> int:
@@ -37,6 +38,7 @@ def carve(scratch: Array, *shapes: tuple[int, ...]) -> Iterator[Array]:
 def strips(scratch: Array, *arrays: Array) -> Iterator[tuple[Array, ...]]:
     """Flat views (part of the scratch, part of each array) of C-contiguous arrays of one size."""
     flat = [array.reshape(-1) for array in arrays]
-    for start in range(0, flat[0].size, LENGTH):
-        parts = [array[start : start + LENGTH] for array in flat]
+    step = max(1, scratch.size)
+    for start in range(0, flat[0].size, step):
+        parts = [array[start : start + step] for array in flat]
         yield scratch[: parts[0].size], *parts

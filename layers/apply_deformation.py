@@ -30,6 +30,7 @@ _WORDS = {"interpolation": ("linear", "nearest"), "extrapolation": ("mirror", "z
 
 class ApplyDeformation(Layer):
     type = "ApplyDeformation"
+    on_host = True
     bottoms = 2
     no_gradient = frozenset({0, 1})
     shaped_by = (1,)

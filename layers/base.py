@@ -21,17 +21,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import prod
 from typing import Any, ClassVar
 
-import numpy as np
-
 from ..errors import GraphError
-from ..kernels.workers import SERIAL, Workers
 from .blob import Array as Array
 from .blob import Blob as Blob
 from .blob import Shape as Shape
+from .context import Context as Context
 
 MOVE = 30  # multiplications in the time that memory takes for an element
 
@@ -54,31 +52,6 @@ class Shapes:
     scratch: int = 0
 
 
-@dataclass(frozen=True)
-class Context:
-    """What a layer may know of the world: nothing in it changes after the net is built.
-
-    phase "TRAIN" or "TEST"; seed: the net's random seed; index: the layer's place in the net, which
-    with the seed keys its own random stream; where: "path:line:column" for messages; folder: what a
-    relative data source is relative to; budget: bytes of scratch a layer may ask for; allow_python:
-    whether layers may run Python code that the net names; workers: the threads it may use; engine:
-    "auto", "caffe" or "fast" (layers/filtering.py); caffe_unet_2015: what filler xavier means
-    (layers/filler.py).
-    """
-
-    phase: str = "TEST"
-    dtype: np.dtype = field(default_factory=lambda: np.dtype(np.float32))
-    seed: int = 0
-    index: int = 0
-    where: str = ""
-    folder: str = ""
-    budget: int = 80 << 20
-    allow_python: bool = False
-    workers: Workers = SERIAL
-    engine: str = "auto"
-    caffe_unet_2015: bool = False
-
-
 class Layer(ABC):
     """Base of all layers; concrete layers are final."""
 
@@ -95,6 +68,7 @@ class Layer(ABC):
     picks: bool = False  # its top 0 is elements of bottom 0, and so is the gradient (MAX pooling)
     repeats: bool = False  # may run forward twice in a pass: the same result, nothing else changes
     reshapes: bool = False  # its tops may have other shapes in every pass (Filter)
+    on_host: ClassVar[bool] = False  # runs on arrays of the host, on every device (data, Python)
     runs_ahead: ClassVar[bool] = True  # False: what it does must happen in its pass (net/ahead.py)
     # which bottoms' image sizes its tops' follow; None: all (net/ahead.py)
     shaped_by: ClassVar[tuple[int, ...] | None] = None

@@ -2,7 +2,8 @@
 
     scores (.., classes, ..) with the classes on `axis`         labels: a shape with as many places
 
-ShapeError where the number of labels is another, DataError for a label that is no class.
+ShapeError where the number of labels is another, DataError for a label that is no class, or a
+weight that is none.
 """
 
 from __future__ import annotations
@@ -54,15 +55,49 @@ def check_classes(layer: Layer, labels: Array, classes: int, axis: int, ignore: 
     place = kernel.first_illegal(labels, classes, ignore)
     if place is None:
         return
-    item, *rest = (int(k) for k in np.unravel_index(place, labels.shape))
-    position = ", ".join(map(str, rest)) if any(n > 1 for n in labels.shape[1:]) else ""
-    raise DataError(
-        f"{layer.label} found the label {labels.reshape(-1)[place]:g} in "
-        f"'{layer.spec.bottom[1]}', item {item}" + (f", position ({position})" if position else ""),
-        where=layer.context.where,
+    raise _refusal(
+        layer,
+        "label",
+        1,
+        labels,
+        place,
         expected=f"a class from 0 to {classes - 1} ('{layer.spec.bottom[0]}' has {classes} "
         f"channels)" + ("" if ignore is None else f", or {ignore} to be ignored"),
         remedy=""
         if ignore is not None
         else "If it marks what shall not count, name it as ignore_label",
     )
+
+
+def check_weights(layer: Layer, weights: Array) -> None:
+    """Refuse weights (bottom 2) that are negative, infinite or NaN: they would turn learning round,
+    or spoil every parameter."""
+    place = kernel.first_unusable(weights)
+    if place is not None:
+        raise _refusal(
+            layer,
+            "weight",
+            2,
+            weights,
+            place,
+            expected="finite weights, 0 or more",
+            remedy="Make the weight map again (tools/pack.py); 0 leaves a place out",
+        )
+
+
+def _refusal(
+    layer: Layer, what: str, bottom: int, values: Array, place: int, *, expected: str, remedy: str
+) -> DataError:
+    """The refusal of the value at a flat `place` of a bottom."""
+    item, *rest = (int(k) for k in np.unravel_index(place, values.shape))
+    position = ", ".join(map(str, rest)) if any(n > 1 for n in values.shape[1:]) else ""
+    error = DataError(
+        f"{layer.label} found the {what} {values.reshape(-1)[place]:g} in "
+        f"'{layer.spec.bottom[bottom]}', item {item}"
+        + (f", position ({position})" if position else ""),
+        where=layer.context.where,
+        expected=expected,
+        remedy=remedy,
+    )
+    error.item = item
+    return error

@@ -12,10 +12,6 @@ Source: Caffe's src/caffe/layers/conv_layer.cpp.
 
 from __future__ import annotations
 
-from types import ModuleType
-from typing import ClassVar
-
-from ..kernels import convolution
 from ..kernels.im2col import Window
 from .base import Shape
 from .filtering import Filtering
@@ -24,7 +20,7 @@ from .windows import outputs
 
 class Convolution(Filtering):
     type = "Convolution"
-    kernel: ClassVar[ModuleType] = convolution
+    family = "convolution"
 
     def geometry(self, channels: int, size: Shape, window: Window) -> tuple[Shape, Shape]:
         out = outputs(self, window, size)

@@ -43,6 +43,7 @@ from .stream import stream
 
 class CreateDeformation(Counted):
     type = "CreateDeformation"
+    on_host = True
     bottoms = (0, 1)
     no_gradient = frozenset({0})
     shaped_by = ()

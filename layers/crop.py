@@ -17,8 +17,6 @@ from collections.abc import Sequence
 from math import prod
 
 from ..errors import ShapeError
-from ..kernels.columns import rectify_gradient
-from ..kernels.strips import length
 from ..kernels.workers import Room
 from .axes import axis_of
 from .base import Array, Blob, Layer, Shape, Shapes
@@ -67,7 +65,7 @@ class Crop(Layer):
                     found=data[i],
                 )
         top = data[:axis] + like[axis:]
-        return Shapes((top,), scratch=self.context.workers.threads * length(prod(top)))
+        return Shapes((top,), scratch=self.context.workers.threads * self.context.strip(prod(top)))
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         if not self.absorbed:
@@ -80,7 +78,7 @@ class Crop(Layer):
             return
         if self.rectifies:
             room = Room(0, self.context.workers, self.scratch)
-            rectify_gradient(top[0].data, top[0].diff, room)
+            self.context.device.columns.rectify_gradient(top[0].data, top[0].diff, room)
         if not self.absorbed:
             bottom[0].diff[...] = 0
             self.add(top[0], bottom[0])

@@ -14,7 +14,7 @@ Source: Caffe's src/caffe/layers/data_layer.cpp.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from os.path import exists, join
 from typing import Any
 
@@ -62,6 +62,11 @@ class Data(Source):
             (self._records.where(key), value) for key, value in self._records.read(start, count)
         ]
         return [(*unpack(value, colour=self._colour, where=name), name) for name, value in names]
+
+    def origin(self, state: Mapping[str, Any]) -> list[str]:
+        """Which rows the pass that begins in this state reads, for messages."""
+        rows = ((int(state["items"]) + k) % self._records.count for k in range(self.batch))
+        return [f"{self.source}, row {row}" for row in rows]
 
     def _next(self) -> list[Item]:
         if self._read[0] != self._items:

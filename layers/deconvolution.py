@@ -12,11 +12,7 @@ Source: Caffe's src/caffe/layers/deconv_layer.cpp.
 
 from __future__ import annotations
 
-from types import ModuleType
-from typing import ClassVar
-
 from ..errors import ShapeError
-from ..kernels import deconvolution
 from ..kernels.im2col import Window
 from .base import Shape
 from .filtering import Filtering
@@ -25,7 +21,7 @@ from .sizes import times
 
 class Deconvolution(Filtering):
     type = "Deconvolution"
-    kernel: ClassVar[ModuleType] = deconvolution
+    family = "deconvolution"
     transposed = True
 
     def geometry(self, channels: int, size: Shape, window: Window) -> tuple[Shape, Shape]:

@@ -18,8 +18,6 @@ from typing import Any
 import numpy as np
 
 from ..errors import SpecError
-from ..kernels import dropout as kernel
-from ..kernels.strips import length
 from .base import Array, Blob, Buffer, Context, Layer, Shape, Shapes
 from .stream import stream
 
@@ -48,11 +46,12 @@ class Dropout(Layer):
         if not self._drops:
             return Shapes((bottom[0],))
         mask = Buffer(bottom[0], "uint8")
-        return Shapes((bottom[0],), saved=(mask,), scratch=length(prod(bottom[0])))
+        return Shapes((bottom[0],), saved=(mask,), scratch=self.context.strip(prod(bottom[0])))
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         if self._drops:
-            kernel.draw(self.saved[0], self._keep, stream(self.context, self._forwards))
+            rng = stream(self.context, self._forwards)
+            self.context.device.dropout.draw(self.saved[0], self._keep, rng)
             self._forwards += 1
         self._apply(bottom[0].data, top[0].data)
 
@@ -64,6 +63,7 @@ class Dropout(Layer):
 
     def _apply(self, x: Array, y: Array) -> None:
         if self._drops:
+            kernel = self.context.device.dropout
             kernel.apply(x, self.saved[0], 1 / self._keep, y, self.scratch)
         elif y is not x:
             y[...] = x

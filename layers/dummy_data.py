@@ -27,6 +27,7 @@ _OLD = ("num", "channels", "height", "width")
 
 class DummyData(Counted):
     type = "DummyData"
+    on_host = True
     bottoms = 0
     tops = (1, None)
 

@@ -21,7 +21,6 @@ import numpy as np
 
 from ..errors import ShapeError, SpecError
 from ..kernels import eltwise as kernel
-from ..kernels.strips import length
 from .base import Blob, Buffer, Context, Layer, Shape, Shapes
 from .sizes import times
 
@@ -67,7 +66,7 @@ class Eltwise(Layer):
         return Shapes(
             tops=(bottom[0],),
             saved=(winner,) if self._operation == "MAX" else (),
-            scratch=length(prod(bottom[0])),
+            scratch=self.context.strip(prod(bottom[0])),
         )
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:

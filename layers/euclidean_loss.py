@@ -21,7 +21,6 @@ from collections.abc import Sequence
 
 from ..errors import ShapeError
 from ..kernels import euclidean as kernel
-from ..kernels.strips import length
 from .base import Array, Blob, Layer, Shape, Shapes
 from .normalization import rows
 
@@ -50,7 +49,7 @@ class EuclideanLoss(Layer):
                 expected=(a[0], 1, *a[2:]),
                 found=f"{bottom[2]} as '{self.spec.bottom[2]}'",
             )
-        return Shapes(((),), scratch=length(math.prod(a)))
+        return Shapes(((),), scratch=self.context.strip(math.prod(a)))
 
     def _arrays(self, bottom: Sequence[Blob]) -> tuple[Array, Array, Array | None, float]:
         """a and b as (n, c, inner), w as (n, inner), and what the sum is divided by."""

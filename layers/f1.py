@@ -32,6 +32,7 @@ from .prediction import Prediction
 
 class F1(Prediction):
     type = "F1"
+    on_host = True
 
     def __init__(self, spec: Any, context: Context) -> None:
         super().__init__(spec, context, "f1_param")

@@ -83,4 +83,4 @@ class Filter(Layer):
 
 
 def _selected(bottom: Sequence[Blob]) -> Array:
-    return np.flatnonzero(bottom[-1].data)
+    return np.nonzero(bottom[-1].data.reshape(-1))[0]

@@ -17,7 +17,6 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
-from types import ModuleType
 from typing import Any, ClassVar
 
 from ..errors import DemitasseError, GraphError, ShapeError, SpecError
@@ -35,12 +34,12 @@ class Filtering(Layer):
     tops = (1, None)
     backward_reads = ("bottom*",)
     repeats = True
-    kernel: ClassVar[ModuleType]
+    family: ClassVar[str]  # of primitives, convolution or deconvolution
     transposed: ClassVar[bool] = False  # whether the weights' first axis is the bottom's channels
 
     def __init__(self, spec: Any, context: Context) -> None:
         super().__init__(spec, context)
-        self.param = spec.convolution_param
+        self.param, self.kernel = spec.convolution_param, getattr(context.device, self.family)
         self.outputs, self.group = int(self.param.num_output), int(self.param.group)
         self._room = Room(context.budget // context.dtype.itemsize, context.workers)
         if len(spec.bottom) != len(spec.top):

@@ -26,6 +26,7 @@ from .base import Blob, Context, Layer, Shape, Shapes
 class HDF5Data(Layer):
     type = "HDF5Data"
     bottoms = 0
+    on_host = True
     tops = (1, None)
 
     def __init__(self, spec: Any, context: Context) -> None:
@@ -81,4 +82,12 @@ class HDF5Data(Layer):
         return asdict(self._rows.position)
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        self._rows.position = Position(**{key: int(value) for key, value in state.items()})
+        self._rows.position = _position(state)
+
+    def origin(self, state: Mapping[str, Any]) -> list[str]:
+        """Which rows the pass that begins in this state reads, for messages."""
+        return self._rows.origin(_position(state), self._batch)
+
+
+def _position(state: Mapping[str, Any]) -> Position:
+    return Position(**{key: int(value) for key, value in state.items()})

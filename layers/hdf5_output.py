@@ -35,6 +35,7 @@ _NUMBER = re.compile(r"%0?\d*[diu]")
 
 class HDF5Output(Counted):
     type = "HDF5Output"
+    on_host = True
     runs_ahead = False
     bottoms = (1, None)
     tops = 0

@@ -13,7 +13,7 @@ Raises SpecError, DataError, ImageError.  Source: Caffe's src/caffe/layers/image
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from os.path import join
 from typing import Any
 
@@ -84,6 +84,11 @@ class ImageData(Source):
     def _shapes(self, image: Shape, item: int) -> Shapes:
         shape = self._transform.shape(image, self._paths[self._line(item)])
         return Shapes(((self.batch, *shape), (self.batch,)))
+
+    def origin(self, state: Mapping[str, Any]) -> list[str]:
+        """Which images the pass that begins in this state reads, for messages."""
+        start = int(state["items"])
+        return [self._paths[self._line(start + k)] for k in range(self.batch)]
 
     def shapes(self, *bottom: Shape) -> Shapes:
         return self._shapes(self._top, 0)

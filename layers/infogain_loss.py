@@ -27,7 +27,6 @@ import numpy as np
 from ..data.blobproto import read_blob
 from ..errors import ShapeError, SpecError
 from ..kernels import log_loss as kernel
-from ..kernels import softmax as softmax_kernel
 from ..kernels.labels import count_valid
 from .axes import axis_of
 from .base import Array, Blob, Buffer, Context, Layer, Shape, Shapes
@@ -101,7 +100,7 @@ class InfogainLoss(Layer):
         labels, h, ignore = self._truth(bottom)
         check_classes(self, labels, len(h), self._axis, ignore)
         p = self._classes(self.saved[0])
-        softmax_kernel.softmax(self._classes(bottom[0].data), p, self.scratch)
+        self.context.device.softmax.softmax(self._classes(bottom[0].data), p, self.scratch)
         total = kernel.infogain(p, labels, h, ignore)
         top[0].data[...] = total / self._divisor(p, labels, ignore)
         if len(top) == 2:

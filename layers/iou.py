@@ -20,6 +20,7 @@ from .prediction import Prediction
 
 class IoU(Prediction):
     type = "IoU"
+    on_host = True
 
     def __init__(self, spec: Any, context: Context) -> None:
         super().__init__(spec, context, "iou_param")

@@ -33,6 +33,7 @@ _SIZES = ("batch_size", "channels", "height", "width")
 
 class MemoryData(Layer):
     type = "MemoryData"
+    on_host = True
     runs_ahead = False
     bottoms = 0
     tops = 2

@@ -20,7 +20,6 @@ from typing import Any
 
 from ..errors import ShapeError
 from ..kernels import mvn as kernel
-from ..kernels.strips import length
 from .base import Array, Blob, Buffer, Context, Layer, Shape, Shapes
 from .sizes import times
 
@@ -47,7 +46,7 @@ class MVN(Layer):
         if not self.param.normalize_variance:
             return Shapes((top,))
         std = Buffer(self._folded(top)[:1])
-        return Shapes((top,), saved=(std,), scratch=length(prod(top)))
+        return Shapes((top,), saved=(std,), scratch=self.context.strip(prod(top)))
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         y = self._view(top[0].data)

@@ -16,7 +16,6 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from math import prod
 
-from ..kernels.strips import length
 from .base import Array, Blob, Layer, Shape, Shapes
 
 
@@ -32,7 +31,7 @@ class Neuron(Layer):
         """Write dx; it may be dy.  known: y or x, the one that `backward_reads` names."""
 
     def shapes(self, *bottom: Shape) -> Shapes:
-        return Shapes((bottom[0],), scratch=length(prod(bottom[0])))
+        return Shapes((bottom[0],), scratch=self.context.strip(prod(bottom[0])))
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self.function(bottom[0].data, top[0].data)

@@ -28,6 +28,10 @@ class Normalization:
             self.mode = "VALID" if loss.normalize else "BATCH_SIZE"
         self.ignore = int(loss.ignore_label) if loss.HasField("ignore_label") else None
 
+    def constant(self, items: int, places: int) -> float | None:
+        """The divisor where it is known without looking at the labels."""
+        return None if self.mode == "VALID" else self.divisor(items, places, 0)
+
     def divisor(self, items: int, places: int, valid: float) -> float:
         """items: the batch size; places: labels in all; valid: how many count, or their weight."""
         count = {"VALID": valid, "FULL": places, "BATCH_SIZE": items, "NONE": 1}

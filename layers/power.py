@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..kernels import power as kernel
-from ..kernels.strips import length
 from .base import Blob, Context, Layer, Shape, Shapes
 
 
@@ -30,7 +29,7 @@ class Power(Layer):
             self.backward_reads = ("bottom0",)
 
     def shapes(self, *bottom: Shape) -> Shapes:
-        return Shapes((bottom[0],), scratch=length(math.prod(bottom[0])))
+        return Shapes((bottom[0],), scratch=self.context.strip(math.prod(bottom[0])))
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         kernel.power(bottom[0].data, top[0].data, *self._numbers)

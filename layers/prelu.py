@@ -16,7 +16,6 @@ from typing import Any
 
 from ..errors import ShapeError
 from ..kernels import prelu as kernel
-from ..kernels.strips import length
 from .base import Blob, Context, Layer, Shape, Shapes
 from .sizes import times
 
@@ -40,7 +39,7 @@ class PReLU(Layer):
                 found=f"'{self.spec.bottom[0]}' of shape {times(shape)}",
             )
         slope = () if self._shared else (shape[1],)
-        return Shapes((shape,), params=(slope,), scratch=length(prod(shape)))
+        return Shapes((shape,), params=(slope,), scratch=self.context.strip(prod(shape)))
 
     def fillers(self) -> Sequence[Any]:
         param = self.spec.prelu_param

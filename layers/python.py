@@ -27,6 +27,7 @@ from .scripted import PythonBlob, PythonBlobs, PythonLayer
 
 class Python(Layer):
     type = "Python"
+    on_host = True
     runs_ahead = False
     bottoms = (0, None)
     tops = (0, None)

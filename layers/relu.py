@@ -15,8 +15,6 @@ from math import prod
 from typing import Any
 
 from ..errors import GraphError
-from ..kernels import relu as kernel
-from ..kernels.strips import length
 from .base import Blob, Context, Layer, Shape, Shapes
 
 
@@ -37,10 +35,11 @@ class ReLU(Layer):
             )
 
     def shapes(self, *bottom: Shape) -> Shapes:
-        return Shapes((bottom[0],), scratch=length(prod(bottom[0])))
+        return Shapes((bottom[0],), scratch=self.context.strip(prod(bottom[0])))
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         if not self.absorbed:
+            kernel = self.context.device.relu
             kernel.relu(bottom[0].data, top[0].data, self.slope, self.scratch)
 
     def backward(
@@ -48,4 +47,5 @@ class ReLU(Layer):
     ) -> None:
         if propagate_down[0] and not self.absorbed:
             sign = (top if self.slope >= 0 else bottom)[0].data
+            kernel = self.context.device.relu
             kernel.gradient(sign, top[0].diff, bottom[0].diff, self.slope, self.scratch)

@@ -11,7 +11,6 @@ import math
 from collections.abc import Sequence
 
 from ..kernels import sigmoid as kernel
-from ..kernels.strips import length
 from .base import Blob, Layer, Shape, Shapes
 
 
@@ -21,7 +20,7 @@ class Sigmoid(Layer):
     backward_reads = ("top0",)
 
     def shapes(self, *bottom: Shape) -> Shapes:
-        return Shapes((bottom[0],), scratch=length(math.prod(bottom[0])))
+        return Shapes((bottom[0],), scratch=self.context.strip(math.prod(bottom[0])))
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         kernel.sigmoid(bottom[0].data, top[0].data)

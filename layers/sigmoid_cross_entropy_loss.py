@@ -18,7 +18,6 @@ from typing import Any
 from ..errors import ShapeError
 from ..kernels import sigmoid as kernel
 from ..kernels.labels import count_valid
-from ..kernels.strips import length
 from .base import Array, Blob, Context, Layer, Shape, Shapes
 from .normalization import Normalization
 from .sizes import times
@@ -45,7 +44,7 @@ class SigmoidCrossEntropyLoss(Layer):
                 expected=f"'{self.spec.bottom[1]}' like '{self.spec.bottom[0]}', {times(x)}",
                 found=times(target),
             )
-        return Shapes(((),), scratch=length(math.prod(x)))
+        return Shapes(((),), scratch=self.context.strip(math.prod(x)))
 
     def _normalizer(self, target: Array) -> float:
         valid = count_valid(target, self._ignore)

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
-from ..kernels import softmax as kernel
 from .axes import axis_of
 from .base import Array, Blob, Layer, Shape, Shapes
 
@@ -27,14 +26,16 @@ class Softmax(Layer):
         return Shapes((bottom[0],), scratch=prod(bottom[0]) // max(1, bottom[0][axis]))
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        kernel.softmax(self._classes(bottom[0].data), self._classes(top[0].data), self.scratch)
+        x, y = self._classes(bottom[0].data), self._classes(top[0].data)
+        self.context.device.softmax.softmax(x, y, self.scratch)
 
     def backward(
         self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]
     ) -> None:
         if propagate_down[0]:
             y, dy = self._classes(top[0].data), self._classes(top[0].diff)
-            kernel.gradient(y, dy, self._classes(bottom[0].diff), self.scratch)
+            dx = self._classes(bottom[0].diff)
+            self.context.device.softmax.gradient(y, dy, dx, self.scratch)
 
     def _classes(self, x: Array) -> Array:
         """(outer, classes, inner)."""

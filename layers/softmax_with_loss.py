@@ -9,7 +9,8 @@ w is 1, or 0 where the label is ignore_label, or given by a third bottom: the we
 U-Net paper, Freiburg's addition.  There n is the exact sum of weights, forward and backward
 (caffe_unet cuts it to an integer, in one direction only).
 
-Errors: ShapeError for labels of another number, DataError for a label that is no class; GraphError
+Errors: ShapeError for labels of another number, DataError for a label that is no class or a weight
+that is negative or not finite; GraphError
 for a second top: BVLC documents one but cannot build it, and Softmax gives the same blob.
 Source: Caffe's src/caffe/layers/softmax_loss_layer.cpp.
 """
@@ -21,11 +22,9 @@ from math import prod
 from typing import Any
 
 from ..errors import GraphError
-from ..kernels import softmax as softmax_kernel
-from ..kernels import softmax_loss as kernel
 from .axes import axis_of
 from .base import Array, Blob, Buffer, Context, Layer, Shape, Shapes
-from .class_labels import check_classes, check_count
+from .class_labels import check_classes, check_count, check_weights
 from .normalization import Normalization
 
 
@@ -46,6 +45,11 @@ class SoftmaxWithLoss(Layer):
         super().__init__(spec, context)
         self._normalization = Normalization(spec.loss_param)
         self._ignore = self._normalization.ignore
+        self._said = False  # that a batch taught nothing: once, for there may be many
+        self._nothing = (
+            f"warning: {self.label}: no place of this batch counts (each is ignored or has "
+            "weight 0), so nothing is learned from it; said once"
+        )
         self.backward_reads = tuple(f"bottom{i}" for i in range(1, len(spec.bottom)))
 
     def shapes(self, *bottom: Shape) -> Shapes:
@@ -54,33 +58,39 @@ class SoftmaxWithLoss(Layer):
         for what, name, shape in zip(("label", "weight"), names[1:], bottom[1:], strict=False):
             check_count(self, what, name, scores, shape, axis)
         places = prod(scores[:axis] + scores[axis + 1 :])
-        return Shapes(((),), saved=(Buffer(scores),), scratch=places)
+        return Shapes(((),), saved=(Buffer(scores), Buffer((), "float64")), scratch=places)
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         axis = self.spec.softmax_param.axis % bottom[0].data.ndim
-        check_classes(self, bottom[1].data, bottom[0].shape[axis], axis, self._ignore)
+        if self.context.device.looks:  # else what is illegal makes the loss NaN
+            check_classes(self, bottom[1].data, bottom[0].shape[axis], axis, self._ignore)
+            if len(bottom) > 2:
+                check_weights(self, bottom[2].data)
         prob = self._classes(self.saved[0])
-        softmax_kernel.softmax(self._classes(bottom[0].data), prob, self.scratch)
-        total, weight = kernel.loss(prob, *self._truth(bottom))
-        top[0].data[...] = total / self._normalizer(prob, weight)
+        weight = self.context.device.softmax_loss.forward(
+            self._classes(bottom[0].data),
+            prob,
+            *self._truth(bottom),
+            self._normalization.constant(len(prob), prob.size // prob.shape[1]),
+            top[0].data,
+            self.saved[1],
+            self.scratch,
+        )
+        self.remarks = (self._nothing,) if weight == 0 and not self._said else ()
+        self._said |= weight == 0
 
     def backward(
         self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]
     ) -> None:
         if propagate_down[0]:
-            prob, truth = self._classes(self.saved[0]), self._truth(bottom)
-            weight = kernel.weight_sum(prob, *truth)
-            scale = float(top[0].diff) / self._normalizer(prob, weight)
-            dx = self._classes(bottom[0].diff)
-            kernel.gradient(prob, *truth, scale, dx, self.scratch)
+            prob, dx = self._classes(self.saved[0]), self._classes(bottom[0].diff)
+            self.context.device.softmax_loss.gradient(
+                prob, *self._truth(bottom), self.saved[1], top[0].diff, dx, self.scratch
+            )
 
     def _truth(self, bottom: Sequence[Blob]) -> tuple[Array, Array, int | None]:
         """Labels, weights or None, and the label to be ignored or None."""
         return bottom[1].data, bottom[2].data if len(bottom) > 2 else None, self._ignore
-
-    def _normalizer(self, prob: Array, weight: float) -> float:
-        outer, _, inner = prob.shape
-        return self._normalization.divisor(outer, outer * inner, weight)
 
     def _classes(self, x: Array) -> Array:
         """(outer, classes, inner)."""

@@ -26,6 +26,7 @@ class Source(Layer):
     """`param`: its message, with a source and a batch_size."""
 
     bottoms = 0
+    on_host = True
 
     def __init__(self, spec: Any, context: Context, field: str) -> None:
         super().__init__(spec, context)

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..kernels import sigmoid as kernel
-from ..kernels.strips import length
 from .base import Blob, Layer, Shape, Shapes
 
 
@@ -23,7 +22,7 @@ class TanH(Layer):
     backward_reads = ("top0",)
 
     def shapes(self, *bottom: Shape) -> Shapes:
-        return Shapes((bottom[0],), scratch=length(math.prod(bottom[0])))
+        return Shapes((bottom[0],), scratch=self.context.strip(math.prod(bottom[0])))
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         np.tanh(bottom[0].data, out=top[0].data)

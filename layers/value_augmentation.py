@@ -32,6 +32,7 @@ SLACK = 1e-3  # how far outside [0, 1] rounding may bring a value
 
 class ValueAugmentation(Counted):
     type = "ValueAugmentation"
+    on_host = True
     in_place = True
     no_gradient = frozenset({0})
 

@@ -19,6 +19,7 @@ from .base import Array, Blob, Layer, Shape, Shapes
 
 class ValueTransformation(Layer):
     type = "ValueTransformation"
+    on_host = True
     in_place = True
 
     def _values(self, field: str, x: Array, default: float) -> Array:

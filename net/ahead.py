@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..kernels.device import CPU
 from ..layers.base import Array, Layer
 from ..netspec.graph import Graph, Node, Value
 from .inference import Inferred
@@ -117,7 +118,7 @@ class Ahead:
     def __init__(self, net: Net, part: Net, cross: Sequence[Value]) -> None:
         self._part = part
         self._from = [part.values[v] for v in cross]
-        self._to = [net.values[v] for v in cross]
+        self._to, self._device = [net.values[v] for v in cross], net.device
         self._slots = [[np.empty_like(blob.data) for blob in self._from] for _ in range(DEPTH)]
         self._pool: ThreadPoolExecutor | None = None
         self._ready: deque[tuple[Future[Mapping[str, Any]], list[Array]]] = deque()
@@ -148,7 +149,7 @@ class Ahead:
         self.waited += time.perf_counter() - began
         self.passes += 1
         for blob, array in zip(self._to, slot, strict=True):
-            np.copyto(blob.data, array)
+            self._device.write(blob.data, array)
         self._state = state
         self._begin(slot)
 
@@ -185,11 +186,13 @@ def begin(net: Net, make: type[Net]) -> Ahead:
     """Make a net of the layers of `net` that run ahead, with `make`."""
     nodes, shapes = net.planned.ahead, net.planned.inferred.values
     graph = subgraph(net.graph, nodes)
+    for i in nodes:
+        net.layers[i].context = replace(net.layers[i].context, device=CPU)
     part = make(
         graph,
         dtype=net.dtype,
         backward=False,
-        threads=net.workers.threads,
+        threads=net.workers.threads if net.device.on_host else None,
         fill=False,
         poison=net._poison,
         fuse=False,  # these layers are the whole net's, too, and there they do their own work

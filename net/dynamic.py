@@ -108,8 +108,8 @@ def _room(plan: Plan, key: Key) -> int:
 def moved(old: Memory, planned: Planned, step: int) -> Memory:
     """Memory for the new plan, with all that is alive at a step: written before it, read later."""
     if planned.placement is old.planned.placement:
-        return Memory(planned, old.block)
-    new = Memory(planned)
+        return Memory(planned, old.device, old.block)
+    new = Memory(planned, old.device)
     for key, k in planned.plan.of.items():
         buffer = planned.plan.buffers[k]
         if buffer.start < step <= buffer.end and key in old.planned.plan.of:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ..errors import ShapeError
 from ..weights import Report, Weights, match
 
 if TYPE_CHECKING:
+    from .holdings import Holdings
     from .net import Net
 
 
@@ -32,10 +31,10 @@ def share(net: Net, other: Net) -> None:
         for blob, shared in zip(blobs, theirs, strict=True):
             blob.data = shared.data
     if all(p.layer in other.params for p in net.param_table):
-        net.flat_data = np.zeros(0, net.dtype)
+        net.flat_data = net.device.zeros(0, net.dtype)
 
 
-def load(net: Net, found: Weights, *, complete: bool) -> Report:
+def load(net: Holdings, found: Weights, *, complete: bool) -> Report:
     """Copy the parameters of a file into layers of the same name."""
     shared = {(p.layer, p.index) for i, p in enumerate(net.param_table) if p.owner != i}
     expected = {name: [a.shape for a in arrays] for name, arrays in net.parameters().items()}
@@ -44,11 +43,11 @@ def load(net: Net, found: Weights, *, complete: bool) -> Report:
     for name, i in report.loaded:
         blob, array = net.params[name][i], found.layers[name][i]
         assert array is not None
-        blob.data[...] = array.reshape(blob.shape)
+        net.device.write(blob.data, array.reshape(blob.shape))
     return report
 
 
-def state(net: Net) -> dict[str, Mapping[str, Any]]:
+def state(net: Holdings) -> dict[str, Mapping[str, Any]]:
     """The state of each layer that has one; of those that run ahead, as of what was consumed."""
     ahead, found = net.planned.ahead, dict[str, Mapping[str, Any]]()
     for i, (node, layer) in enumerate(zip(net.graph.nodes, net.layers, strict=True)):
@@ -57,7 +56,7 @@ def state(net: Net) -> dict[str, Mapping[str, Any]]:
     return {**found, **(net.ahead.state() if net.ahead is not None else {})}
 
 
-def load_state(net: Net, given: Mapping[str, Mapping[str, Any]]) -> None:
+def load_state(net: Holdings, given: Mapping[str, Mapping[str, Any]]) -> None:
     """Let layers go on from there."""
     if net.ahead is not None:
         net.ahead.load_state(given)

@@ -26,12 +26,15 @@ def first_values(net: Net, shared: Collection[str]) -> None:
         layer, node = net.layers[p.node], net.graph.nodes[p.node]
         fillers, data, context = layer.fillers(), layer.blobs[p.index].data, layer.context
         if node.layer.blobs:
-            data[...] = given(node, layer, p)
+            net.device.write(data, given(node, layer, p).astype(net.dtype))
         elif p.index < len(fillers):
+            values = net.device.host(data)
             fill(
-                data,
+                values,
                 fillers[p.index],
                 rng,
                 where=node.where,
                 caffe_unet_2015=context.caffe_unet_2015,
             )
+            if values is not data:
+                net.device.write(data, values)

@@ -7,6 +7,7 @@ than there is, and end the process when the net writes to it.
 from __future__ import annotations
 
 import os
+import resource
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,8 +23,12 @@ _GROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_b
 
 
 def installed() -> int:
-    """Bytes of memory that this process can ever use: the machine's, or its container's."""
+    """Bytes of memory that this process can ever use: the machine's, its container's or its own
+    limit (`ulimit -v`)."""
     found = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    allowed = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if allowed != resource.RLIM_INFINITY:
+        found.append(allowed)
     for path in _GROUPS:
         try:
             found.append(int(Path(path).read_text(encoding="ascii")))

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
+from ..kernels.device import CPU, Device
 from ..layers.base import Array, Shape
-from .arena import ALIGNMENT
 from .planning import Planned
 from .slices import Key
 
@@ -15,14 +15,9 @@ from .slices import Key
 class Memory:
     """Arrays by key, where `planned` places them in `block` (a new one, of zeros, by default)."""
 
-    def __init__(self, planned: Planned, block: Array = None) -> None:
-        self.planned = planned
-        if block is None:
-            size = planned.placement.size
-            whole = np.zeros(size + ALIGNMENT, np.uint8)
-            start = -whole.ctypes.data % ALIGNMENT
-            block = whole[start : start + size]
-        self.block: Array = block
+    def __init__(self, planned: Planned, device: Device = CPU, block: Array = None) -> None:
+        self.planned, self.device = planned, device
+        self.block: Array = device.block(planned.placement.size) if block is None else block
         self._views: dict[tuple[int, Shape, np.dtype, int], Array] = {}
 
     def view(self, key: Key) -> Array:

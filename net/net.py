@@ -17,21 +17,23 @@ from typing import Any
 import numpy as np
 
 from ..errors import GraphError, ShapeError
+from ..kernels.device import CPU, Device
 from ..kernels.workers import Workers, usable_cpus
 from ..layers.base import Array, Blob, Context, Layer, Shape
 from ..netspec.graph import Graph, Value
-from ..weights import Report, Weights
 from . import dynamic, exchange, fusion, limits, params
 from .ahead import Ahead, begin
 from .filling import first_values
 from .finite import refuse_nonfinite
+from .holdings import Holdings
 from .inference import build_layers
 from .kept import Callbacks, Kept, prepare
 from .memory import Memory
+from .mirrors import mirrors
 from .planning import Planned, plan_net
 
 
-class Net:
+class Net(Holdings):
     """An executable net.
 
     graph: from `netspec.build`; dtype: of every blob, float32 or float64; seed: of fillers and
@@ -46,6 +48,7 @@ class Net:
     folder: what data sources are relative to; allow_python: run the code that Python layers name;
     caffe_unet_2015: filler xavier is the Gaussian that it was in the U-Net authors' Caffe; memory:
     bytes that activations and parameters may take (default: what there is);
+    device: where its arrays are (kernels/device.py);
     ahead: make data and augment them in a thread, before they are needed (net/ahead.py; not with
     keep); part: this is such a part of another net, of these layers, with these shapes outside.
 
@@ -73,6 +76,7 @@ class Net:
         allow_python: bool = False,
         caffe_unet_2015: bool = False,
         memory: int | None = None,
+        device: Device = CPU,
         ahead: bool = False,
         part: tuple[Sequence[Layer], Mapping[Value, Shape]] | None = None,
     ) -> None:
@@ -81,7 +85,8 @@ class Net:
         if backward is None:
             backward = graph.phase == "TRAIN" or graph.force_backward
         self.plans_backward, self._fuse, self._recompute = backward, fuse, recompute
-        self.callbacks, self.workers = Callbacks(), Workers(threads or usable_cpus())
+        self.callbacks, self.device = Callbacks(), device
+        self.workers = Workers(threads or usable_cpus() if device.on_host else 1)
         self._outside: Mapping[Value, Shape] = {}
         self._wants_ahead = ahead and not keep
         self.ahead: Ahead | None = None
@@ -99,6 +104,7 @@ class Net:
                     workers=self.workers,
                     engine=engine,
                     caffe_unet_2015=caffe_unet_2015,
+                    device=device,
                 ),
             )
         planned = self._plan(inputs)
@@ -112,7 +118,8 @@ class Net:
             self.share_with(share)
         self.values: dict[Value, Blob] = {}
         self.blobs: dict[str, Blob] = {}
-        self._bind(planned, Memory(planned))
+        self._hosted: dict[str, np.ndarray] = {}
+        self._bind(planned, Memory(planned, device))
         if keep:
             prepare(graph, self.layers, self.values)
         self._run_ahead()
@@ -122,8 +129,8 @@ class Net:
     def _allocate_params(self) -> None:
         """The flat arrays, one view for each parameter, and Caffe's list of learnable ones."""
         size = params.flat_size(self.param_table)
-        self.flat_data = np.zeros(size, self.dtype)
-        self.flat_diff = np.zeros(size if self.plans_backward else 0, self.dtype)
+        self.flat_data = self.device.zeros(size, self.dtype)
+        self.flat_diff = self.device.zeros(size if self.plans_backward else 0, self.dtype)
         blobs = []
         for p in self.param_table:
             here = slice(p.offset, p.offset + p.count)
@@ -163,7 +170,7 @@ class Net:
             self.ahead.flush()
         held = self._kept.held() if self._kept is not None else ()
         self._release()
-        self._bind(planned, Memory(planned))
+        self._bind(planned, Memory(planned, self.device))
         for blob, data in held:
             if blob.shape == data.shape:
                 blob.data[...] = data
@@ -217,8 +224,10 @@ class Net:
             diffs = [blob.diff for blob in versions if blob.diff is not None]
             blob = self.blobs.setdefault(name, Blob(None))
             blob.data, blob.diff = versions[-1].data, diffs[0] if diffs else None
-            if name in self.inputs and versions[0].data is not versions[-1].data:
-                self._inputs.append((versions[-1].data, versions[0].data))
+            if name in self.inputs and not self.device.on_host:
+                blob.data = self._given(name, blob)
+            if name in self.inputs and versions[0].data is not blob.data:
+                self._inputs.append((blob.data, versions[0].data))
         self._bottoms = [[self.values[v] for v in node.bottoms] for node in graph.nodes]
         self._tops = [[self.values[v] for v in node.tops] for node in graph.nodes]
         fusion.apply(self.layers, planned.fused, self._tops)
@@ -229,9 +238,25 @@ class Net:
                 continue
             layer.saved = [view(("saved", i, k)) for k in range(len(need.saved))]
             layer.param_propagate_down = list(self.flags.param_propagate_down[i])
+        self._mirrors = mirrors(
+            graph,
+            self.layers,
+            inferred.needs,
+            self._bottoms,
+            self._tops,
+            self.device,
+            planned.ahead,
+        )
         self._kept = Kept(graph, self.values, self.flags.loss_weights) if self._keep else None
         self._changing = any(layer.reshapes for layer in self.layers)
         self._freed: dict[int, list[Array]] = memory.freed() if self._poison else {}
+
+    def _given(self, name: str, blob: Blob) -> Array:
+        """What a caller sets of an input, where the net's arrays are not on the host."""
+        known = self._hosted.get(name)
+        if known is None or known.shape != blob.shape:
+            self._hosted[name] = known = np.zeros(blob.shape, self.dtype)
+        return known
 
     def _reshape(self, i: int) -> None:
         """Ask layer i what it needs in this pass; let what lies behind it follow."""
@@ -250,9 +275,10 @@ class Net:
         check: raise NonFiniteError at the first layer whose top is not finite.
         """
         stop = len(self.layers) if end is None else end + 1
+        self.device.looks = check or self.device.on_host
         if start == 0:
             for given, read in self._inputs:
-                np.copyto(read, given)
+                self.device.write(read, given)
             if self.ahead is not None:
                 self.ahead.take()
         if self._kept is not None:
@@ -272,7 +298,9 @@ class Net:
         if layer.reshapes:
             self._reshape(i)
         layer.scratch = self._scratch["forward"][i]
-        if not (self._changing and dynamic.no_forward(layer, self._bottoms[i], self._tops[i])):
+        if i in self._mirrors:
+            self._mirrors[i].forward(self.device)
+        elif not (self._changing and dynamic.no_forward(layer, self._bottoms[i], self._tops[i])):
             layer.forward(self._bottoms[i], self._tops[i])
         if self._kept is not None:
             self._kept.after(i)
@@ -319,7 +347,9 @@ class Net:
             if weight and not (self._kept is not None and self._kept.preset(i, k)):
                 top[k].diff.fill(weight)
         layer.scratch = self._scratch["backward"][i]
-        if not (self._changing and dynamic.no_backward(layer, top, down, bottom)):
+        if i in self._mirrors:
+            self._mirrors[i].backward(self.device, down)
+        elif not (self._changing and dynamic.no_backward(layer, top, down, bottom)):
             layer.backward(top, down, bottom)
         if self._poison:
             self._spoil(self.plan.order.backward[i])
@@ -339,62 +369,3 @@ class Net:
         """Overwrite what nobody may read after `step`, so that a wrong lifetime shows."""
         for buffer in self._freed.get(step, ()):
             buffer.fill(0xFF)  # NaN in every float type
-
-    # ------------------------------------------------------------------ what it holds
-
-    @property
-    def inputs(self) -> list[str]:
-        """Names of the blobs the caller sets."""
-        return [value.blob for value in self.graph.inputs]
-
-    @property
-    def outputs(self) -> list[str]:
-        """Names of the blobs nobody reads, by alphabet."""
-        return [value.blob for value in self.graph.outputs]
-
-    def output_weights(self) -> dict[str, float]:
-        """The loss weight of each output."""
-        weights = {
-            top: weight
-            for node, flags in zip(self.graph.nodes, self.flags.loss_weights, strict=True)
-            for top, weight in zip(node.tops, flags, strict=True)
-        }
-        return {value.blob: weights[value] for value in self.graph.outputs}
-
-    def parameters(self) -> dict[str, list[np.ndarray]]:
-        """Parameter arrays by layer, in Caffe's order; a layer without any has an empty list."""
-        return {
-            node.name: [blob.data for blob in layer.blobs]
-            for node, layer in zip(self.graph.nodes, self.layers, strict=True)
-        }
-
-    def owned_parameters(self) -> dict[str, list[np.ndarray | None]]:
-        """The same with None where another layer owns the parameter, as Caffe's HDF5 files want."""
-        shared = {(p.node, p.index) for i, p in enumerate(self.param_table) if p.owner != i}
-        return {
-            node.name: [
-                None if (node.index, k) in shared else blob.data
-                for k, blob in enumerate(layer.blobs)
-            ]
-            for node, layer in zip(self.graph.nodes, self.layers, strict=True)
-        }
-
-    def remarks(self) -> list[tuple[str, str]]:
-        """What layers have to say of the last forward pass, with their types: lines for a log."""
-        return [(layer.type, line) for layer in self.layers for line in layer.remarks]
-
-    def state(self) -> dict[str, Mapping[str, Any]]:
-        """Positions of data layers and random streams, for an exact resume."""
-        return exchange.state(self)
-
-    def load_state(self, state: Mapping[str, Mapping[str, Any]]) -> None:
-        """Take back what `state` gave; layers it does not name stay as they are."""
-        exchange.load_state(self, state)
-
-    def load(self, found: Weights, *, complete: bool) -> Report:
-        """Copy the parameters of a file into layers of the same name; say what went where.
-
-        complete: every layer must be there (to deploy); without it some may be missing (to
-        fine-tune).  Raises WeightsError where a layer has other shapes.
-        """
-        return exchange.load(self, found, complete=complete)

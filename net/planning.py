@@ -10,13 +10,14 @@ import numpy as np
 
 from ..layers.base import Layer, Shape
 from ..netspec.graph import Graph, Value
-from . import arena, fusion, lifetimes, sizes, uses
+from . import arena, fusion, lifetimes, uses
 from .ahead import prefix, without_gradient
 from .fusion import Fused
 from .inference import Inferred
 from .lifetimes import Plan
 from .recompute import choose
 from .schedule import Schedule, schedule
+from .suggest import infer_or_suggest
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def plan_net(
     shapes change in every pass.  ahead: leave out what can run ahead; outside: as for `infer`.
     Raises ShapeError and GraphError.  Pure, apart from data layers, which look at their files to
     learn the shapes in them."""
-    inferred = sizes.infer_or_suggest(graph, layers, inputs, outside)
+    inferred = infer_or_suggest(graph, layers, inputs, outside)
     flags = schedule(graph, layers, inferred.needs)
     elsewhere = prefix(graph, layers, inferred) if ahead else frozenset()
     if elsewhere:

@@ -43,7 +43,7 @@ def save_caffemodel_v1(
 ) -> None:
     """Write a .caffemodel of V1; WeightsError for what V1 cannot say.  without: as above."""
     layers = [
-        (str(node.layer.name), node.type, [blob.data for blob in layer.blobs])
+        (str(node.layer.name), node.type, [net.device.host(blob.data) for blob in layer.blobs])
         for node, layer in zip(net.graph.nodes, net.layers, strict=True)
         if node.name not in without
     ]
@@ -64,8 +64,8 @@ def _layers(
         if not layer.learns:  # as its BatchNorm does
             for _ in layer.blobs[len(message.param) :]:
                 message.param.add(lr_mult=0)
-        data = [blob.data for blob in layer.blobs]
-        yield message.SerializeToString(deterministic=True), data, _diffs(layer.blobs, diff)
+        data = [net.device.host(blob.data) for blob in layer.blobs]
+        yield message.SerializeToString(deterministic=True), data, _diffs(net, layer.blobs, diff)
 
 
 def save_hdf5(
@@ -73,12 +73,14 @@ def save_hdf5(
 ) -> None:
     """Write a .caffemodel.h5; WeightsError for layer names HDF5 cannot hold."""
     named = zip(net.graph.nodes, net.layers, strict=True)
-    diffs = {node.name: _diffs(layer.blobs, diff) for node, layer in named} if diff else None
+    diffs = {node.name: _diffs(net, layer.blobs, diff) for node, layer in named} if diff else None
     weights.write_hdf5(path, net.owned_parameters(), diffs, overwrite=overwrite)
 
 
-def _diffs(blobs: Sequence[Blob], wanted: bool) -> list[np.ndarray]:
+def _diffs(net: Net, blobs: Sequence[Blob], wanted: bool) -> list[np.ndarray]:
     """The gradients; zeros in a net that has none."""
     if not wanted:
         return []
-    return [np.zeros_like(b.data) if b.diff is None else b.diff for b in blobs]
+    return [
+        np.zeros(b.shape, net.dtype) if b.diff is None else net.device.host(b.diff) for b in blobs
+    ]

@@ -2,8 +2,8 @@
 
 An unpadded U-Net accepts only some sizes: at every pooling the windows must cover the map without a
 rest, and every crop must cut the same amount on both sides.  Caffe's rounding lets other sizes run
-with skips that are off centre; here they are refused, naming the nearest that fit.  All of it is
-found by shape inference, not from a formula about U-Nets.
+with skips that are off centre; here they are refused, naming the nearest that fit (suggest.py).
+All of it is found by shape inference, not from a formula about U-Nets.
 """
 
 from __future__ import annotations
@@ -14,33 +14,6 @@ from dataclasses import dataclass
 from ..errors import ShapeError
 from ..layers.base import Layer, Shape
 from ..netspec.graph import Graph, Node, Value
-from .inference import Inferred, infer
-
-REACH = 128  # how far below and above a refused size legal ones are looked for, in pixels
-
-
-def infer_or_suggest(
-    graph: Graph,
-    layers: Sequence[Layer],
-    inputs: Mapping[str, Shape] | None = None,
-    outside: Mapping[Value, Shape] | None = None,
-) -> Inferred:
-    """`infer`, but a size that does not fit is refused with the nearest legal sizes."""
-    try:
-        inferred = infer(graph, layers, inputs, outside)
-        shapes = inferred.values
-        problem = misfit(graph, layers, shapes)
-    except ShapeError as error:
-        shapes, inferred, problem = {}, None, error
-    if problem is None:
-        assert inferred is not None
-        return inferred
-    found = suggestion(graph, layers, inputs)
-    if found is None and inferred is not None:
-        return inferred  # no size makes this net's crops centred: it is meant so (FCN)
-    if found is not None:
-        problem.remedy = found
-    raise problem
 
 
 def trunk(graph: Graph) -> tuple[Value, list[Node]] | None:
@@ -174,40 +147,6 @@ def legal(
     return shapes
 
 
-def suggestion(
-    graph: Graph, layers: Sequence[Layer], inputs: Mapping[str, Shape] | None
-) -> str | None:
-    """The nearest legal sizes below and above the image's, as a remedy; None without any."""
-    found = trunk(graph)
-    if found is None:
-        return None
-    image, nodes = found
-    source = next(node for node in graph.nodes if image in node.tops)
-    given = (inputs or {}).get(image.blob)
-    shape = given or layers[source.index].shapes().tops[source.tops.index(image)]
-    near: dict[int, list[int]] = {}
-    for size in sorted(set(shape[2:])):
-        below = nearest(layers, image, nodes, shape, range(size, max(size - REACH, 0), -1))
-        above = nearest(layers, image, nodes, shape, range(size, size + REACH))
-        near[size] = sorted({s for s in (below, above) if s is not None})
-    if not any(near.values()) or all(legal_sizes == [size] for size, legal_sizes in near.items()):
-        return None
-    parts = [
-        f"instead of {size}: {' or '.join(map(str, fit))}" for size, fit in near.items() if fit
-    ]
-    return "Nearest legal sizes " + "; ".join(parts)
-
-
-def nearest(
-    layers: Sequence[Layer], image: Value, nodes: Sequence[Node], shape: Shape, sizes: range
-) -> int | None:
-    """The first of `sizes` that is legal when every spatial axis has it."""
-    for size in sizes:
-        if legal(layers, image, nodes, shape[:2] + (size,) * len(shape[2:])):
-            return size
-    return None
-
-
 @dataclass(frozen=True)
 class Geometry:
     """How an output lies in its input, for one spatial axis of all: legal inputs are
@@ -251,7 +190,8 @@ def needed_besides(graph: Graph, nodes: Sequence[Node], image: Value, output: Va
 
 
 def geometry(graph: Graph, layers: Sequence[Layer], output: str) -> Geometry:
-    """Measure the geometry from the image blob to the blob `output` by trying sizes.
+    """Measure the geometry from the image blob to the blob `output` by trying sizes, in a net that
+    treats its spatial axes alike (one_axis.py knows the others).
 
     Raises ShapeError where the output needs more than the image, or where they do not differ by a
     constant (the net changes scale).
@@ -279,12 +219,11 @@ def geometry(graph: Graph, layers: Sequence[Layer], output: str) -> Geometry:
         shapes = legal(layers, image, nodes, shape[:2] + (size,) * axes)
         if shapes is not None:
             out = shapes[value][2:]
-            if len(set(out)) > 1:
+            if not out:
                 raise ShapeError(
-                    f"the output '{output}' loses another border on each axis",
+                    f"the output '{output}' is no image",
                     where=graph.path,
-                    found=f"{size} -> {', '.join(map(str, out))}",
-                    remedy="Such a net runs on tiles, but images are not cut for it",
+                    found=f"a blob of {' x '.join(map(str, shapes[value])) or 'one number'}",
                 )
             fits.append((size, out[0]))
         size += 1

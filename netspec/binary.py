@@ -34,7 +34,9 @@ def read_bytes(path: PathLike) -> bytes:
         near = difflib.get_close_matches(Path(path).name, names, n=3, cutoff=0.5)
         remedy = f"Did you mean {' or '.join(near)}?" if near else ""
         if not folder.is_dir():
-            remedy = f"There is no folder '{folder}' either"
+            remedy = f"There is no folder '{folder}' either."
+        if not os.path.isabs(path):
+            remedy = f"{remedy} The path is relative to {os.getcwd()}".strip()
         raise SpecError("there is no such file", where=str(path), remedy=remedy) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error

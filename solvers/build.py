@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from .. import netspec
-from ..errors import SolverError
+from ..errors import SolverError, WeightsError
 from ..net import Net
 from ..netspec import Source
-from . import snapshot
+from ..weights import Report
+from . import snapshot, space
 from .observer import Hook, Observer
 from .registry import solver_class
 from .solver import Solver
@@ -33,6 +34,7 @@ def build(
     observer: Observer | None = None,
     poison: bool = False,
     ahead: bool = True,
+    strict: bool = False,
     net_options: Mapping[str, Any] | None = None,
 ) -> Solver:
     """The solver that `source` (from `netspec.read_solver`) describes, with its nets, into which
@@ -40,7 +42,8 @@ def build(
 
     ahead: let data and augmentation run ahead of the training (net/ahead.py; the same results);
     folder: what relative paths are relative to (default: the current directory); net_options:
-    further arguments of every `Net`, as keep or allow_python.  Raises SolverError, SpecError,
+    further arguments of every `Net`, as keep or allow_python; strict: every layer of those files
+    must be in the net, and every layer of the net in one of them.  Raises SolverError, SpecError,
     GraphError, ShapeError, DataError, WeightsError or OutputError.
     """
     param, where = source.message, source.path
@@ -60,11 +63,30 @@ def build(
         graph = netspec.build_in_state(test, state(netspec.schema.TEST, test, *own))
         tests.append(Net(graph, share=net, **settings))
     solver = cls(param, net, tests, hooks=hooks, observer=observer, where=where)
-    snapshot.check_size(solver)
+    space.check_size(solver)
+    reports = []
     for name in weight_files(param):
-        for line in solver.load_weights(Path(folder) / name).table():
+        reports.append(solver.load_weights(Path(folder) / name))
+        for line in reports[-1].table():
             solver.observer.said(line)
+    if strict:
+        check_strict(reports)
     return solver
+
+
+def check_strict(reports: Sequence[Report]) -> None:
+    """Raise WeightsError where a layer of the net got no parameters, or one of a file went
+    nowhere."""
+    lacking = set.intersection(*(set(r.missing) for r in reports)) if reports else set()
+    unused = [f"layer {name} of {r.path}" for r in reports for name in r.unused]
+    if lacking or unused:
+        raise WeightsError(
+            "the parameter files and the net do not have the same layers",
+            where=", ".join(r.path for r in reports),
+            expected=f"parameters for {', '.join(sorted(lacking))}" if lacking else None,
+            found=f"{', '.join(unused[:8])}, which the net lacks" if unused else None,
+            remedy="Rename the layers, or leave --strict out",
+        )
 
 
 def weight_files(param: Any) -> list[str]:

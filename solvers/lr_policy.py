@@ -48,6 +48,8 @@ def check(param: Any, where: str) -> None:
     """Refuse a policy that could not be followed, before iteration 0."""
     if not param.HasField("base_lr"):
         raise SolverError("has no base_lr", where=where, remedy="Add a line such as base_lr: 0.01")
+    if not math.isfinite(param.base_lr):
+        raise SolverError("base_lr is not finite", where=where, found=str(param.base_lr))
     if param.lr_policy not in POLICIES:
         raise SolverError(
             f"lr_policy '{param.lr_policy}' is not known"

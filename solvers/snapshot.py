@@ -6,7 +6,8 @@
 Both have Caffe's layout, so Caffe reads them; what Caffe does not keep (position in the data,
 random streams, recent losses) is added where Caffe does not look (weights/solverstate.py).  With it
 a resumed run repeats an uninterrupted one bit by bit; a state written by Caffe itself resumes as
-Caffe does, from the first row of the data.  What a file is is told by its content.
+Caffe does, from the first row of the data.  A state also keeps the fingerprint of its parameters,
+so those of another run are not taken for them.  What a file is is told by its content.
 
 Source: Caffe's Solver::Snapshot and Restore (src/caffe/solver.cpp) and SGDSolver's
 (src/caffe/solvers/sgd_solver.cpp).
@@ -27,7 +28,7 @@ from ..net.saving import save_caffemodel, save_hdf5
 
 if TYPE_CHECKING:
     from ..net.params import Param
-    from ..weights import State
+    from ..weights import State, Weights
     from .solver import Solver
 
 HDF5 = 0  # SolverParameter.SnapshotFormat; the other is BINARYPROTO
@@ -52,22 +53,6 @@ def check(param: Any, where: str) -> None:
     check_writable(names(param.snapshot_prefix, 0)[1])
 
 
-def check_size(solver: Solver) -> None:
-    """Refuse now a binary snapshot that would be too large for Caffe, not after the training."""
-    param, net = solver.param, solver.net
-    wanted = param.snapshot or param.snapshot_after_train
-    size = sum(p.count for p in net.param_table) * (2 if param.snapshot_diff else 1)
-    size = max(size, solver.histories * net.flat_data.size) * net.dtype.itemsize
-    if wanted and param.snapshot_format != HDF5 and size > weights.LIMIT:
-        raise SolverError(
-            "a snapshot would be larger than a binary file of Caffe may be",
-            where=solver.where,
-            expected=f"at most {weights.LIMIT} bytes",
-            found=f"at least {size}",
-            remedy="Add the line snapshot_format: HDF5",
-        )
-
-
 def seed_of(path: Path) -> int | None:
     """The random seed of the run that wrote a state; None where Caffe wrote it."""
     seed = weights.read_state(path).extra.get("seed")
@@ -86,8 +71,9 @@ def write(solver: Solver) -> Path:
         "losses": [float(loss) for loss in solver.losses],
         "layers": net.state(),
         "test_layers": [test.state() for test in solver.test_nets],
+        "parameters": weights.fingerprint(net.owned_parameters() if hdf5 else net.parameters()),
     }
-    history = [view.reshape(p.shape) for view, p in remembered(solver)]
+    history = [net.device.host(view).reshape(p.shape) for view, p in remembered(solver)]
     found = weights.State(solver.iter, solver.current_step, str(model), history, extra)
     (weights.write_hdf5_state if hdf5 else weights.write_binary_state)(state, found)
     return state
@@ -100,14 +86,36 @@ def remembered(solver: Solver) -> Iterator[tuple[np.ndarray, Param]]:
             yield flat[p.offset : p.offset + p.count], p
 
 
+def load(path: Path) -> tuple[State, Weights | None]:
+    """A state and its parameters, if it names any; an error where either is damaged or missing."""
+    state = weights.read_state(path)
+    return state, parameters(path, state)
+
+
+def parameters(path: Path, state: State) -> Weights | None:
+    """What the file that a state names holds."""
+    if not state.learned_net:
+        return None
+    found = weights.read(beside(path, state.learned_net))
+    if state.extra.get("parameters", "") not in ("", weights.fingerprint(found.layers)):
+        raise SolverError(
+            "does not belong to the parameters beside it, which are of another run or were changed",
+            where=str(path),
+            found=found.path,
+            remedy=f"Take an earlier snapshot, or start anew from these: -weights {found.path}",
+        )
+    return found
+
+
 def read(solver: Solver, path: Path) -> None:
     """Restore parameters, history and position; raises SolverError where they do not fit."""
     state = weights.read_state(path)
     same_seed = check_fits(solver, state, str(path))
-    if state.learned_net:
-        solver.net.load(weights.read(beside(path, state.learned_net)), complete=False)
+    found = parameters(path, state)
+    if found is not None:
+        solver.net.load(found, complete=False)
     for (view, _), array in zip(remembered(solver), state.history, strict=True):
-        view[...] = array.ravel()
+        solver.net.device.write(view, array.ravel())
     solver.iter, solver.current_step = state.iter, state.current_step
     if not state.learned_net:
         solver.observer.said(f"{path} names no parameters: they stay as they are")
@@ -124,9 +132,14 @@ def read(solver: Solver, path: Path) -> None:
         )
     solver.losses.clear()
     solver.losses.extend(state.extra["losses"])
-    solver.net.load_state(state.extra["layers"])
-    for net, position in zip(solver.test_nets, state.extra["test_layers"], strict=False):
-        net.load_state(position)
+    try:
+        solver.net.load_state(state.extra["layers"])
+        for net, position in zip(solver.test_nets, state.extra["test_layers"], strict=False):
+            net.load_state(position)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise SolverError(
+            f"is damaged: a layer cannot go on from what it keeps ({error})", where=str(path)
+        ) from error
 
 
 def check_fits(solver: Solver, state: State, where: str) -> bool:
@@ -184,3 +197,9 @@ def beside(state: Path, learned: str) -> Path:
         expected=f"{learned} or {state.parent / Path(learned).name}",
         remedy=f"Put {Path(learned).name} beside the state",
     )
+
+
+def kept(solver: Solver) -> str:
+    """Which snapshot holds the progress."""
+    last = solver.last_snapshot
+    return f"the last good snapshot is {last}" if last else "no snapshot had been written yet"

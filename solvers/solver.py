@@ -23,9 +23,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import weights
-from ..errors import NonFiniteError, SolverError
-from ..net import Net
-from . import lr_policy, snapshot
+from ..errors import NonFiniteError, OutputError, SolverError
+from ..net import Net, origin
+from . import lr_policy, snapshot, space
+from .checks import check
 from .observer import Display, Hook, Observer, Tested
 
 CHUNK = 1 << 16  # elements updated at a time, so that all passes over them stay in the cache
@@ -67,11 +68,14 @@ class Solver(ABC):
         self.iter = self.current_step = 0
         self.history = [np.zeros_like(net.flat_data) for _ in range(self.histories)]
         self.stop = self.snapshot_now = False
+        self._before: origin.State = {}  # the net's state before the pass that made the gradient
         self.last_snapshot: Path | None = None
+        self.unwritten: OutputError | None = None  # why the snapshot after it is missing
         self.losses: deque[float] = deque(maxlen=param.average_loss)
-        self._scratch = np.empty(
+        self._scratch = net.device.zeros(
             (net.workers.threads, 2 * min(CHUNK, net.flat_data.size)), net.dtype
         )
+        self._at_once = self._fused()
 
     @abstractmethod
     def update(
@@ -106,8 +110,9 @@ class Solver(ABC):
     def solve(self) -> None:
         """Step to max_iter, write the last snapshot, display and test once more."""
         p = self.param
+        space.check_space(self)
         self.step(p.max_iter - self.iter)
-        if p.snapshot_after_train and not self._snapshot_due():
+        if p.snapshot_after_train and (self.unwritten or not self._snapshot_due()):
             self.snapshot()
         if self.stop:
             return
@@ -148,16 +153,17 @@ class Solver(ABC):
             self.observer.stepped(self.iter, loss, rate, norm)
             if self._snapshot_due() or self.snapshot_now:
                 self.snapshot_now = False
-                self.snapshot()
+                space.attempt(self)
 
     def accumulate(self) -> float:
         """iter_size forward and backward passes; the gradients add up; return the mean loss."""
         total = 0.0
         for _ in range(self.param.iter_size):
-            before = self.net.state()
-            loss = self.net.forward()
+            before = self._before = self.net.state()
+            with origin.named(self.net, before):
+                loss = self.net.forward()
             if not math.isfinite(loss):
-                self._refuse_nonfinite("the loss", loss, before)
+                self._refuse_nonfinite("the loss", loss, before, rerun=True)
             self._remark(self.net)
             self.net.backward()
             total += loss
@@ -166,14 +172,18 @@ class Solver(ABC):
     def gradient_norm(self) -> float:
         """sqrt(sum of g^2) over all parameters, as accumulated; refused if not finite."""
         g = self.net.flat_diff
-        norm = math.sqrt(max(float(np.dot(g, g)), 0.0)) if g.size else 0.0
+        if self._at_once is not None:
+            norm = self._at_once.norm(g)
+        else:
+            with np.errstate(all="ignore"):
+                norm = math.sqrt(max(float(np.dot(g, g)), 0.0)) if g.size else 0.0
         if not math.isfinite(norm):
             # a NaN spreads downward, so the topmost bad layer is the first
             bad = next(
                 (p for p in reversed(self.net.learnable) if not finite(self._view(g, p))), None
             )
             name = f"the gradient of layer '{bad.layer}'" if bad else "the gradient norm"
-            self._refuse_nonfinite(name, norm, None)
+            self._refuse_nonfinite(name, norm, self._before)
         return norm
 
     def apply_update(self, norm: float) -> float:
@@ -195,10 +205,14 @@ class Solver(ABC):
         if p.clip_gradients >= 0 and norm > p.clip_gradients:
             scale = p.clip_gradients / norm
         scale /= p.iter_size
+        if self._at_once is not None:
+            self._at_once.set(rate, scale, self.iter)
+            self._at_once.run(net.flat_data, net.flat_diff, self.history)
+            return
         tasks = [
             (q, slice(start, min(start + CHUNK, q.offset + q.count)))
             for q in net.learnable
-            if net.flags.param_propagate_down[q.node][q.index]
+            if self._learns(q)
             for start in range(q.offset, q.offset + q.count, CHUNK)
         ]
 
@@ -215,6 +229,20 @@ class Solver(ABC):
             w -= g
 
         net.workers.run(update, len(tasks))
+
+    def _learns(self, p: Any) -> bool:
+        return bool(self.net.flags.param_propagate_down[p.node][p.index])
+
+    def _fused(self) -> Any:
+        """The device's way to update all parameters in one pass, if it has one."""
+        net = self.net
+        if net.device.update is None:
+            return None
+        segments = [
+            (p.offset, p.offset + p.count, p.lr_mult if self._learns(p) else None, p.decay_mult)
+            for p in net.learnable
+        ]
+        return net.device.update(self.type, self.param, segments, net.dtype)
 
     def _regularize(self, w: np.ndarray, g: np.ndarray, decay: Any, extra: np.ndarray) -> None:
         """L2: g += decay * w.  L1: g += decay * sign(w)."""
@@ -236,10 +264,11 @@ class Solver(ABC):
             for _ in range(self.param.test_iter[k]):
                 if self._test_interrupted():
                     return
-                loss += net.forward()
+                with origin.named(net, net.state()):
+                    loss += net.forward()
                 self._remark(net)
                 for name in net.outputs:
-                    data = np.asarray(net.blobs[name].data, np.float64).ravel()
+                    data = np.asarray(net.read(name), np.float64).ravel()
                     sums[name] = sums[name] + data if name in sums else data.copy()
             n = self.param.test_iter[k]
             weights = net.output_weights()
@@ -255,15 +284,14 @@ class Solver(ABC):
         """Obey a signal that came during a test: tests may take long."""
         if self.snapshot_now:
             self.snapshot_now = False
-            self.snapshot()
+            space.attempt(self)
         if self._stopped():
             self.observer.said("Test interrupted.")
         return self._stopped()
 
     def _display(self, loss: float, norm: float, done: int, elapsed: float) -> Display:
         outputs = {
-            name: np.array(self.net.blobs[name].data, np.float64).ravel()
-            for name in self.net.outputs
+            name: np.array(self.net.read(name), np.float64).ravel() for name in self.net.outputs
         }
         rate, _ = self._rate()
         weights = self.net.output_weights()
@@ -288,7 +316,7 @@ class Solver(ABC):
         Raises NonFiniteError, and writes nothing, where a parameter is not finite.
         """
         self.check_finite()
-        self.last_snapshot = snapshot.write(self)
+        self.last_snapshot, self.unwritten = snapshot.write(self), None
         self.observer.snapshotted(self.last_snapshot)
         return self.last_snapshot
 
@@ -296,11 +324,12 @@ class Solver(ABC):
         """Raise NonFiniteError where a parameter has become NaN or infinite."""
         for p in self.net.learnable:
             if not finite(self._view(self.net.flat_data, p)):
-                self._refuse_nonfinite(f"a parameter of layer '{p.layer}'", math.nan, None)
+                self._refuse_nonfinite(f"a parameter of layer '{p.layer}'", math.nan, {})
 
     def restore(self, path: str | Path) -> None:
         """Continue from a solver state, binary or HDF5; raises SolverError or WeightsError."""
         snapshot.read(self, Path(path))
+        self.last_snapshot = Path(path)
 
     def load_weights(self, path: str | Path) -> weights.Report:
         """Copy the parameters of a file into the nets; layers it lacks keep theirs.
@@ -318,23 +347,26 @@ class Solver(ABC):
 
     # ------------------------------------------------------------------ refusals
 
-    def _refuse_nonfinite(self, what: str, value: float, before: Any) -> None:
-        """Name the iteration and the first bad layer; nothing was updated with what is bad."""
-        layer = ""
-        if before is not None:
+    def _refuse_nonfinite(
+        self, what: str, value: float, before: origin.State, *, rerun: bool = False
+    ) -> None:
+        """Name the iteration, the batch of the pass that began in the state `before`, and where the
+        forward pass did it (`rerun`) the first bad layer; nothing was updated with what is bad."""
+        layer, batch = "", origin.said(self.net, before)
+        if rerun:
             self.net.load_state(before)
             try:
                 self.net.forward(check=True)
             except NonFiniteError as error:
                 layer = f"; {error.what}"
         rate, _ = self._rate()
-        last = self.last_snapshot
-        kept = f"the last good snapshot is {last}" if last else "no snapshot had been written yet"
+        again = " (where it diverges again, take an earlier one)" if self.last_snapshot else ""
         raise NonFiniteError(
-            f"{what} became {value} at iteration {self.iter} (learning rate {rate:g}){layer}",
+            f"{what} became {value} at iteration {self.iter} (learning rate {rate:g}"
+            f"{', batch: ' * bool(batch)}{batch}){layer}",
             where=self.where,
-            remedy=f"Training stopped at once; {kept}. Lower base_lr, set clip_gradients, or look"
-            " at the data",
+            remedy=f"Training stopped at once; {snapshot.kept(self)}{again}. Lower base_lr, set"
+            " clip_gradients, or look at the data",
         )
 
     def _view(self, flat: np.ndarray, p: Any) -> np.ndarray:
@@ -344,44 +376,3 @@ class Solver(ABC):
 def finite(array: np.ndarray) -> bool:
     """Whether no element is NaN or infinite."""
     return bool(np.isfinite(array).all())
-
-
-def check(param: Any, test_nets: Sequence[Net], where: str) -> None:
-    """Refuse settings that could not be followed, before iteration 0."""
-    if param.iter_size < 1:
-        raise SolverError("iter_size must be at least 1", where=where, found=str(param.iter_size))
-    if param.average_loss < 1:
-        raise SolverError(
-            "average_loss must be at least 1", where=where, found=str(param.average_loss)
-        )
-    if param.max_iter < 1:
-        raise SolverError(
-            "max_iter must be at least 1",
-            where=where,
-            found=str(param.max_iter),
-            remedy="Add a line such as max_iter: 10000",
-        )
-    if param.regularization_type not in ("L1", "L2"):
-        raise SolverError(
-            "regularization_type is not known",
-            where=where,
-            expected="L1 or L2",
-            found=repr(param.regularization_type),
-        )
-    if any(n < 1 for n in param.test_iter):
-        raise SolverError(
-            "test_iter must be at least 1", where=where, found=str(param.test_iter[0])
-        )
-    if len(param.test_iter) != len(test_nets):
-        raise SolverError(
-            "there must be one test_iter for each test net",
-            where=where,
-            expected=str(len(test_nets)),
-            found=str(len(param.test_iter)),
-        )
-    if test_nets and not param.test_interval:
-        raise SolverError(
-            "has test_iter but no test_interval",
-            where=where,
-            remedy="Add a line such as test_interval: 500",
-        )

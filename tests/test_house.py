@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ["data", "imaging", "kernels", "layers", "net", "netspec", "pycaffe", "solvers"]
-PACKAGES += ["tools", "weights"]
+PACKAGES = ["data", "drawing", "export", "imaging", "kernels", "layers", "net", "netspec"]
+PACKAGES += ["pycaffe", "solvers", "tools", "weights"]
 
 
 def modules():

@@ -11,15 +11,17 @@ from typing import Any
 import numpy as np
 
 from .. import __version__, netspec, weights
+from ..data.hdf5 import read_list
 from ..data.normalize import Normalization
 from ..errors import GraphError, WeightsError
-from ..h5 import open_h5
+from ..h5 import attributes, open_h5
 from ..imaging.pixel_size import micrometres
 from ..imaging.predict import Predictor, only_output
 from ..layers.base import Context
 from ..net import Net
 from ..net.inference import build_layers
-from ..net.sizes import geometry, trunk
+from ..net.one_axis import geometries
+from ..net.sizes import trunk
 from ..solvers import Solver
 
 
@@ -88,11 +90,11 @@ def packing(net: Net) -> dict[str, Any]:
     """The attributes that tools/pack.py left in the training data; empty for foreign files."""
     for node in net.graph.nodes:
         if node.type == "HDF5Data":
-            listed = Path(node.layer.hdf5_data_param.source).read_text(encoding="utf-8").split()
+            listed = read_list(node.layer.hdf5_data_param.source)
             with open_h5(listed[0]) as file:
                 found = {
                     name: value.tolist() if isinstance(value, np.ndarray) else value
-                    for name, value in file.attrs.items()
+                    for name, value in attributes(file).items()
                 }
             try:
                 parsed = {name: json.loads(found[name]) for name in ("normalization", "origin")}
@@ -179,18 +181,19 @@ def drop_last_softmax(message: Any) -> None:
 def smallest(source: netspec.Source, found: weights.Weights, **options: Any) -> Net:
     """The deploy net at its smallest legal size, so that building it allocates little.
 
-    An Input layer without a shape gets the channels that the filters reading it were trained on.
+    An Input layer without a shape gets the channels and the spatial axes that the filters reading
+    it were trained on.
     """
     message = source.message
     for layer in message.layer:
         if layer.type == "Input" and not len(layer.input_param.shape):
-            dims = (1, channels(message, layer.top[0], found), 1, 1)
-            layer.input_param.shape.add(dim=dims)
+            number, spatial = seen(message, layer.top[0], found)
+            layer.input_param.shape.add(dim=(1, number, *(1,) * spatial))
     graph = netspec.build(source, "TEST")
-    layers = build_layers(graph, Context())
-    size = geometry(graph, layers, only_output(graph, source.path)).smallest
+    layers = build_layers(graph, Context(allow_python=options.get("allow_python", False)))
+    axes = geometries(graph, layers, only_output(graph, source.path))
     inputs = {
-        value.blob: (1, layers[i].shapes().tops[0][1], size, size)
+        value.blob: (1, layers[i].shapes().tops[0][1], *(along.smallest for along in axes))
         for i, node in enumerate(graph.nodes)
         if node.type == "Input"
         for value in node.tops
@@ -198,11 +201,13 @@ def smallest(source: netspec.Source, found: weights.Weights, **options: Any) -> 
     return Net(graph, fill=False, inputs=inputs, **options)
 
 
-def channels(message: Any, blob: str, found: weights.Weights) -> int:
-    """How many channels the filters that read `blob` have in the file; 1 if none of them does."""
+def seen(message: Any, blob: str, found: weights.Weights) -> tuple[int, int]:
+    """How many channels and spatial axes the filters that read `blob` have in the file; 1 and 2 if
+    none of them does."""
     for layer in message.layer:
         if blob in layer.bottom and layer.type == "Convolution":
             filters = found.layers.get(layer.name, [None])[:1]
             if filters and filters[0] is not None and filters[0].ndim > 2:
-                return int(filters[0].shape[1]) * layer.convolution_param.group
-    return 1
+                number = int(filters[0].shape[1]) * layer.convolution_param.group
+                return number, filters[0].ndim - 2
+    return 1, 2

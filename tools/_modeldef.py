@@ -10,7 +10,7 @@ from ..errors import DemitasseError, GraphError, WeightsError
 from ..net import Net
 from ..netspec.filter import kept_layers
 from ..weights import ModelDef, Weights
-from ._model import channels
+from ._model import seen
 
 
 def source_of(modeldef: ModelDef, image: Sequence[int]) -> netspec.Source:
@@ -47,7 +47,7 @@ def channels_of(modeldef: ModelDef, found: Weights) -> int:
     for layer in message.layer:  # layers without parameters may come before the first filters
         if blob in layer.bottom and layer.type != "Convolution" and len(layer.top) == 1:
             blob = layer.top[0]
-    return channels(message, blob, found)
+    return seen(message, blob, found)[0]
 
 
 def read_weights(path: str) -> Weights:

@@ -12,9 +12,10 @@ def draw(listed: str, picture: Path, *, overwrite: bool) -> None:
     """A picture of the first, the middle and the last sample of the files in a list."""
     import h5py
 
+    from ..data.hdf5 import read_list
     from ..imaging.preview import Sample, write_preview
 
-    paths = Path(listed).read_text(encoding="utf-8").split()
+    paths = read_list(str(listed))
     rows: list[Sample] = []
     for path, row in _spread(paths):
         with h5py.File(path) as file:

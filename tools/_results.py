@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import __version__
-from ..errors import WeightsError
+from ..errors import ImageError, WeightsError
 
 if TYPE_CHECKING:
     from ._model import Deployed
@@ -73,7 +73,16 @@ def prepared(
             file=sys.stderr,
         )
     offset, scale = fitted or rule.fit(pixels, nonfinite="zero")
-    return rule.apply(pixels, offset, scale, bad)
+    made = rule.apply(pixels, offset, scale, bad)
+    if not np.isfinite(made).all():
+        raise ImageError(
+            "normalised, it holds values beyond what the net computes with",
+            where=where,
+            expected=f"at most {np.finfo(made.dtype).max:.3g}",
+            found=f"pixels up to {np.abs(values).max():.3g}",
+            remedy="Scale the pixels down, or choose another --normalization",
+        )
+    return made
 
 
 def result(kind: str, score: np.ndarray, args: Any = None, where: str = "") -> np.ndarray:

@@ -7,7 +7,6 @@ above a limit, for a pixel size that is wrong by a factor of a hundred is a thou
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,6 +15,7 @@ from ..errors import ImageError, MemoryBudgetError, ShapeError
 from ..imaging import averaging
 from ..imaging.pixel_size import micrometres
 from ..imaging.rescale import Rescaling, rescaling
+from ..net.limits import installed
 
 if TYPE_CHECKING:
     from ..imaging.image import Image
@@ -26,6 +26,7 @@ T = TypeVar("T", int, float)
 
 FLOAT = 4  # bytes
 MAX_TILES = 10_000  # of one page
+MEMORY = 2 << 30  # bytes of activations
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,13 @@ def split(image: Image, wanted: Sequence[int] | None, axes: int) -> tuple[tuple[
     layout = image.layout
     letters = [(layout.axes[a], layout.shape[a]) for a in layout.page_axes]
     depth = letters[-1][1] if letters else 1
+    if [letter for letter, _ in letters] == ["T"]:
+        raise ImageError(
+            "it is a series of images, and the net wants volumes",
+            where=str(image.path),
+            found=f"axes {layout.axes}",
+            remedy=f"If its pages are slices, say so: --axes {layout.axes.replace('T', 'Z')}",
+        )
     if len(letters) > 1 and (letters[-1][0] != "Z" or wanted is not None):
         raise ImageError(
             "it is not clear which of its pages make a volume",
@@ -233,6 +241,8 @@ def choose(predictor: Predictor, shape: Sequence[int], args: Any) -> Tiling:
     elif args.tiles:
         tiling = predictor.choose(shape, count=args.tiles)
     else:
+        if args.memory is None:
+            return predictor.choose(shape, budget=min(MEMORY, installed() // 2))
         return predictor.choose(shape, budget=int(min(args.memory, 2.0**40) * 2**20))
     if tiling.memory > installed():
         raise MemoryBudgetError(
@@ -242,11 +252,6 @@ def choose(predictor: Predictor, shape: Sequence[int], args: Any) -> Tiling:
             remedy="Take smaller tiles: --memory or --tile-size",
         )
     return tiling
-
-
-def installed() -> int:
-    """Bytes of this machine's memory."""
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def size(count: int) -> str:

@@ -43,7 +43,8 @@ def obeyed(
 ) -> Iterator[None]:
     """Let signals act on the solver meanwhile.
 
-    again_at_once: say so when a stop is asked for, and let the second one interrupt at once.
+    again_at_once: say so when a stop is asked for, and let the second one interrupt at once.  The
+    solver's observer is told which snapshot holds the progress, where it ends before its time.
     """
     told = False
 
@@ -63,6 +64,19 @@ def obeyed(
     before = {number: signal.signal(number, handler) for number in effects}
     try:
         yield
+        if solver.stop and again_at_once:
+            solver.observer.said(f"stopped at iteration {solver.iter}: {go_on(solver)}")
+    except KeyboardInterrupt:
+        solver.observer.said(f"interrupted at iteration {solver.iter}: {go_on(solver)}")
+        raise
     finally:
         for number, old in before.items():
             signal.signal(number, old)
+
+
+def go_on(solver: Solver) -> str:
+    """Which snapshot holds the progress, and how to go on from it."""
+    from ..solvers.snapshot import kept
+
+    last = solver.last_snapshot
+    return kept(solver) + (f"; to go on from it: -snapshot {last}" if last else "")

@@ -20,10 +20,13 @@ import numpy as np
 from .. import netspec
 from ..errors import DemitasseError, did_you_mean
 from ..files import check_writable
-from . import _options, _signals
+from . import _device, _options, _signals
 from ._debug import DebugInfo, watch
 from ._glog import Glog, SolverLog, elements
+from ._learns import check_learns
+from ._lock import locked
 from ._netlog import lines
+from ._verify import add_verify
 
 if TYPE_CHECKING:
     from ..net import Net
@@ -79,6 +82,7 @@ def parser() -> _options.Parser:
         action="store_true",
         help="of -weights, take what fits of a score with another number of classes",
     )
+    add_verify(p)
     _signals.add_effects(p)
     _options.add_gpu(p)
     _options.add_python(p)
@@ -102,8 +106,8 @@ def main(argv: Sequence[str]) -> int:
         )
     log = Glog(sys.stderr)
     if args.command == "device_query":
-        log("caffe.cpp:138", f"Querying GPUs {args.gpu if args.gpu != 'none' else ''}".rstrip())
-    _options.check_gpu(args.gpu)
+        log("caffe.cpp:138", f"Querying GPUs {args.gpu or ''}".rstrip())
+    _device.choose(args.gpu)
     COMMANDS[args.command](args, log)
     return 0
 
@@ -127,9 +131,7 @@ EXAMPLES = {"solver": "solver.prototxt", "model": "net.prototxt", "weights": "ne
 
 def train(args: Any, log: Glog) -> None:
     """Train to max_iter, or until a signal says stop."""
-    from .. import solvers
-    from ..solvers import snapshot
-    from .solve import ignored, make_built_in_data
+    from ..solvers import newest, snapshot
 
     needs(args, "solver")
     if args.snapshot and args.weights:
@@ -146,7 +148,25 @@ def train(args: Any, log: Glog) -> None:
         param.weights.extend(filter(None, [args.weights]))
     if param.snapshot or param.snapshot_after_train:
         check_writable(snapshot.names(param.snapshot_prefix, param.max_iter)[-1])
-    log("caffe.cpp:197", "Use CPU.")
+        with locked(param.snapshot_prefix, log.own):
+            newest.remove_leftovers(param.snapshot_prefix, log.own)
+            solve(source, args, log)
+    else:
+        solve(source, args, log)
+
+
+def solve(source: netspec.Source, args: Any, log: Glog) -> None:
+    """Build the solver, and run it."""
+    from .. import solvers
+    from ..solvers import snapshot
+    from .solve import ignored, make_built_in_data
+
+    param = source.message
+    _device.follow_mode(args, param)
+    if _device.choose(args.gpu).on_host:
+        log("caffe.cpp:197", "Use CPU.")
+    else:
+        log("caffe.cpp:204", f"Using GPUs {args.gpu}")
     with contextlib.redirect_stdout(sys.stderr):  # the Fiji plugin wants stdout empty
         make_built_in_data(source)
     log(
@@ -160,6 +180,7 @@ def train(args: Any, log: Glog) -> None:
     if adapted:
         param.ClearField("weights")
     solver = solvers.build(source, observer=observer, net_options=options)
+    check_learns(solver.net)
     for names in adapted:
         load_adapted(solver, names, log)
     for place, said in built(source, solver):
@@ -169,7 +190,7 @@ def train(args: Any, log: Glog) -> None:
         solver.hooks = (*solver.hooks, DebugInfo(solver, log))
     if args.caffe_unet_2015:
         log.own(_options.FILLERS_SAID)
-    for line in ignored(param):
+    for line in ignored(param, solver.net.device):
         log.own(line, "W")
     if args.snapshot:
         log("caffe.cpp:235", f"Resuming from {args.snapshot}")
@@ -254,8 +275,8 @@ def make_net(args: Any, log: Glog, phase: int, *, backward: bool) -> Net:
     return net
 
 
-def test(args: Any, log: Glog) -> None:
-    """Print every output of every batch, then the means."""
+def test(args: Any, log: Glog) -> dict[str, np.ndarray]:
+    """Print every output of every batch, then the means, which are returned."""
     from .. import weights
 
     needs(args, "model", "weights")
@@ -281,10 +302,12 @@ def test(args: Any, log: Glog) -> None:
     means = {name: total / count for name, total in sums.items()}
     for name, value in elements(means, net.output_weights()):
         log("caffe.cpp:321", f"{name} = {value}")
+    return means
 
 
-def time(args: Any, log: Glog) -> None:
-    """Print the average time of every layer, forward and backward."""
+def time(args: Any, log: Glog) -> tuple[Net, np.ndarray]:
+    """Print the average time of every layer, forward and backward; the net, and the milliseconds
+    (layers, 2)."""
     from ..net.timing import time_layers
 
     needs(args, "model")
@@ -318,6 +341,7 @@ def time(args: Any, log: Glog) -> None:
     log("caffe.cpp:412", f"Average Forward-Backward: {total / args.iterations:g} ms.")
     log("caffe.cpp:414", f"Total Time: {total:g} ms.")
     log("caffe.cpp:415", "*** Benchmark ends ***")
+    return net, spent
 
 
 def device_query(args: Any, log: Glog) -> None:
@@ -326,10 +350,14 @@ def device_query(args: Any, log: Glog) -> None:
 
     from ._training import blas
 
-    log.own(f"CPU: {os.cpu_count()} cores, {blas()}; this version has no GPU kernels")
+    device = _device.choose(args.gpu)
+    if device.on_host:
+        log.own(f"CPU: {os.cpu_count()} cores, {blas()}")
+    else:
+        log.own(f"{device.title}")
 
 
-COMMANDS: dict[str, Callable[[Any, Glog], None]] = {
+COMMANDS: dict[str, Callable[[Any, Glog], object]] = {
     "train": train,
     "test": test,
     "time": time,

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import OutputError
 from ..files import check_writable
-from . import _options
+from . import _device, _options
 from ._batch import Batch, Done
 from ._results import OBJECTS, OUTPUTS, each_score, info, planes, result, stored
+from ._verify import add_verify
 
 if TYPE_CHECKING:
     from ..data.normalize import Normalization
@@ -64,6 +65,7 @@ def parser() -> _options.Parser:
         "-weights", "--weights", required=True, metavar="FILE", help="unet.h5, or a Caffe file"
     )
     p.add_argument("-model", "--model", metavar="NET", help="prototxt, for a bare Caffe file")
+    add_verify(p)
     p.add_argument(
         "--output",
         default="labels",
@@ -85,9 +87,8 @@ def parser() -> _options.Parser:
     tiling.add_argument(
         "--memory",
         type=_options.positive_float,
-        default=2048,
         metavar="MIB",
-        help="for activations (default 2048)",
+        help="for activations (default 2048, or half of what there is)",
     )
     p.add_argument("--pages", type=_options.pages, help="which pages of a stack: 0-19 or 0,3,5-7")
     p.add_argument("--axes", help="how to read the image's axes, for example ZYX or TCYX")
@@ -140,7 +141,7 @@ def parser() -> _options.Parser:
 
 def main(argv: Sequence[str]) -> int:
     args = parser().parse_args(argv)
-    _options.check_gpu(args.gpu)
+    _device.choose(args.gpu)
     kinds = output_kinds(args)
     rule = normalization(args)
     batch = Batch(find_images(args.images))
@@ -216,9 +217,10 @@ def open_images(batch: Batch, args: Any) -> dict[Path, Image]:
     from ._segmentation import chosen_pages
 
     opened = {}
+    most = int(args.max_memory * 2**30) if args.max_memory else None
     for path in batch.paths:
         with batch.sparing(path):
-            image = tiff.read(path, axes=args.axes)
+            image = tiff.read(path, axes=args.axes, max_bytes=most)
             chosen_pages(args.pages, image)
             opened[path] = image
     return opened
@@ -275,6 +277,8 @@ def segment(deployed: Deployed, image: Image, targets: dict[str, Path], args: An
             print(f"  would write {target}: {kind}")
         return Done(made.pages, made.tiles, 0.0, "planned")
 
+    volume = deployed.predictor.axes == 3
+
     def write(kind: str, pages: Any) -> None:
         tiff.write(
             targets[kind],
@@ -282,13 +286,15 @@ def segment(deployed: Deployed, image: Image, targets: dict[str, Path], args: An
             count=made.pages,
             pixel_size=image.pixel_size,
             unit=image.unit,
+            depth=image.depth,
+            volumes=len(made.samples) if volume else 1,
             display=(0, deployed.predictor.classes - 1) if kind == "labels" else None,
             info=info(deployed, made, kind, args),
             overwrite=args.overwrite,
         )
 
     objects: list[int] = []
-    contours, volume = None, deployed.predictor.axes == 3
+    contours = None
     kinds = [kind for kind in targets if kind != "overlay"]
     with track(made.tiles, "tiles") as advance:
         scores = each_score(deployed, made, args, advance)

@@ -23,13 +23,13 @@ from . import _options
 
 EPILOG = """\
 examples:
-  python tools/modeldef.py net.prototxt solver.prototxt --element-size 0.5x0.5
+  python tools/modeldef.py cells.prototxt solver.prototxt --element-size 0.5x0.5
         --normalization minmax --classes background,cell -o cells.modeldef.h5
         a model that the plugin takes; downsampleFactor, padInput and padOutput are those of the net
-  python tools/modeldef.py net.prototxt solver.prototxt --element-size 1x0.5x0.5
+  python tools/modeldef.py volumes.prototxt solver.prototxt --element-size 1x0.5x0.5
         -weights net_iter_9000.caffemodel.h5 -o volumes.modeldef.h5
         the weights are only tried: they stay a file of their own, for the plugin too
-  python tools/modeldef.py --show cells.modeldef.h5
+  python tools/modeldef.py --show 2d_cell_net.modeldef.h5
         what a model says
 
 In the TEST phase the net starts at the blob --input (data3), which no layer of that phase makes.
@@ -95,7 +95,9 @@ def main(argv: Sequence[str]) -> int:
 
 def make(args: Any) -> ModelDef:
     """The model, its sizes measured on the net."""
-    from ..net.one_axis import geometries
+    from ..layers.base import Context
+    from ..net.inference import build_layers
+    from ..net.one_axis import deepest, geometries
     from ._modeldef import source_of
 
     axes = len(args.element_size)
@@ -124,12 +126,15 @@ def make(args: Any) -> ModelDef:
     graph = netspec.build(deployed, "TEST")
     if not graph.outputs:
         raise ShapeError("the net has no output", where=args.net)
-    found = geometries(deployed, graph.outputs[-1].blob, axes)
+    layers = build_layers(graph, Context())
+    found = geometries(graph, layers, graph.outputs[-1].blob)
+    deep = deepest(graph, layers, [size.smallest for size in found])
+    pads = [size.smallest - size.step * n for size, n in zip(found, deep, strict=True)]
     return replace(
         blank,
-        downsample_factor=tuple(size.step for size, _ in found),
-        pad_input=tuple(pad for _, pad in found),
-        pad_output=tuple(pad - size.before - size.after for size, pad in found),
+        downsample_factor=tuple(size.step for size in found),
+        pad_input=tuple(pads),
+        pad_output=tuple(p - s.before - s.after for p, s in zip(pads, found, strict=True)),
     )
 
 

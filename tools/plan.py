@@ -7,7 +7,7 @@ if not __package__:  # run as a script
 
     _root.run("plan")
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,8 @@ examples:
         how little memory it can be trained in
   python tools/plan.py models/unet.prototxt --input 1084 --layers
         another tile size, with a line for each layer
+  python tools/plan.py models/unet3d.prototxt --input 116x132x132
+        a volume, z first
 No array is allocated and no data file is opened.
 """
 
@@ -42,19 +44,19 @@ def parser() -> _options.Parser:
     p.add_argument("net", metavar="NET", help="the net's prototxt, for training or deployment")
     p.add_argument(
         "--input",
-        type=_options.size,
-        default=(572, 572),
+        type=_options.lengths,
         metavar="HxW",
-        help="size of the image tile in pixels (default 572)",
+        help="size of the image tile in pixels, of a volume DxHxW (default: what the net says of "
+        "its input, or of the tiles it cuts in training, or else 572)",
     )
     p.add_argument(
         "--channels",
         type=_options.positive_int,
-        default=1,
         metavar="N",
-        help="of the image (default 1)",
+        help="of the image (default: what the net says of its input, or else 1)",
     )
     p.add_argument("--layers", action="store_true", help="a line for each layer")
+    _options.add_python(p)
     _options.add_recompute(p)
     p.add_argument("--float64", action="store_true", help="plan for double precision")
     return p
@@ -64,9 +66,10 @@ def main(argv: Sequence[str]) -> int:
     args = parser().parse_args(argv)
     dtype = np.dtype(np.float64 if args.float64 else np.float32)
     source = netspec.read_net(args.net)
-    shape = (1, args.channels, *args.input)
-    deploy, planned = plan_deploy(source, shape, dtype)
-    table = params.table(deploy, build(deploy, dtype), planned.inferred.needs)
+    shape = image_shape(source, args.channels, args.input)
+    context = Context(dtype=dtype, allow_python=args.allow_python_layers)
+    deploy, planned = plan_deploy(source, shape, dtype, allow_python=context.allow_python)
+    table = params.table(deploy, build_layers(deploy, context), planned.inferred.needs)
     count = params.flat_size(table)
     if args.layers:
         print_layers(deploy, planned)
@@ -74,9 +77,9 @@ def main(argv: Sequence[str]) -> int:
     for value in (*deploy.inputs, *deploy.outputs):
         print(f"  {value.blob}: {' x '.join(map(str, planned.inferred.values[value]))}")
     print_memory("TEST", planned)
-    training = training_graph(source, deploy, planned)
+    training = training_graph(source, deploy, planned.inferred.values)
     if training is not None:
-        layers = build(training, dtype)
+        layers = build_layers(training, context)
         try:
             trained = plan_net(
                 training, layers, None, dtype=dtype, backward=True, recompute=args.recompute
@@ -92,28 +95,46 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def build(graph: netspec.Graph, dtype: np.dtype) -> Any:
-    return build_layers(graph, Context(dtype=dtype))
+def image_shape(
+    source: netspec.Source, channels: int | None = None, wanted: tuple[int, ...] | None = None
+) -> tuple[int, ...]:
+    """What is planned for, (1, channels, *spatial): what is given, or as the net says."""
+    number, sizes = 1, tuple[int, ...]((572, 572))
+    for layer in source.message.layer:
+        cut = layer.create_deformation_param
+        if layer.type == "CreateDeformation" and cut.ny and cut.nx:
+            sizes = (cut.nz, cut.ny, cut.nx) if cut.nz else (cut.ny, cut.nx)
+    for layer in netspec.deploy(source, softmax=False).layer:
+        if layer.type == "Input" and len(layer.input_param.shape):
+            _, number, *own = layer.input_param.shape[0].dim
+            sizes = tuple(own) or sizes
+    return (1, channels or number, *(wanted or sizes))
 
 
-def plan_deploy(source: netspec.Source, shape: tuple[int, ...], dtype: np.dtype) -> Any:
+def plan_deploy(
+    source: netspec.Source, shape: tuple[int, ...], dtype: np.dtype, *, allow_python: bool = False
+) -> Any:
     """The deployment graph for an image of this shape, and its plan."""
     message = netspec.deploy(source, shape=shape, softmax=False)
-    graph = netspec.build(message, "TEST")
-    return graph, plan_net(graph, build(graph, dtype), None, dtype=dtype, backward=False)
+    graph = netspec.build(netspec.Source(source.path, message), "TEST")
+    layers = build_layers(graph, Context(dtype=dtype, allow_python=allow_python))
+    return graph, plan_net(graph, layers, None, dtype=dtype, backward=False)
 
 
 def training_graph(
-    source: netspec.Source, deploy: netspec.Graph, planned: Planned
+    source: netspec.Source,
+    deploy: netspec.Graph,
+    shapes: Mapping[netspec.Value, tuple[int, ...]],
+    phase: str = "TRAIN",
 ) -> netspec.Graph | None:
-    """The TRAIN graph with its data layer replaced by Input layers of matching shapes; None where
-    the net does not train."""
-    graph = netspec.build(source, "TRAIN")
+    """The graph of a phase with its data layer replaced by Input layers of shapes that match the
+    deployment net's; None where it has no loss."""
+    graph = netspec.build(source, phase)
     data = [n for n in graph.nodes if not n.bottoms and n.tops]
     if not any("Loss" in n.type for n in graph.nodes):
         return None
-    image = planned.inferred.values[deploy.inputs[0]]
-    scores = [planned.inferred.values[v] for v in deploy.outputs]
+    image = shapes[deploy.inputs[0]]
+    scores = [shapes[v] for v in deploy.outputs]
     message = netspec.schema.NetParameter()
     message.CopyFrom(source.message)
     wanted = {n.name for n in data}
@@ -126,7 +147,7 @@ def training_graph(
             dims = image if same else (image[0], 1, *scores[0][2:])
             layer.input_param.shape.add(dim=dims)
     message.layer.extend(kept)
-    return netspec.build(netspec.Source(source.path, message), "TRAIN")
+    return netspec.build(netspec.Source(source.path, message), phase)
 
 
 def print_layers(graph: netspec.Graph, planned: Planned) -> None:

@@ -17,15 +17,17 @@ from pathlib import Path
 from typing import Any
 
 from .. import netspec
-from ..errors import GraphError, SolverError
+from ..errors import GraphError, SolverError, WriteError
 from ..files import check_writable
+from ..solvers import newest, snapshot
 from ..solvers.observer import Hook
-from . import _options, _signals
+from . import _device, _options, _signals
 from ._debug import DebugInfo
+from ._learns import check_learns
+from ._lock import locked
 from ._progress import follow
 from ._training import TrainingLog
-
-MODE_GPU = 1  # a value of an enum in netspec/caffe.proto
+from ._verify import add_verify
 
 EPILOG = """\
 examples:
@@ -35,6 +37,8 @@ examples:
         a small net, for two minutes
   python tools/solve.py -solver models/solver.prototxt -snapshot unet_iter_1000.solverstate.h5
         go on where a snapshot was written, bit for bit
+  python tools/solve.py models/solver.prototxt --resume auto
+        go on from the newest complete snapshot, if there is one: for jobs that are started again
   python tools/solve.py models/solver.prototxt --recompute
         train in less memory, somewhat slower, with the same results
   python tools/solve.py my_solver.prototxt -weights unet.h5
@@ -55,6 +59,17 @@ def parser() -> _options.Parser:
     p.add_argument("-solver", "--solver", metavar="SOLVER", help="the same, as Caffe spells it")
     p.add_argument("-weights", "--weights", metavar="FILE[,FILE]", help="parameters to start from")
     p.add_argument("-snapshot", "--snapshot", metavar="STATE", help="solver state to continue")
+    p.add_argument(
+        "--resume",
+        choices=("auto",),
+        help="continue the newest complete snapshot of the prefix; begin anew where there is none",
+    )
+    p.add_argument(
+        "--strict",
+        action="store_true",
+        help="refuse -weights that lack layers of the net, or have others",
+    )
+    add_verify(p)
     _options.add_gpu(p)
     _signals.add_effects(p)
     _options.add_python(p)
@@ -93,7 +108,7 @@ def whole(least: int) -> Callable[[str], int]:
 
 def main(argv: Sequence[str]) -> int:
     args = parser().parse_args(argv)
-    _options.check_gpu(args.gpu)
+    _device.choose(args.gpu)
     path = _options.one_of({"SOLVER": args.file, "-solver": args.solver}, "the solver")
     if path is None:
         parser().print_help()
@@ -103,33 +118,50 @@ def main(argv: Sequence[str]) -> int:
             "-weights and -snapshot exclude each other",
             remedy="A snapshot brings its own parameters; leave -weights out",
         )
+    if args.resume and args.snapshot:
+        raise SolverError(
+            "--resume auto and -snapshot exclude each other",
+            remedy="--resume auto finds the snapshot; -snapshot names it",
+        )
     source = netspec.read_solver(path)
     override(source, args)
-    model = Path(f"{source.message.snapshot_prefix}.h5")
-    check_writable(model, overwrite=args.overwrite or bool(args.snapshot))
-    make_built_in_data(source)
-    train(source, args, model)
+    prefix = source.message.snapshot_prefix
+    with locked(prefix, print):
+        newest.remove_leftovers(prefix, print)
+        if args.resume:
+            args.snapshot = newest.newest(prefix, print)
+            print(f"--resume auto: {args.snapshot or 'there is no snapshot yet, beginning anew'}")
+        continued(source, args)
+        model = Path(f"{prefix}.h5")
+        check_writable(model, overwrite=args.overwrite or bool(args.snapshot))
+        make_built_in_data(source)
+        train(source, args, model)
     return 0
 
 
 def override(source: netspec.Source, args: Any) -> None:
-    """What the command line and the snapshot say instead of the prototxt."""
-    from ..solvers import snapshot
-
+    """What the command line says instead of the prototxt."""
     param = source.message
+    _device.follow_mode(args, param)
     if args.seed is not None:
         param.random_seed = args.seed
-    elif args.snapshot and (seed := snapshot.seed_of(Path(args.snapshot))) is not None:
-        param.random_seed = seed
-    if args.weights or args.snapshot:  # instead of the solver's own
-        del param.weights[:]
-        param.weights.extend([args.weights] if args.weights else [])
     if args.max_iter is not None:
         param.max_iter = args.max_iter
     if args.prefix is not None:
         param.snapshot_prefix = args.prefix
         if args.prefix.endswith(os.sep) or os.path.isdir(args.prefix):
             param.snapshot_prefix = os.path.join(args.prefix, Path(source.path).stem)
+
+
+def continued(source: netspec.Source, args: Any) -> None:
+    """What a snapshot, or the parameters to start from, say instead of the prototxt."""
+    param = source.message
+    if args.seed is None and args.snapshot:
+        seed = snapshot.seed_of(Path(args.snapshot))
+        param.random_seed = param.random_seed if seed is None else seed
+    if args.weights or args.snapshot:  # instead of the solver's own
+        del param.weights[:]
+        param.weights.extend([args.weights] if args.weights and not args.snapshot else [])
 
 
 def make_built_in_data(source: netspec.Source) -> None:
@@ -167,12 +199,16 @@ def train(source: netspec.Source, args: Any, target: Path) -> None:
     log = TrainingLog(sys.stdout)
     debug = source.message.debug_info
     solver = solvers.build(
-        source, observer=log, net_options=_options.net_options(args, debug=debug)
+        source,
+        observer=log,
+        strict=args.strict,
+        net_options=_options.net_options(args, debug=debug),
     )
+    check_learns(solver.net)
     log.header(solver)
     if args.caffe_unet_2015:
         log.said(_options.FILLERS_SAID)
-    for line in ignored(solver.param):
+    for line in ignored(solver.param, solver.net.device):
         log.said(line)
     if solver.param.debug_info:
         show = DebugInfo(solver, lambda place, message, level="I": log.said(message))
@@ -185,7 +221,7 @@ def train(source: netspec.Source, args: Any, target: Path) -> None:
     if args.snapshot:
         solver.restore(args.snapshot)
         log.said(f"continuing at iteration {solver.iter}")
-        if solver.iter >= solver.param.max_iter:
+        if solver.iter >= solver.param.max_iter and not args.resume:
             raise SolverError(
                 "the snapshot is as far as max_iter, so there is nothing to do",
                 where=args.snapshot,
@@ -200,18 +236,27 @@ def train(source: netspec.Source, args: Any, target: Path) -> None:
         signal.SIGHUP: args.sighup_effect,
         signal.SIGTERM: "stop",
     }
-    with _signals.obeyed(solver, effects, again_at_once=True), log.running(solver):
-        solver.solve()
+    unwritten = None
+    try:
+        with _signals.obeyed(solver, effects, again_at_once=True), log.running(solver):
+            solver.solve()
+    except WriteError as error:  # no room for the last snapshot; the model is smaller
+        unwritten = error
+        log.said(f"the last snapshot was not written; {snapshot.kept(solver)}")
     if description is not None:
         solver.check_finite()
         description.write(target, solver)
         log.said(f"{target}: the model, ready for tools/deploy.py --weights {target}")
+    if unwritten is not None:
+        raise unwritten
 
 
-def ignored(param: Any) -> Iterator[str]:
+def ignored(param: Any, device: Any) -> Iterator[str]:
     """A line for each setting that this version does not follow."""
-    if param.HasField("solver_mode") and param.solver_mode == MODE_GPU:
-        yield "solver_mode: GPU is not there yet, computing on the CPU"
+    if param.test_interval and not len(param.test_iter):
+        yield "test_interval is given but no test_iter, so nothing will be tested"
+    if _device.wants_card(param) and device.on_host:
+        yield "solver_mode: GPU, but no card can be used (-gpu 0 says why): computing on the CPU"
 
 
 class _Deadline(Hook):

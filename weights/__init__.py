@@ -6,6 +6,7 @@
 
     weights, changed = modern(weights)             shapes of old files without leading ones
     state = read_state("net_iter_100.solverstate")
+    checked = check("unet.h5")                     is every blob as it was written?
     definition = read_modeldef("2d_cell_net_v0.modeldef.h5")     a net and how to feed it
 
 What is written is written whole or not at all: write_hdf5 (Caffe's .caffemodel.h5), write_model
@@ -18,7 +19,8 @@ from .adapt import adapt
 from .base import Layers, Model, Weights
 from .caffemodel import LIMIT, write_caffemodel
 from .caffemodel_v1 import write_caffemodel_v1
-from .hdf5 import write_hdf5
+from .checking import Checked, check
+from .hdf5 import fingerprint, write_hdf5
 from .legacy import Reshaped, modern
 from .match import Mismatch, Report, match
 from .model import write_model
@@ -28,6 +30,7 @@ from .solverstate import State, write_binary_state, write_hdf5_state
 
 __all__ = [
     "LIMIT",
+    "Checked",
     "Layers",
     "LossWeights",
     "Mismatch",
@@ -38,6 +41,8 @@ __all__ = [
     "State",
     "Weights",
     "adapt",
+    "check",
+    "fingerprint",
     "is_modeldef",
     "match",
     "modern",

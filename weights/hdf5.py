@@ -21,7 +21,7 @@ import h5py
 import numpy as np
 
 from .. import h5
-from ..errors import WeightsError
+from ..errors import DemitasseError, WeightsError
 from .base import Layers
 
 CHECKSUM = "sha256"
@@ -34,39 +34,66 @@ def digest(array: np.ndarray) -> str:
     return hashlib.sha256(little.reshape(-1).view(np.uint8).data).hexdigest()
 
 
+def fingerprint(layers: Mapping[str, Sequence[np.ndarray | None]]) -> str:
+    """SHA-256 of all blobs with their names, in whatever order; the same in every format."""
+    lines = (
+        f"{name}/{i} {digest(array)}\n"
+        for name, blobs in layers.items()
+        for i, array in enumerate(blobs)
+        if array is not None
+    )
+    return hashlib.sha256("".join(sorted(lines)).encode("utf-8", "surrogateescape")).hexdigest()
+
+
 def read_layers(file: h5py.File) -> tuple[Layers, bool]:
     """All layers, and whether every blob had a checksum (a wrong one is an error)."""
     layers: Layers = {}
     verified = True
     for name in h5.members(file, "data", error=WeightsError):
-        indices = h5.members(file, f"data/{name}", error=WeightsError)
-        known = {str(i): i for i in range(_MOST)}
-        if strange := [index for index in indices if index not in known]:
-            raise WeightsError(
-                f"layer '{name}' has an entry called '{strange[0]}'",
-                where=file.filename,
-                expected="blobs called 0, 1, 2 ...",
-            )
-        blobs: list[np.ndarray | None] = [None] * (1 + max((known[i] for i in indices), default=-1))
+        indices = blob_indices(file, name)
+        blobs: list[np.ndarray | None] = [None] * (1 + max(indices, default=-1))
         for index in indices:
-            blobs[known[index]], checked = _read_blob(file, name, index)
+            array, checked = read_blob(file, f"data/{name}/{index}")
+            native = np.float64 if array.dtype == np.float64 else np.float32  # Caffe: integers too
+            blobs[index] = array.astype(native, copy=False)
             verified &= checked
         layers[name] = blobs
     return layers, verified and any(layers.values())
 
 
-def _read_blob(file: h5py.File, name: str, index: str) -> tuple[np.ndarray, bool]:
-    path = f"data/{name}/{index}"
-    array = h5.read_dataset(file, path, error=WeightsError)
-    stored = file[path].attrs.get(CHECKSUM)
-    if stored is not None and stored != digest(array):
+def blob_indices(file: h5py.File, layer: str) -> list[int]:
+    """Which blobs of a layer the file holds."""
+    known = {str(i): i for i in range(_MOST)}
+    indices = h5.members(file, f"data/{layer}", error=WeightsError)
+    if strange := [index for index in indices if index not in known]:
         raise WeightsError(
-            f"checksum mismatch in {name}/{index}",
+            f"layer '{layer}' has an entry called '{strange[0]}'",
+            where=file.filename,
+            expected="blobs called 0, 1, 2 ...",
+        )
+    return [known[index] for index in indices]
+
+
+def read_blob(
+    file: h5py.File, path: str, error: type[DemitasseError] = WeightsError
+) -> tuple[np.ndarray, bool]:
+    """The array of a dataset, and whether it has a checksum (a wrong one is an `error`)."""
+    array = h5.read_dataset(file, path, error=error)
+    stored = h5.attribute(file, path, CHECKSUM, error=error)
+    if stored is not None and stored != digest(array):
+        raise error(
+            f"checksum mismatch in {path.removeprefix('data/')}",
             where=file.filename,
             remedy="The file has changed since it was written; fetch it again",
         )
-    native = np.float64 if array.dtype == np.float64 else np.float32  # Caffe takes integers too
-    return array.astype(native, copy=False), stored is not None
+    return array, stored is not None
+
+
+def write_blob(group: h5py.Group, name: str, array: np.ndarray) -> None:
+    """A dataset with its checksum."""
+    little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+    dataset = group.create_dataset(name, data=little.reshape(array.shape))
+    dataset.attrs[CHECKSUM] = digest(array)
 
 
 def write_layers(
@@ -78,9 +105,7 @@ def write_layers(
         group = data.create_group(name)
         for i, array in enumerate(blobs):
             if array is not None:
-                little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
-                dataset = group.create_dataset(str(i), data=little.reshape(array.shape))
-                dataset.attrs[CHECKSUM] = digest(array)
+                write_blob(group, str(i), array)
 
 
 def check_layers(

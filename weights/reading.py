@@ -53,6 +53,18 @@ def read(path: str | os.PathLike[str]) -> Weights:
     return read_caffemodel(path)
 
 
+def is_state(path: str | os.PathLike[str]) -> tuple[bool, bool]:
+    """Whether a file looks like a solver state, and whether it is HDF5."""
+    where = os.fspath(path)
+    h5.file_size(path, error=WeightsError)
+    with open(path, "rb") as stream:
+        head = stream.read(4096)
+    if not _is_hdf5(where, head):
+        return head[0] == _ITER, False
+    with h5.open_h5(where, error=WeightsError) as file:
+        return {"iter", "history"} & set(h5.members(file, error=WeightsError)) != set(), True
+
+
 def read_state(path: str | os.PathLike[str]) -> State:
     """The solver state in a file, binary or HDF5; SolverError for anything else says what it is."""
     where = os.fspath(path)
@@ -120,7 +132,7 @@ def _read_hdf5(where: str) -> Weights:
                 where=where,
                 remedy="Name the .caffemodel.h5 that belongs to it",
             )
-        if not h5.is_group(file, "data"):
+        if not h5.is_group(file, "data", error=WeightsError):
             raise WeightsError(
                 "is HDF5 but no parameter file: it has no group '/data'",
                 where=where,

@@ -4,7 +4,8 @@
     .solverstate.h5     /iter   /learned_net   /history/<i>   /current_step
 
 What Caffe does not keep (position in the data, random streams, recent losses) is added where Caffe
-does not look: JSON in field 1000, attributes of /demitasse.
+does not look: JSON in field 1000, attributes of /demitasse.  There is also a SHA-256 of every array
+of the history (attributes of these in HDF5, as in hdf5.py) and of all the rest.
 
 Source: Caffe's SGDSolver::SnapshotSolverState... and RestoreSolverState...
 (src/caffe/solvers/sgd_solver.cpp).
@@ -12,10 +13,11 @@ Source: Caffe's SGDSolver::SnapshotSolverState... and RestoreSolverState...
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import h5py
@@ -23,10 +25,10 @@ import numpy as np
 
 from .. import h5
 from ..errors import SolverError
-from . import wire
+from . import hdf5, wire
 from .caffemodel import Part, blob_field, block, read_blob, write_message
 
-OURS, GROUP = 1000, "demitasse"
+OURS, GROUP, CHECKSUM = 1000, "demitasse", hdf5.CHECKSUM
 # our field -> how it is an attribute of the HDF5 group
 _EXTRA: dict[str, Any] = {
     "solver": str,
@@ -34,7 +36,17 @@ _EXTRA: dict[str, Any] = {
     "losses": lambda losses: np.array(losses, np.float64),
     "layers": json.dumps,
     "test_layers": json.dumps,
+    "parameters": str,
 }
+_KINDS = {  # what each must be, so that nothing else gets further
+    "solver": str,
+    "seed": int,
+    "losses": list,
+    "layers": dict,
+    "test_layers": list,
+    "parameters": str,
+}
+_SINCE_0_2 = {"parameters"}  # files of earlier versions lack it
 
 
 @dataclass(frozen=True)
@@ -42,7 +54,8 @@ class State:
     """What a solver state holds.
 
     learned_net: path of the parameters, "" if the file names none; history: one array for each
-    learnable parameter, or two; extra: what is ours, {} where Caffe wrote the file.
+    learnable parameter, or two; extra: what is ours, {} where Caffe wrote the file ("parameters" is
+    their `fingerprint`); verified: all had a checksum, and it was right.
     """
 
     iter: int
@@ -50,6 +63,12 @@ class State:
     learned_net: str = ""
     history: Sequence[np.ndarray] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
+    verified: bool = False
+
+    def digest(self) -> str:
+        """SHA-256 of all but the history."""
+        rest = [self.iter, self.current_step, self.learned_net, dict(self.extra)]
+        return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 # ------------------------------------------------------------------ binary
@@ -82,16 +101,44 @@ def read_binary_state(data: bytes, where: str) -> State:
             ours = data[part.start : part.stop]
     try:
         extra = json.loads(ours)
-    except ValueError:
-        extra = None
-    return State(numbers[1], numbers[4], os.fsdecode(learned), history, _checked(extra, where))
+    except (ValueError, RecursionError):
+        raise _damaged(where) from None
+    sums = extra.pop(CHECKSUM, None) if isinstance(extra, dict) else None
+    state = State(numbers[1], numbers[4], os.fsdecode(learned), history, _checked(extra, where))
+    return state if sums is None else _verified(state, sums, where)
+
+
+def _verified(state: State, sums: Any, where: str) -> State:
+    """The state, once its checksums are found right; sums: of the rest, and of each history."""
+    found = [state.digest(), *map(hdf5.digest, state.history)]
+    if not isinstance(sums, list) or len(sums) != len(found):
+        raise _damaged(where)
+    for i, (theirs, ours) in enumerate(zip(sums, found, strict=True)):
+        if theirs != ours:
+            raise SolverError(
+                f"checksum mismatch in {f'history/{i - 1}' if i else 'its description'}",
+                where=where,
+                remedy="The file has changed since it was written; take an earlier snapshot",
+            )
+    return replace(state, verified=True)
 
 
 def _checked(extra: Any, where: str) -> dict[str, Any]:
-    """What is ours: all of it or nothing."""
-    if not isinstance(extra, dict) or (extra and not extra.keys() >= _EXTRA.keys()):
-        raise SolverError("is damaged: what demitasse added cannot be read", where=where)
+    """What is ours: all of it or nothing, each of its kind."""
+    known = _EXTRA.keys() - _SINCE_0_2
+    if not isinstance(extra, dict) or (extra and not known <= extra.keys() <= _EXTRA.keys()):
+        raise _damaged(where)
+    if not all(isinstance(value, _KINDS[key]) for key, value in extra.items()):
+        raise _damaged(where)
+    maps = [*extra.get("layers", {}).values(), *extra.get("test_layers", ())]
+    numbers = all(isinstance(value, int | float) for value in extra.get("losses", ()))
+    if not numbers or not all(isinstance(value, dict) for value in maps):
+        raise _damaged(where)
     return extra
+
+
+def _damaged(where: str) -> SolverError:
+    return SolverError("is damaged: what demitasse added cannot be read", where=where)
 
 
 def write_binary_state(path: str | os.PathLike[str], state: State) -> None:
@@ -102,7 +149,8 @@ def write_binary_state(path: str | os.PathLike[str], state: State) -> None:
         parts += blob_field(3, array)
     parts.append(wire.encode_varint(4 << 3) + wire.encode_varint(state.current_step))
     if state.extra:
-        parts.append(block(OURS, json.dumps(dict(state.extra)).encode()))
+        sums = [state.digest(), *map(hdf5.digest, state.history)]
+        parts.append(block(OURS, json.dumps({**state.extra, CHECKSUM: sums}).encode()))
     write_message(path, parts, what="a solver state")
 
 
@@ -112,20 +160,29 @@ def write_binary_state(path: str | os.PathLike[str], state: State) -> None:
 def read_hdf5_state(file: h5py.File) -> State:
     """The state in an open .solverstate.h5."""
     there = h5.members(file, error=SolverError)
-    history = []
+    history, verified = [], True
     for i in range(len(h5.members(file, "history", error=SolverError))):
-        history.append(h5.read_dataset(file, f"history/{i}", error=SolverError))
-    learned = b""
-    if "learned_net" in there and isinstance(file["learned_net"], h5py.Dataset):
-        stored = np.ravel(file["learned_net"][()])[0]
-        learned = stored if isinstance(stored, bytes) else str(stored).encode()
-    extra: dict[str, Any] = {}
-    if h5.is_group(file, GROUP):
-        attributes = {name: _plain(name, file[GROUP].attrs[name]) for name in file[GROUP].attrs}
-        extra = _checked(attributes, file.filename)
+        array, checked = hdf5.read_blob(file, f"history/{i}", SolverError)
+        history.append(array)
+        verified &= checked
+    learned = h5.read_text(file, "learned_net", error=SolverError) if "learned_net" in there else ""
     step = number(file, "current_step") if "current_step" in there else 0
-    name = os.fsdecode(learned.rstrip(b"\0"))
-    return State(number(file, "iter"), step, name, history, extra)
+    extra, stored = _ours(file) if h5.is_group(file, GROUP, error=SolverError) else ({}, None)
+    state = State(number(file, "iter"), step, learned, history, extra)
+    if stored is None:
+        return state
+    _verified(replace(state, history=()), [stored], file.filename)
+    return replace(state, verified=verified)
+
+
+def _ours(file: h5py.File) -> tuple[dict[str, Any], Any]:
+    """What is ours, and its checksum if there is one."""
+    try:
+        found = {name: _plain(name, value) for name, value in file[GROUP].attrs.items()}
+    except Exception:  # whatever h5py or json meets in a damaged file
+        raise _damaged(file.filename) from None
+    stored = found.pop(CHECKSUM, None)
+    return _checked(found, file.filename), stored
 
 
 def _plain(name: str, value: Any) -> Any:
@@ -138,8 +195,10 @@ def _plain(name: str, value: Any) -> Any:
 def number(file: h5py.File, name: str) -> int:
     """The one integer of a dataset."""
     values = h5.read_dataset(file, name, error=SolverError).ravel()
-    if values.size != 1:
-        raise SolverError(f"is not a solver state: /{name} is not one number", where=file.filename)
+    if values.size != 1 or values.dtype.kind not in "iu":
+        raise SolverError(
+            f"is not a solver state: /{name} is not one whole number", where=file.filename
+        )
     return int(values[0])
 
 
@@ -153,8 +212,9 @@ def write_hdf5_state(path: str | os.PathLike[str], state: State) -> None:
         file.create_dataset("learned_net", data=np.array(name, dtype=f"S{len(name)}"))
         history = file.create_group("history")
         for i, array in enumerate(state.history):
-            history[str(i)] = array
+            hdf5.write_blob(history, str(i), array)
         if state.extra:
             ours = file.create_group(GROUP)
-            for key, stored in _EXTRA.items():
-                ours.attrs[key] = stored(state.extra[key])
+            for key, value in state.extra.items():
+                ours.attrs[key] = _EXTRA[key](value)
+            ours.attrs[CHECKSUM] = state.digest()

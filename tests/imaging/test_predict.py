@@ -45,9 +45,9 @@ def predictor(dtype):
 def compare(dtype, shape, tile_k, seed):
     p = predictor(dtype)
     image = np.random.default_rng(seed).standard_normal((1, *shape)).astype(dtype)
-    one = [p.geometry.input_for(s) for s in shape]
+    one = [p.geometries[0].input_for(s) for s in shape]
     whole = p.predict(image, p.tiling(shape, one))
-    inputs = [p.geometry.input_for(p.geometry.step * k) for k in tile_k]
+    inputs = [p.geometries[0].input_for(p.geometries[0].step * k) for k in tile_k]
     tiled = p.predict(image, p.tiling(shape, inputs))
     return np.abs(tiled - whole).max() / max(np.abs(whole).max(), 1e-30)
 
@@ -72,9 +72,9 @@ def test_tiles_off_the_pooling_grid_would_not():
     """The rule is needed: shifted by less than the step, the same pixels get other scores."""
     p = predictor(np.float64)
     image = np.random.default_rng(1).standard_normal((1, 40, 40))
-    whole = p.predict(image, p.tiling((40, 40), [p.geometry.input_for(40)] * 2))
+    whole = p.predict(image, p.tiling((40, 40), [p.geometries[0].input_for(40)] * 2))
     shifted = np.roll(image, 2, axis=1)
-    moved = p.predict(shifted, p.tiling((40, 40), [p.geometry.input_for(40)] * 2))
+    moved = p.predict(shifted, p.tiling((40, 40), [p.geometries[0].input_for(40)] * 2))
     assert np.abs(moved[:, 20:30, 16:24] - whole[:, 18:28, 16:24]).max() > 1e-3
 
 
@@ -165,7 +165,7 @@ def test_what_a_tiling_says_is_what_runs(shape, count):
 @pytest.mark.parametrize("shape", [(100_000, 100_000), (3, 200_000), (20, 20), (1, 1)])
 def test_the_smallest_tile_is_tried_however_large_the_image(shape):
     p = predictor(np.float32)
-    least = [p.geometry.input_for(min(p.geometry.step, size)) for size in shape]
+    least = [p.geometries[0].input_for(min(p.geometries[0].step, size)) for size in shape]
     needed = p.memory(least)
     assert p.choose(shape, budget=needed).memory <= needed
     with pytest.raises(MemoryBudgetError, match="even the smallest tile"):

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from demitasse.imaging.rescale import linear, rescaling
+from demitasse.data.rescale import between
+from demitasse.imaging.rescale import rescaling
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,7 +53,7 @@ def test_a_ramp_stays_a_ramp_and_comes_back(height, width, fy, fx):
 
 def test_types():
     for given_type, becomes in [("u1", "f4"), ("u2", "f4"), ("f4", "f4"), ("f8", "f8")]:
-        got = linear(np.ones((1, 4), given_type), 1, np.array([0.5]))
+        got = between(np.ones((1, 4), given_type), 1, np.array([0.5]))
         assert got.dtype == np.dtype(becomes)
 
 
@@ -66,4 +67,12 @@ def test_what_is_not_finite_spreads_only_to_its_neighbours():
     x = np.zeros((1, 1, 9))
     x[0, 0, 4] = np.nan
     there = rescaling((1, 9), (1, 2), (1, 1)).there(x)
-    np.testing.assert_array_equal(np.flatnonzero(np.isnan(there)), [6, 7, 8, 9])
+    np.testing.assert_array_equal(np.flatnonzero(np.isnan(there)), [7, 8, 9])
+
+
+def test_at_a_whole_place_the_next_pixel_does_not_count():
+    x = np.array([[[0.0, 1, np.nan, 3, 4, 5]]], np.float32)
+    twice = rescaling((1, 6), (1, 2), (1, 1)).there(x)[0, 0]
+    assert np.isnan(twice).nonzero()[0].tolist() == [3, 4, 5] and twice[2] == 1
+    same = rescaling((1, 6), (1, 49), (1, 1)).there(x)[0, 0]
+    np.testing.assert_array_equal(same[::49], x[0, 0])

@@ -8,7 +8,7 @@ from demitasse.net.sizes import Geometry
 from hypothesis import given
 from hypothesis import strategies as st
 
-UNET = Geometry(smallest=188, step=16, before=92, after=92)
+UNET = (Geometry(smallest=188, step=16, before=92, after=92),) * 2
 
 
 @given(st.integers(1, 900), st.integers(1, 900), st.integers(1, 30), st.integers(1, 30))
@@ -48,3 +48,16 @@ def test_one_tile_may_answer_for_less_than_the_step():
 def test_several_tiles_must_reach_the_next_grid_point():
     with pytest.raises(ShapeError, match="less than the step"):
         tiles.cover((32, 32), (188, 188), UNET)
+
+
+def test_each_axis_has_its_own_geometry():
+    deep = Geometry(smallest=18, step=2, before=8, after=8)
+    inputs = (22, 188 + 32)
+    assert tiles.counts((20, 40), inputs, (deep, UNET[0])) == (4, 2)
+    assert tiles.grid((20, 40), (4, 2), (deep, UNET[0])) == inputs
+    starts = {
+        tuple(s.start for s in tile.read) for tile in tiles.cover((20, 40), inputs, (deep, UNET[0]))
+    }
+    assert starts == {(z - 8, y - 92) for z in (0, 6, 12, 18) for y in (0, 32)}
+    with pytest.raises(ShapeError, match=r"expected 18 \(answers for 2\) or 20 \(answers for 4\)"):
+        tiles.counts((20, 40), (19, 220), (deep, UNET[0]))

@@ -3,7 +3,8 @@
 import pytest
 from demitasse import netspec
 from demitasse.errors import ShapeError
-from demitasse.net.sizes import geometry
+from demitasse.net.one_axis import geometries
+from demitasse.net.sizes import Geometry
 
 from .nets import MODELS, deployed
 
@@ -90,10 +91,15 @@ def test_the_tile_that_training_bends_is_legal(name):
     assert min(deployed(name, *size).sizes["score"][2:]) > 0
 
 
-def test_a_border_that_differs_by_axis_is_said():
+def test_how_a_volume_may_be_cut():
     net = deployed("unet3d.prototxt", 92, 92, 92)
-    found = geometry(net.graph, net.layers, "score")
-    assert (found.smallest, found.step, found.before, found.after) == (92, 8, 44, 44)
+    assert geometries(net.graph, net.layers, "score") == (Geometry(92, 8, 44, 44),) * 3
     net = deployed("unet3d_anisotropic.prototxt", 20, 92, 92)
-    with pytest.raises(ShapeError, match="another border on each axis"):
-        geometry(net.graph, net.layers, "score")
+    plane = Geometry(92, 8, 44, 44)
+    assert geometries(net.graph, net.layers, "score") == (Geometry(18, 2, 8, 8), plane, plane)
+
+
+def test_a_refused_volume_names_the_nearest_of_each_axis():
+    with pytest.raises(ShapeError) as refused:
+        deployed("unet3d_anisotropic.prototxt", 21, 92, 90)
+    assert "instead of 21 along z: 20 or 22; instead of 90 along x: 92" in str(refused.value)

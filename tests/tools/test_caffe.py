@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -225,9 +226,14 @@ def test_a_folder_that_is_not_there_is_said_before_the_work(line, capsys):
 
 
 class Iterations:
-    """Stands for a solver: what signals may set."""
+    """Stands for a solver: what signals may set, and what is said of it."""
 
     stop = snapshot_now = False
+    iter, last_snapshot = 7, Path("a_iter_5.solverstate")
+
+    def __init__(self):
+        self.lines = []
+        self.observer = SimpleNamespace(said=self.lines.append)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
@@ -250,6 +256,8 @@ def test_the_second_stop_is_at_once_where_that_is_wanted(capfd):
         signal.raise_signal(signal.SIGINT)
         assert solver.stop and "again: at once" in capfd.readouterr().err
         signal.raise_signal(signal.SIGINT)
+    (line,) = solver.lines
+    assert line.startswith("interrupted at iteration 7: the last good snapshot is a_iter_5.solver")
 
 
 @pytest.fixture

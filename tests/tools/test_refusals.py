@@ -23,11 +23,11 @@ def edit(path, old, new):
 def refused(capsys):
     """Run a command that must be refused; return what it said."""
 
-    def run(main, *argv):
+    def run(main, *argv, code=2):
         capsys.readouterr()
-        code = guarded(main, [str(a) for a in argv])
+        found = guarded(main, [str(a) for a in argv])
         said = capsys.readouterr().err.strip()
-        assert code == 2, said
+        assert found == code, said
         assert said.startswith("error: ") and "\n" not in said and "Traceback" not in said
         return said
 
@@ -133,8 +133,8 @@ def test_pixels_that_are_not_finite(refused, trained, write):
 
 def test_a_loss_that_becomes_nan(refused):
     edit("solver.prototxt", "base_lr: 0.01", "base_lr: 1e30")
-    said = refused(solve.main, "solver.prototxt")
-    assert "iteration 1 (learning rate 1e+30)" in said
+    said = refused(solve.main, "solver.prototxt", code=1)
+    assert "iteration 1 (learning rate 1e+30, batch: train.h5, row 1)" in said
     assert "layer 'd1' (Convolution) is the first layer whose output is not finite" in said
     assert not Path("tiny.h5").exists()
 

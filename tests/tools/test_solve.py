@@ -169,6 +169,28 @@ def test_the_plan_of_the_paper(capsys):
     assert "TEST:" in said and "TRAIN:" in said
 
 
+@pytest.mark.parametrize(
+    ("name", "size", "said"),
+    [
+        ("unet3d", [], "data: 1 x 1 x 116 x 132 x 132\n  score: 1 x 3 x 28 x 44 x 44"),
+        ("unet3d", ["--input", "92x100x92"], "score: 1 x 3 x 4 x 12 x 4"),
+        ("unet3d_anisotropic", [], "data: 1 x 1 x 32 x 212 x 212\n  score: 1 x 2 x 16 x 124 x 124"),
+        ("2d_cell_net_v0", ["--channels", "3"], "data3: 1 x 3 x 540 x 540"),
+    ],
+)
+def test_the_plan_of_the_tiles_that_a_net_cuts_or_of_others(name, size, said, capsys):
+    assert guarded(plan.main, [str(ROOT / "models" / f"{name}.prototxt"), *size]) == 0
+    assert said in capsys.readouterr().out
+
+
+def test_the_plan_of_a_volume_that_does_not_fit(capsys):
+    path = str(ROOT / "models" / "unet3d_anisotropic.prototxt")
+    assert guarded(plan.main, [path, "--input", "31x212x200"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {path}: ")
+    assert "instead of 31 along z: 30 or 32; instead of 200 along x: 196 or 204" in said
+
+
 def test_the_plan_in_less_memory(tiny, capsys):
     assert guarded(plan.main, ["net.prototxt", "--input", "20", "--recompute"]) == 0
     assert "recompute: " in capsys.readouterr().out

@@ -1,0 +1,60 @@
+"""Where arrays live, and which primitives compute on them.
+
+A device has arrays (`zeros`, `host`, `write`) and a family of primitives for each file of kernels/
+that exists for it as well.  Layers name primitives through their context's device; those that no
+device has of its own are NumPy's functions, which reach a device's arrays by NumPy's protocols.
+
+    CPU                       NumPy, the modules of kernels/: the specification
+    kernels/cuda/device.py    CuPy and our own kernels
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from . import columns, convolution, deconvolution, dropout, pooling, relu, softmax, softmax_loss
+
+Array = Any
+ALIGNMENT = 64  # bytes: a cache line, and the widest vectors
+
+
+class Device:
+    """The CPU; what another device has of its own it overrides."""
+
+    name = title = "cpu"  # title: for people
+    on_host = True  # whether layers that read files may write its arrays
+    looks = True  # whether values may be looked at in every pass, to refuse what is illegal
+    strip: int | None = 1 << 14  # elements that element-wise formulas take at a time; None: all
+
+    convolution: Any = convolution
+    deconvolution: Any = deconvolution
+    columns: Any = columns
+    pooling: Any = pooling
+    relu: Any = relu
+    dropout: Any = dropout
+    softmax: Any = softmax
+    softmax_loss: Any = softmax_loss
+    update: Any = None  # all parameters in one pass (kernels/cuda/update.py); None: piece by piece
+
+    def zeros(self, shape: Any, dtype: Any) -> Array:
+        """A new array."""
+        return np.zeros(shape, dtype)
+
+    def block(self, size: int) -> Array:
+        """That many bytes, all 0, from an address that suits vectors."""
+        whole = np.zeros(size + ALIGNMENT, np.uint8)
+        start = -whole.ctypes.data % ALIGNMENT
+        return whole[start : start + size]
+
+    def host(self, array: Array) -> np.ndarray:
+        """The array's values where the caller can read them: itself on the CPU, else a copy."""
+        return array
+
+    def write(self, array: Array, values: Any) -> None:
+        """array[...] = values, which are the host's."""
+        array[...] = values
+
+
+CPU = Device()

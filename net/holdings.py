@@ -1,0 +1,96 @@
+"""What a net holds, and takes from files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..kernels.device import Device
+from ..layers.base import Blob, Layer
+from ..netspec.graph import Graph, Value
+from ..weights import Report, Weights
+from . import exchange
+from .ahead import Ahead
+from .params import Param
+from .planning import Planned
+from .schedule import Schedule
+
+
+class Holdings:
+    """A net's public lists; `Net` sets the attributes."""
+
+    graph: Graph
+    device: Device
+    dtype: np.dtype
+    layers: Sequence[Layer]
+    values: dict[Value, Blob]
+    blobs: dict[str, Blob]
+    params: dict[str, list[Blob]]
+    param_table: tuple[Param, ...]
+    flags: Schedule
+    planned: Planned
+    ahead: Ahead | None
+
+    @property
+    def inputs(self) -> list[str]:
+        """Names of the blobs the caller sets."""
+        return [value.blob for value in self.graph.inputs]
+
+    @property
+    def outputs(self) -> list[str]:
+        """Names of the blobs nobody reads, by alphabet."""
+        return [value.blob for value in self.graph.outputs]
+
+    def output_weights(self) -> dict[str, float]:
+        """The loss weight of each output."""
+        weights = {
+            top: weight
+            for node, flags in zip(self.graph.nodes, self.flags.loss_weights, strict=True)
+            for top, weight in zip(node.tops, flags, strict=True)
+        }
+        return {value.blob: weights[value] for value in self.graph.outputs}
+
+    def parameters(self) -> dict[str, list[np.ndarray]]:
+        """Parameter arrays by layer, in Caffe's order; a layer without any has an empty list."""
+        return {
+            node.name: [self.device.host(blob.data) for blob in layer.blobs]
+            for node, layer in zip(self.graph.nodes, self.layers, strict=True)
+        }
+
+    def owned_parameters(self) -> dict[str, list[np.ndarray | None]]:
+        """The same with None where another layer owns the parameter, as Caffe's HDF5 files want."""
+        shared = {(p.node, p.index) for i, p in enumerate(self.param_table) if p.owner != i}
+        return {
+            node.name: [
+                None if (node.index, k) in shared else self.device.host(blob.data)
+                for k, blob in enumerate(layer.blobs)
+            ]
+            for node, layer in zip(self.graph.nodes, self.layers, strict=True)
+        }
+
+    def read(self, name: str) -> np.ndarray:
+        """A blob's data, on the host: its own array on the CPU, else a copy."""
+        last = max((v for v in self.values if v.blob == name), key=lambda v: v.version)
+        return self.device.host(self.values[last].data)
+
+    def remarks(self) -> list[tuple[str, str]]:
+        """What layers have to say of the last forward pass, with their types: lines for a log."""
+        return [(layer.type, line) for layer in self.layers for line in layer.remarks]
+
+    def state(self) -> dict[str, Mapping[str, Any]]:
+        """Positions of data layers and random streams, for an exact resume."""
+        return exchange.state(self)
+
+    def load_state(self, state: Mapping[str, Mapping[str, Any]]) -> None:
+        """Take back what `state` gave; layers it does not name stay as they are."""
+        exchange.load_state(self, state)
+
+    def load(self, found: Weights, *, complete: bool) -> Report:
+        """Copy the parameters of a file into layers of the same name; say what went where.
+
+        complete: every layer must be there (to deploy); without it some may be missing (to
+        fine-tune).  Raises WeightsError where a layer has other shapes.
+        """
+        return exchange.load(self, found, complete=complete)

@@ -1,0 +1,54 @@
+"""The newest complete snapshot of a prefix, and what a killed training left behind.
+
+A snapshot is complete if its state and the parameters that it names can be read, their checksums
+are right and they belong together.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from ..errors import DemitasseError
+from . import snapshot
+
+KINDS = ("solverstate", "caffemodel")
+
+
+def newest(prefix: str, said: Callable[[str], None]) -> Path | None:
+    """The state to go on from; a line for each newer snapshot that is incomplete or damaged."""
+    by_iteration: dict[int, list[Path]] = {}
+    for path, match in entries(prefix, r"(\d+)\.(\w+?)(\.h5)?"):
+        if match[2] in KINDS:
+            by_iteration.setdefault(int(match[1]), []).append(path)
+    for iteration in sorted(by_iteration, reverse=True):
+        paths = sorted(by_iteration[iteration], key=lambda path: path.stat().st_mtime, reverse=True)
+        states = [path for path in paths if ".solverstate" in path.name]
+        for path in states:
+            try:
+                snapshot.load(path)
+            except DemitasseError as error:
+                said(f"passed over: {error}")
+            else:
+                return path
+        if not states:
+            said(f"passed over: {paths[0]} has no solver state beside it")
+    return None
+
+
+def remove_leftovers(prefix: str, said: Callable[[str], None]) -> None:
+    """Delete the parts of files that a killed training did not finish; whoever calls this knows
+    that no other training writes to this prefix."""
+    for path, _ in entries(prefix, r"\d+\.(solverstate|caffemodel)(\.h5)?\.\d+\.tmp", "."):
+        path.unlink(missing_ok=True)
+        said(f"removed {path}, which a killed training did not finish")
+
+
+def entries(prefix: str, pattern: str, before: str = "") -> Iterator[tuple[Path, re.Match[str]]]:
+    """The files called `before` PREFIX_iter_`pattern`."""
+    stem = Path(f"{prefix}_iter_")
+    wanted = re.compile(re.escape(before + stem.name) + pattern)
+    for path in sorted(stem.parent.iterdir()) if stem.parent.is_dir() else ():
+        if match := wanted.fullmatch(path.name):
+            yield path, match

@@ -1,0 +1,47 @@
+"""Whole nets on a device whose arrays are not the host's: the same numbers, nothing mixed."""
+
+import h5py
+import numpy as np
+import pytest
+from demitasse import netspec
+from demitasse.net import Net
+
+from ..emulator.emulated import Emulated
+from .test_golden_nets import CASES, NETS, close, load
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_outputs_and_gradients_as_recorded(case):
+    net = load(NETS / case, poison=True, device=Emulated())
+    with h5py.File(NETS / case / "io.h5") as io:
+        net.forward()
+        for name in net.outputs:
+            close(net.read(name), io["data"][name], 1e-5, f"data of {name}")
+        if "diff" not in io:
+            return
+        net.clear_param_diffs()
+        net.backward()
+        tolerance = float(io.attrs.get("tol_diff", 1e-4))
+        for layer, diffs in io["params_diff"].items():
+            for i, diff in diffs.items():
+                got = net.device.host(net.params[layer][int(i)].diff)
+                close(got, diff, tolerance, f"diff of {layer}/{i}")
+
+
+def test_a_net_takes_other_sizes(tmp_path):
+    text = """
+        layer { name: "in" type: "Input" top: "x"
+                input_param { shape { dim: 1 dim: 2 dim: 6 dim: 6 } } }
+        layer { name: "c" type: "Convolution" bottom: "x" top: "y"
+                convolution_param {
+                  num_output: 3 kernel_size: 3 weight_filler { type: "xavier" } } }
+    """
+    graph = netspec.build(netspec.parse_net(text), "TEST")
+    here, there = Net(graph, seed=3), Net(graph, seed=3, device=Emulated())
+    for size in (6, 9, 5):
+        x = np.random.default_rng(size).standard_normal((1, 2, size, size), np.float32)
+        for net in (here, there):
+            net.reshape({"x": x.shape})
+            net.blobs["x"].data[...] = x
+            net.forward()
+        np.testing.assert_allclose(there.read("y"), here.read("y"), rtol=1e-6, atol=1e-6)

@@ -1,0 +1,122 @@
+"""One tile through a small U-Net, forward and backward, against stored numbers.
+
+The net uses every engine of kernels/convolution.py but one, pooling, up-convolution, crop, concat
+and the weighted loss.  Its parameters, image, labels and weights are cosines of their positions, so
+nothing is drawn and nothing is read:
+
+    p[i] = a cos(i^1.1 + k)      for the k-th array, a = sqrt(2 / fan-in) for filters
+
+STORED was computed in float64 by im2col, the specification: of the loss, the score and each
+parameter's gradient x, the product x . cos(i) and the norm |x|.  Errors are parts of that norm: in
+float32 up to 4e-7 where this was written; LIMIT leaves room for another order of addition.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from ..net import Net
+
+TEXT = """
+name: "self test"
+layer { name: "data" type: "Input" top: "data" input_param { shape { dim: [1, 1, 196, 196] } } }
+layer { name: "label" type: "Input" top: "label" input_param { shape { dim: [1, 1, 188, 188] } } }
+layer { name: "weight" type: "Input" top: "weight" input_param { shape { dim: [1, 1, 188, 188] } } }
+layer { name: "d0a" type: "Convolution" bottom: "data" top: "d0a"
+  convolution_param { num_output: 64 kernel_size: 3 } }
+layer { name: "relu0a" type: "ReLU" bottom: "d0a" top: "d0a" }
+layer { name: "d0b" type: "Convolution" bottom: "d0a" top: "d0b"
+  convolution_param { num_output: 8 kernel_size: 3 } }
+layer { name: "relu0b" type: "ReLU" bottom: "d0b" top: "d0b" }
+layer { name: "pool" type: "Pooling" bottom: "d0b" top: "d1"
+  pooling_param { pool: MAX kernel_size: 2 stride: 2 } }
+layer { name: "d1a" type: "Convolution" bottom: "d1" top: "d1a"
+  convolution_param { num_output: 16 kernel_size: 3 } }
+layer { name: "relu1a" type: "ReLU" bottom: "d1a" top: "d1a" }
+layer { name: "up" type: "Deconvolution" bottom: "d1a" top: "u0"
+  convolution_param { num_output: 8 kernel_size: 2 stride: 2 } }
+layer { name: "crop" type: "Crop" bottom: "d0b" bottom: "u0" top: "c0"
+  crop_param { axis: 2 offset: 2 } }
+layer { name: "concat" type: "Concat" bottom: "u0" bottom: "c0" top: "v0" }
+layer { name: "score" type: "Convolution" bottom: "v0" top: "score"
+  convolution_param { num_output: 2 kernel_size: 1 } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "score" bottom: "label" bottom: "weight"
+  top: "loss" }
+"""
+STORED: dict[str, tuple[float, float]] = {
+    "loss": (0.7474124272687694, 0.7474124272687694),
+    "score": (-35.27629929724405, 84.8351445803915),
+    "d0a/0": (0.0014933578575841988, 0.07139135911250616),
+    "d0a/1": (-0.021014820319336394, 0.041563286018936205),
+    "d0b/0": (0.01794478935509225, 0.7854183227539183),
+    "d0b/1": (0.07426153814879201, 0.0721375928061862),
+    "d1a/0": (-0.0274315938992631, 0.1351543260613674),
+    "d1a/1": (0.0017234928270693688, 0.016529143573531604),
+    "up/0": (-5.4807723311049977e-05, 0.052003542991633595),
+    "up/1": (-0.17034135096468572, 0.15811125108968047),
+    "score/0": (-0.15645721548306496, 0.2472654866547227),
+    "score/1": (0.05668443628185465, 0.17438394751285846),
+}
+LIMIT = 1e-5
+
+
+def numbers(
+    *, dtype: Any = np.float32, **options: Any
+) -> tuple[dict[str, tuple[float, float]], Net]:
+    """What is stored, computed here; and the net.  options: of `Net`."""
+    from .. import netspec
+    from ..net import Net
+
+    graph = netspec.build(netspec.parse_net(TEXT, "the self test"), "TRAIN")
+    net = Net(graph, dtype=dtype, fill=False, keep=True, **options)
+    fill(net)
+    net.clear_param_diffs()
+    found = {"loss": measured(np.array([net.forward()]))}
+    found["score"] = measured(net.blobs["score"].data)
+    net.backward()
+    for name, blobs in net.params.items():
+        for k, blob in enumerate(blobs):
+            found[f"{name}/{k}"] = measured(blob.diff)
+    return found, net
+
+
+def fill(net: Net) -> None:
+    """The parameters and the inputs."""
+    k = 0
+    for blobs in net.params.values():
+        for blob in blobs:
+            fan = blob.data[0].size
+            blob.data[...] = wave(blob.data.shape, k) * np.sqrt(2 / fan if fan > 1 else 1e-2)
+            k += 1
+    for name in ("data", "label", "weight"):
+        blob = net.blobs[name]
+        values = wave(blob.data.shape, k)
+        blob.data[...] = values > 0 if name == "label" else values + 2 * (name == "weight")
+        k += 1
+
+
+def wave(shape: tuple[int, ...], k: int) -> np.ndarray:
+    count = int(np.prod(shape))
+    return np.cos(np.arange(count) ** 1.1 + k).reshape(shape)
+
+
+def measured(array: np.ndarray) -> tuple[float, float]:
+    """x . cos(i) and |x|."""
+    x = array.ravel().astype(np.float64)
+    return float(x @ np.cos(np.arange(x.size))), float(np.linalg.norm(x))
+
+
+def error(found: Mapping[str, tuple[float, float]]) -> tuple[float, str]:
+    """The largest error, and of what; infinite where something is not finite."""
+    worst, where = 0.0, "loss"
+    for name, (along, norm) in STORED.items():
+        off = max(abs(found[name][0] - along), abs(found[name][1] - norm)) / norm
+        off = off if math.isfinite(off) else math.inf
+        if off > worst:
+            worst, where = off, name
+    return worst, where
