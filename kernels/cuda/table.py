@@ -133,8 +133,43 @@ SUM_OUTPUTS = {
 ADD_SUMS = Kernel("outputs.cu", "add_sums")
 
 
+# what families.py and update.py launch, for float32; the compiler makes the others on demand
+_LAST = ("true", "false")
+FAMILIES = (
+    *(
+        Kernel("relu.cu", f"{name}<float, {last}>")
+        for name in ("relu", "gradient")
+        for last in _LAST
+    ),
+    Kernel("dropout.cu", "draw"),
+    *(Kernel("dropout.cu", f"apply<float, {last}>") for last in _LAST),
+    *(
+        Kernel("pooling.cu", f"{name}<float, {arg}, {last}>", registers=80)
+        for name in ("max_forward", "max_backward")
+        for arg in ("unsigned char", "int")
+        for last in _LAST
+    ),
+    *(
+        Kernel("pooling.cu", f"{name}<float, {last}>", registers=80)
+        for name in ("average_forward", "average_backward")
+        for last in _LAST
+    ),
+    *(
+        Kernel("softmax.cu", f"{name}<float>")
+        for name in ("softmax", "gradient", "losses", "finish", "loss_gradient")
+    ),
+    *(Kernel("update.cu", name) for name in ("update<float>", "squares<float>", "root")),
+)
+
+
 def kernels() -> Iterator[Kernel]:
     """All rows."""
+    yield from convolutions()
+    yield from FAMILIES
+
+
+def convolutions() -> Iterator[Kernel]:
+    """The rows of filters.py."""
     tiles = (*CONVOLVE.values(), *CONVOLVE_SIMT.values(), *WEIGHT_GRADIENT.values())
     for group in (*tiles, *WEIGHT_GRADIENT_SIMT.values()):
         yield from (tile.kernel for tile in group)
