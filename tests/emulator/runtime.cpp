@@ -349,7 +349,8 @@ extern "C" int emulator_launch(Entry kernel, const char* anchor, const unsigned*
   if (count < 1 || count > 1024 || size[2] > 64) note({"", 0}, "a block of %llu threads", count);
   if (!grid[0] || !grid[1] || !grid[2] || grid[0] > 0x7fffffffu || grid[1] > 65535 || grid[2] > 65535)
     note({"", 0}, "a grid of %u x %u x %u blocks", grid[0], grid[1], grid[2]);
-  if (dynamic > shared_limit) note({"", 0}, "%zu bytes of dynamic shared memory", dynamic);
+  if (dynamic + shared.size > shared_limit)
+    note({"", 0}, "%zu bytes of shared memory, %zu of them dynamic", dynamic + shared.size, dynamic);
   if (shared.size > 48 << 10) note({"", 0}, "%zu bytes of static shared memory", shared.size);
   if (failed) return 1;
   shared_start = shared_end - (dynamic + 127) / 128 * 128;

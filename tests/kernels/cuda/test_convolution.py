@@ -309,6 +309,7 @@ def test_what_no_kernel_can_do_is_refused_when_the_engine_is_chosen(axes, dtype,
         shapes_2d = (1, 2, 8, 8), (2, 2, 3, 3), (1, 2, 6, 6)
         plain = Window((3, 3), (1, 1), (0, 0), (1, 1))
         assert engine.choose(*shapes_2d, plain, 1, np.float32) == ENGINE
+        assert Form(plain, 1, ENGINE).rectifies(0.1)
 
 
 @st.composite
