@@ -10,7 +10,7 @@ if not __package__:  # run as a script
 import sys
 from collections.abc import Sequence
 
-from . import _options
+from . import _device, _options
 from ._glog import Glog
 from ._table import Table, show
 
@@ -47,7 +47,7 @@ def main(argv: Sequence[str]) -> int:
 
     p = parser()
     args = p.parse_args(argv)
-    _options.check_gpu(args.gpu)
+    _device.choose(args.gpu)
     args.model = _options.one_of({"NET": args.net, "-model": args.model}, "the net")
     if args.model is None:
         p.error("the net is missing: NET, or -model NET")
