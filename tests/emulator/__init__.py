@@ -13,12 +13,13 @@ orders in which blocks, warps and lanes run; results must not depend on them.
 """
 
 from .build import COMPILER, MISSING, CompileError
-from .device import EmulatedDevice
+from .device import KERNELS, EmulatedDevice
 from .memory import array, empty
 from .module import SCHEDULES, Fault, Function, Module
 
 __all__ = [
     "COMPILER",
+    "KERNELS",
     "MISSING",
     "SCHEDULES",
     "CompileError",

@@ -12,7 +12,7 @@ from demitasse.kernels.cuda import table
 from demitasse.kernels.cuda.convolution import ENGINE, Convolution, Deconvolution
 from demitasse.kernels.im2col import Window
 from demitasse.kernels.workers import Room
-from emulator import COMPILER, MISSING, SCHEDULES, EmulatedDevice, array, empty
+from emulator import COMPILER, KERNELS, MISSING, SCHEDULES, EmulatedDevice, Fault, array, empty
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -298,11 +298,16 @@ def test_without_a_bias_nothing_is_added():
 
 
 @pytest.mark.parametrize(
-    ("axes", "dtype", "words"), [(4, np.float32, "3 spatial axes"), (2, np.float64, "float32")]
+    ("axes", "kernel", "dtype", "words"),
+    [
+        (4, 3, np.float32, "3 spatial axes"),
+        (2, 3, np.float64, "float32"),
+        (3, 11, np.float32, "1024 elements; found 1331"),
+    ],
 )
-def test_what_no_kernel_can_do_is_refused_when_the_engine_is_chosen(axes, dtype, words):
-    window = Window(*((n,) * axes for n in (3, 1, 0, 1)))
-    shapes = (1, 2, *(8,) * axes), (2, 2, *(3,) * axes), (1, 2, *(6,) * axes)
+def test_what_no_kernel_can_do_is_refused_when_the_engine_is_chosen(axes, kernel, dtype, words):
+    window = Window(*((n,) * axes for n in (kernel, 1, 0, 1)))
+    shapes = (1, 2, *(20,) * axes), (2, 2, *window.kernel), (1, 2, *window.outputs((20,) * axes))
     for engine in (Convolution(EmulatedDevice()), Deconvolution(EmulatedDevice())):
         with pytest.raises(DeviceError, match=words):
             engine.choose(*shapes, window, 1, dtype)
@@ -335,3 +340,39 @@ def test_any_layer(layer, precision, processors, schedule):
     for a, b in zip(found, exact(layer, *values, made=found[0]), strict=True):
         scale = max(np.linalg.norm(b), np.sqrt(b.size))
         assert np.linalg.norm(a - b) <= 2 * BOUNDS[precision] * scale
+
+
+# ---------------------------------------------------------------- these tests can fail
+
+BARRIER = "__syncthreads();"
+DEEP = Layer(68, 20, (9, 9))  # several blocks of every reduction
+
+
+def _mutants():
+    """A source, what stands there, which time, what is put there instead, and the precision."""
+    for file, precision in (
+        ("convolution.cu", "fp32"),
+        ("convolution_simt.cu", "fp32-strict"),
+        ("weight_gradient.cu", "fp32"),
+    ):
+        text = (KERNELS / file).read_text()
+        count = text.count(BARRIER) if file != "weight_gradient.cu" else 1
+        yield from ((file, BARRIER, n, "", precision) for n in range(count))
+    yield "convolution.cu", "wait<STAGES - 2>();", 0, "wait<STAGES - 1>();", "bf16"
+    yield "convolution.cu", "(slot + 1) % STAGES", 0, "slot", "bf16"
+    yield "convolution.cu", "(slot + 1) % STAGES", 0, "(slot + 2) % STAGES", "bf16"
+    yield "convolution.cu", "m0 + i < g.pixels ? counting_taps(g, pixel) : 0", 0, "~0u", "tf32"
+    yield "weight_gradient.cu", "STAGES - 1) % STAGES", 0, "STAGES) % STAGES", "tf32"
+
+
+@pytest.mark.parametrize(("file", "old", "which", "new", "precision"), list(_mutants()))
+def test_a_kernel_that_is_slightly_wrong_is_caught(tmp_path, file, old, which, new, precision):
+    for source in KERNELS.glob("*.cu*"):
+        (tmp_path / source.name).write_text(source.read_text())
+    parts = (tmp_path / file).read_text().split(old)
+    assert len(parts) > which + 1, "the source no longer says so"
+    (tmp_path / file).write_text(old.join(parts[: which + 1]) + new + old.join(parts[which + 1 :]))
+    device = EmulatedDevice(precision, folder=tmp_path)
+    values = inputs(DEEP)
+    with pytest.raises((Fault, AssertionError)):
+        check(computed(device, DEEP, *values), DEEP, values, BOUNDS[precision])
