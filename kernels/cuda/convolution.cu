@@ -11,7 +11,9 @@
 //
 // A block of threads makes BM pixels x BN outputs; its warps WM x WN each.  Shared memory holds
 // STAGES blocks of 32 words of the reduction: rows of 128 bytes, whose 16-byte chunks are permuted by
-// the row's number so that neither copies nor load_matrices meet in a bank.
+// the row's number so that neither copies nor load_matrices meet in a bank.  Eight rows further the
+// permutation is the same, and two chunks further one bit of it changes: so addresses are a base, a
+// constant and, for each step, one exclusive or.
 #include "geometry.cuh"
 #include "ptx.cuh"
 
@@ -34,6 +36,7 @@ convolve(const float* __restrict__ x, const float* __restrict__ w, const float* 
   constexpr int QUADS = P == BF16 ? 16 : 8;  // of four channels, in a row of one block
   constexpr int ROWS_A = BM * QUADS / THREADS, ROWS_B = BN * 8 / THREADS;
   constexpr int MT = WM / 16, NT = WN / 8;
+  static_assert(THREADS / QUADS % 8 == 0 && THREADS % 64 == 0, "rows of a thread must share a permutation");
   extern __shared__ __align__(128) unsigned shared[];
   __shared__ int tap_quads[32];
   struct Row {
@@ -84,18 +87,18 @@ convolve(const float* __restrict__ x, const float* __restrict__ w, const float* 
   };
   const auto copy_pixels = [&](int slot) {
     const int known = min(tap, 31), offset = tap_quads[known] + c;
+    unsigned* const to = as + slot * BM * WORDS + swizzled(row_a, quad);
 #pragma unroll
     for (int i = 0; i < ROWS_A; ++i) {
       const bool take = taken[i] >> known & 1;
-      copy_async<16>(as + slot * BM * WORDS + swizzled(row_a + i * (THREADS / QUADS), quad),
-                     x + (take ? 4ll * (start[i] + offset) : 0), take);
+      copy_async<16>(to + i * (THREADS / QUADS) * WORDS, x + 4ll * (start[i] + offset), take);
     }
     advance();
   };
   const auto copy_weights = [&](int block, int slot) {
+    unsigned* const to = bs + slot * BN * WORDS + swizzled(row_b, chunk);
 #pragma unroll
-    for (int i = 0; i < ROWS_B; ++i)
-      copy_async<16>(bs + slot * BN * WORDS + swizzled(row_b + i * (THREADS / 8), chunk), weights[i] + block * WORDS, true);
+    for (int i = 0; i < ROWS_B; ++i) copy_async<16>(to + i * (THREADS / 8) * WORDS, weights[i] + block * WORDS, true);
   };
   float4 fetched[P == BF16 ? ROWS_A : 1];
   const auto fetch_pixels = [&] {
@@ -107,11 +110,11 @@ convolve(const float* __restrict__ x, const float* __restrict__ w, const float* 
     advance();
   };
   const auto store_pixels = [&](int slot) {
+    unsigned* const to = as + slot * BM * WORDS + swizzled(row_a, quad / 2) + quad % 2 * 2;
 #pragma unroll
     for (int i = 0; i < ROWS_A; ++i) {
       const float4 v = fetched[P == BF16 ? i : 0];
-      unsigned* to = as + slot * BM * WORDS + swizzled(row_a + i * (THREADS / QUADS), quad / 2) + quad % 2 * 2;
-      *reinterpret_cast<uint2*>(to) = make_uint2(pack_bf16(v.x, v.y), pack_bf16(v.z, v.w));
+      *reinterpret_cast<uint2*>(to + i * (THREADS / QUADS) * WORDS) = make_uint2(pack_bf16(v.x, v.y), pack_bf16(v.z, v.w));
     }
   };
 
@@ -141,17 +144,16 @@ convolve(const float* __restrict__ x, const float* __restrict__ w, const float* 
     }
     commit();
 
-    const unsigned* const a = as + slot * BM * WORDS;
-    const unsigned* const b = bs + slot * BN * WORDS;
+    const int a = slot * BM * WORDS + swizzled(warp_m + lane % 16, lane / 16);
+    const int b = slot * BN * WORDS + swizzled(warp_n + lane % 8 + lane / 16 * 8, lane / 8 % 2);
     float inside[P == TF32X3 ? MT : 1][P == TF32X3 ? NT : 1][4] = {};
 #pragma unroll P == TF32X3 ? 2 : WORDS / 8  // three times as many products a step
     for (int step = 0; step < WORDS / 8; ++step) {
       unsigned fa[MT][4], fb[NT / 2][4];
 #pragma unroll
-      for (int i = 0; i < MT; ++i) load_matrices(fa[i], a + swizzled(warp_m + i * 16 + lane % 16, step * 2 + lane / 16));
+      for (int i = 0; i < MT; ++i) load_matrices(fa[i], as + (a ^ step << 3) + i * 16 * WORDS);
 #pragma unroll
-      for (int j = 0; j < NT / 2; ++j)
-        load_matrices(fb[j], b + swizzled(warp_n + j * 16 + lane % 8 + lane / 16 * 8, step * 2 + lane / 8 % 2));
+      for (int j = 0; j < NT / 2; ++j) load_matrices(fb[j], bs + (b ^ step << 3) + j * 16 * WORDS);
       if constexpr (P == TF32X3) {
         unsigned la[MT][4];
 #pragma unroll
