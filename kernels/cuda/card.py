@@ -111,9 +111,11 @@ class _Memory:
 
 
 def _launcher(kernel: Any) -> Kernel:
+    allowed = [(48 << 10) - kernel.shared_size_bytes]  # without asking, static memory included
+
     def launch(grid: Any, block: Any, args: Any, shared: int = 0) -> None:
-        if shared > 48 << 10 and kernel.max_dynamic_shared_size_bytes < shared:
-            kernel.max_dynamic_shared_size_bytes = shared
+        if shared > allowed[0]:
+            kernel.max_dynamic_shared_size_bytes = allowed[0] = shared
         kernel(tuple(grid), tuple(block), tuple(args), shared_mem=shared)
 
     return launch
