@@ -99,7 +99,7 @@ def parameters() -> None:
     Path("old").mkdir()
     Path("old/train.log").write_text(said.getvalue())
     state = "unet_iter_2.solverstate.h5"
-    for name in ("unet_iter_1000", "net_iter_1000"):
+    for name in ("unet_iter_400", "unet_iter_1000", "net_iter_1000"):
         shutil.copy(state, f"{name}.solverstate.h5")
     shutil.copy("unet_iter_2.caffemodel.h5", "unet_iter_4.caffemodel.h5")
     found = weights.read("unet.h5")
