@@ -8,9 +8,9 @@ _SAID = {
     "none": "Images are taken as they are.",
     "depth": "Images are divided by the largest value of their type, 255 for 8 bits.",
     "minmax": "Images are scaled so that their least value becomes 0 and their largest 1.",
-    "zscore": "The mean is subtracted from an image, which is then divided by its standard deviation.",
+    "zscore": "Images are brought to mean 0 and standard deviation 1.",
     "max": "Images are divided by the largest norm of a pixel over the channels.",
-    "percentile": "Images are scaled so that their percentile {low:g} becomes 0 and percentile {high:g} 1.",
+    "percentile": "Images are scaled so that percentile {low:g} becomes 0 and {high:g} becomes 1.",
 }
 _WHOLE = (
     " Mean, least, largest and so on are those of the whole image, before it is cut into tiles."

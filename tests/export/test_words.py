@@ -14,4 +14,4 @@ def test_every_normalisation_has_a_sentence(name):
 
 def test_percentiles_are_told():
     said = normalised(Normalization("percentile", {"low": 2.0, "high": 99.5}))
-    assert "2th" not in said and "percentile 2 " in said and "percentile 99.5" in said
+    assert "2th" not in said and "percentile 2 " in said and "99.5 becomes 1" in said
