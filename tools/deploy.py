@@ -79,7 +79,10 @@ def parser() -> _options.Parser:
     p.add_argument("--dry-run", action="store_true", help="print the plan, write nothing")
     tiling = p.add_mutually_exclusive_group()
     tiling.add_argument(
-        "--tile-size", type=_options.lengths, metavar="HxW", help="pixels the net sees"
+        "--tile-size",
+        type=_options.lengths,
+        metavar="HxW",
+        help="pixels the net sees (DxHxW: voxels)",
     )
     tiling.add_argument(
         "--tiles", type=_options.positive_int, metavar="N", help="about so many tiles"
