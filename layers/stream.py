@@ -20,7 +20,11 @@ def stream(
 ) -> np.random.Generator:
     """The generator for pass number `passes` of the layer that was built with `context`; common:
     the same in all processes."""
-    seed = context.seed if common else context.seed + context.rank
-    key = np.array([seed & _WORD, context.index], dtype=np.uint64)
-    counter = np.array([0, 0, which, passes], dtype=np.uint64)
+    key, counter = np.split(words(context, passes, which, common=common), [2])
     return np.random.Generator(np.random.Philox(key=key, counter=counter))
+
+
+def words(context: Context, passes: int, which: int = 0, *, common: bool = False) -> np.ndarray:
+    """The same stream as six 64-bit words: two of the key, four of the counter."""
+    seed = context.seed if common else context.seed + context.rank
+    return np.array([seed & _WORD, context.index, 0, 0, which, passes], dtype=np.uint64)
