@@ -50,12 +50,13 @@ def steps(world: Any, base: int, size: int, count: int, bucket: int) -> dict[str
     given = {"data": _unet.pixels(size, 1), "label": _unet.labels(size, 1)[:, None], "weight": 1}
     way = Way(world)
     hook = MeanGradient(net, way, size=bucket)
-    pool, ready = hook._pool, dict[int, float]()
+    pool, ready = hook._pool, [0.0] * len(hook.buckets)
     began = 0.0
     last = {b.layer: k for k, b in enumerate(hook.buckets)}
     net.callbacks.after_backward.append(
         lambda i: ready.__setitem__(last[i], time.perf_counter() - began) if i in last else None
     )
+    readies: list[list[float]] = []
     found: dict[str, list[float]] = {name: [] for name in (*WAYS, "forward", "backward")}
     for k in range((count + WARM) * len(WAYS)):
         name = WAYS[k % len(WAYS)]
@@ -75,6 +76,7 @@ def steps(world: Any, base: int, size: int, count: int, bucket: int) -> dict[str
         if k >= WARM * len(WAYS):
             found[name].append(end - start)
             if name == "apart":
+                readies.append(list(ready))
                 found["forward"].append(began - start)
                 found["backward"].append(behind - began)
     buckets = [(b.part.stop - b.part.start) * net.dtype.itemsize for b in hook.buckets]
@@ -82,7 +84,7 @@ def steps(world: Any, base: int, size: int, count: int, bucket: int) -> dict[str
         "seconds": found,
         "gradient": net.flat_diff.nbytes,
         "buckets": buckets,
-        "ready": [ready[k] for k in range(len(buckets))],
+        "ready": np.median(readies, axis=0).tolist(),
     }
 
 
