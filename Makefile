@@ -2,11 +2,13 @@
 # make demo    data, training, segmentation and scores in under four minutes
 # make test    everything that must be green
 # make bench   the timings that the documentation quotes
+# make fuzz    damaged and hostile files, FUZZ_SECONDS (60) for each reader
+# make endurance   long runs: memory stays flat, no file stays open
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test lint bench clean descriptor
+.PHONY: setup demo test lint bench fuzz endurance clean descriptor
 
 setup: .venv/.setup
 
@@ -40,6 +42,13 @@ test: lint
 bench: .venv/.dev
 	@for name in layers step deploy memory scaling; do \
 	  $(BIN)/python benchmarks/$$name.py --short --peer torch,ncnn,onnxruntime,openvino || exit 1; done
+
+fuzz: .venv/.dev
+	$(PIP) install --quiet --disable-pip-version-check -e '.[fuzz]'
+	$(BIN)/python fuzz/run.py
+
+endurance: .venv/.dev
+	$(BIN)/python benchmarks/endurance.py
 
 # netspec/caffe.binpb from netspec/caffe.proto
 descriptor: .venv/.dev

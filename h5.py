@@ -28,6 +28,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from . import heaps
 from .errors import DataError, DemitasseError, OutputError
 from .files import replacing
 
@@ -141,10 +142,22 @@ def extend_h5(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) ->
 
 
 @contextmanager
-def open_h5(path: str | os.PathLike[str], *, error: ErrorClass = DataError) -> Iterator[h5py.File]:
-    """The file, open for reading; what the file system or HDF5 finds wrong becomes an `error`."""
+def open_h5(
+    path: str | os.PathLike[str], *, error: ErrorClass = DataError, texts: bool = True
+) -> Iterator[h5py.File]:
+    """The file, open for reading; what the file system or HDF5 finds wrong becomes an `error`.
+
+    texts: whether strings or attributes will be read, for which the file is looked through.
+    """
     where = os.fspath(path)
     size = file_size(path, error=error)
+    stuck = heaps.endless(path) if texts else None
+    if stuck is not None:
+        raise error(
+            f"is damaged: the heap of its strings leads nowhere at byte {stuck}",
+            where=where,
+            remedy="Copy or make the file again",
+        )
     try:
         file = h5py.File(path, "r")
     except Exception as problem:
@@ -164,8 +177,9 @@ def file_size(path: str | os.PathLike[str], *, error: ErrorClass = DataError) ->
     except FileNotFoundError:
         hint = "" if os.path.isabs(path) else f"The path is relative to {os.getcwd()}"
         raise error("does not exist", where=where, remedy=hint) from None
-    except OSError as problem:
-        raise error(f"cannot be read ({problem.strerror})", where=where) from problem
+    except (OSError, ValueError) as problem:  # ValueError: a zero byte in the path
+        reason = getattr(problem, "strerror", None) or problem
+        raise error(f"cannot be read ({reason})", where=where) from problem
     if size == 0:
         raise error("is empty (0 bytes)", where=where, remedy="Copy or make the file again")
     return size
@@ -210,7 +224,7 @@ def _find(group: h5py.Group, name: str, error: ErrorClass) -> h5py.Group | h5py.
         path = "/".join(parts[:depth])
         with _damage(f"{where}, '{path}'", error):
             if not isinstance(here, h5py.Group) or part not in here.keys():  # noqa: SIM118
-                there = sorted(here.keys()) if isinstance(here, h5py.Group) else []
+                there = sorted(map(_named, here)) if isinstance(here, h5py.Group) else []
                 raise error(
                     f"has no '{path}'",
                     where=where,
@@ -237,10 +251,11 @@ def _listing(names: list[str], place: str) -> str:
     return f"{', '.join(names[:12])}{more} {place}"
 
 
-def is_group(group: h5py.Group, name: str) -> bool:
+def is_group(group: h5py.Group, name: str, *, error: ErrorClass = DataError) -> bool:
     """Whether a group of this name lies directly in this one (a link does not count)."""
-    link = group.get(name, getlink=True)
-    return isinstance(link, h5py.HardLink) and isinstance(group[name], h5py.Group)
+    with _damage(f"{group.file.filename}, '{name}'", error):
+        link = group.get(name, getlink=True)
+        return isinstance(link, h5py.HardLink) and isinstance(group[name], h5py.Group)
 
 
 def members(group: h5py.Group, name: str = "", *, error: ErrorClass = DataError) -> list[str]:
@@ -249,7 +264,18 @@ def members(group: h5py.Group, name: str = "", *, error: ErrorClass = DataError)
     if not isinstance(found, h5py.Group):
         raise error(f"'{name}' is a dataset, not a group", where=group.file.filename)
     with _damage(group.file.filename, error):
-        return list(found.keys())
+        return [_named(name) for name in found.keys()]  # noqa: SIM118
+
+
+def _named(name: str | bytes) -> str:
+    """The name of a member; of one that is not UTF-8, what may be shown."""
+    return name if isinstance(name, str) else name.decode("utf-8", "backslashreplace")
+
+
+def attributes(group: h5py.Group, *, error: ErrorClass = DataError) -> dict[str, Any]:
+    """All attributes of an object."""
+    with _damage(f"{group.file.filename}, attributes", error):
+        return dict(group.attrs.items())
 
 
 def attribute(group: h5py.Group, path: str, name: str, *, error: ErrorClass = DataError) -> Any:

@@ -169,7 +169,7 @@ class HDF5Rows:
                 where=path,
                 remedy="" if os.path.isabs(path) else f"The path is relative to {os.getcwd()}",
             )
-        return h5.open_h5(path)
+        return h5.open_h5(path, texts=False)
 
     def origin(self, start: Position, count: int) -> list[str]:
         """Where `count` rows from a position on come from, for messages: "train.h5, row 3"."""

@@ -26,13 +26,21 @@ from ..files import check_writable, replacing
 from ..h5 import write_h5
 from . import crops, plugin_files, rescale
 from .census import Census
-from .labels import IGNORED, Target
+from .labels import IGNORED
 from .masks import MaskRule
 from .normalize import TYPES, Normalization, check_finite
 from .pack import FILE_BYTES, Track, check_output, origin_text
-from .plugin_weights import Maps, WeightParameters, split_classes, training_maps
+from .plugin_frames import Frames
+from .plugin_weights import (
+    Maps,
+    WeightParameters,
+    draw_points,
+    split_classes,
+    training_maps,
+)
 
 PURPOSES = ("train", "validation", "predict")
+RADIUS = 2  # the plugin's
 MAX_BYTES = 8 << 30  # of one frame after rescaling: more is a mistake in a pixel size
 
 
@@ -42,7 +50,8 @@ class PluginRecipe:
 
     element_size: um of a pixel, [z,] y, x, to rescale to; None: as the images are.  pair: tile
     sizes, for validation; dataset, blob: the names of the training data and of the net's input
-    blob; per_file: frames in a file, None: those of an image, up to about 256 MB.
+    blob; radius: pixels of an object known by a point alone (the model's diskRadiusPx); per_file:
+    frames in a file, None: those of an image, up to about 256 MB.
     """
 
     purpose: str = "train"
@@ -55,6 +64,7 @@ class PluginRecipe:
     pair: crops.Pair | None = None
     dataset: str = plugin_files.DATA
     blob: str = plugin_files.BLOB
+    radius: int = RADIUS
     per_file: int | None = None
 
     def __post_init__(self) -> None:
@@ -67,38 +77,12 @@ class PluginRecipe:
                 f"the plugin does not know the normalization '{self.normalization.name}'",
                 expected=f"one of {', '.join(TYPES)}",
             )
+        if self.radius < 1:
+            raise DataError("the radius of a point is at least 1 pixel", found=self.radius)
         if self.purpose == "validation" and self.pair is None:
             raise DataError("validation tiles need an input and an output size")
         if self.per_file is not None and self.per_file < 1:
             raise DataError("frames in a file must be at least 1", found=self.per_file)
-
-
-@dataclass(frozen=True)
-class Frames:
-    """What to pack; all sequences are of one length and may load on access.
-
-    images: (channels, *spatial); masks, objects, ignored: (*spatial), see MaskRule; names: for
-    messages; files: the number of the image file each is from, ascending; pixel_sizes: um, of each
-    spatial axis.
-    """
-
-    images: Sequence[np.ndarray]
-    masks: Sequence[np.ndarray] | None
-    names: Sequence[str]
-    files: Sequence[int]
-    pixel_sizes: Sequence[tuple[float, ...]]
-    objects: Sequence[np.ndarray] | None = None
-    ignored: Sequence[np.ndarray] | None = None
-
-    def target(self, i: int, rule: MaskRule) -> Target:
-        """The annotation of a frame."""
-        assert self.masks is not None
-        return rule(
-            self.masks[i],
-            objects=None if self.objects is None else self.objects[i],
-            ignored=None if self.ignored is None else self.ignored[i],
-            where=self.names[i],
-        )
 
 
 @dataclass(frozen=True)
@@ -147,7 +131,7 @@ def pack(
     census = Census(recipe.class_names, len(recipe.rule.values))
     if recipe.purpose != "predict":
         for i in follow(range(total), total, "reading labels"):
-            census.add(frames.target(i, recipe.rule).classes, frames.names[i])
+            census.add(frames.counted(i, recipe.rule), frames.names[i])
         census.finish()
         _check_background(census, recipe.rule)
     packer = _Packer(frames, recipe, census, _origin(origin or {}, recipe))
@@ -310,6 +294,8 @@ class _Packer:
         classes = rescale.nearest(target.classes, scale)
         objects = rescale.nearest(target.objects, scale)
         masks = split_classes(classes, objects, len(self.names) - 1)
+        points = [(c, rescale.place(at, scale)) for c, at in self.frames.points_of(i)]
+        draw_points(classes, masks, points, radius=self.recipe.radius)
         made = training_maps(classes, masks, self.recipe.weights)
         self.tally.add(made, classes == IGNORED)
         return made

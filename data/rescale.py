@@ -53,6 +53,11 @@ def linear(image: np.ndarray, scale: Scale) -> np.ndarray:
     return image
 
 
+def place(position: Sequence[float], scale: Scale) -> tuple[int, ...]:
+    """The pixel of the new image that is nearest to a place in the image."""
+    return tuple(math.floor(s * p + 0.5) for p, s in zip(position, scale, strict=True))
+
+
 def between(array: np.ndarray, axis: int, places: np.ndarray) -> np.ndarray:
     """Values at any places t >= 0 between the entries along an axis, which go on mirrored; at a
     whole place nothing but the entry there counts.  float32, of wider types float64."""

@@ -125,6 +125,8 @@ def write(
     """
     import tifffile
 
+    # names of files may hold bytes that are no UTF-8
+    info = info.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     if count is None:
         pages = np.asarray(pages)
         count = len(pages)
@@ -145,13 +147,13 @@ def write(
     if pixel_size is not None:
         resolution = 1 / pixel_size[1], 1 / pixel_size[0]
     small = int(np.prod(shape, dtype=object)) * dtype.itemsize < _CLASSIC_BYTES
-    if small and dtype in _IMAGEJ:
+    if small and dtype in _IMAGEJ and first.shape[-1] > 1:
         settings |= {"unit": unit} if pixel_size else {}
         settings |= {"spacing": depth} if pixel_size and depth else {}
         settings |= {"Info": info} if info else {}
         settings |= {"min": display[0], "max": display[1]} if display else {}
         kind: dict[str, Any] = {"imagej": True, "resolutionunit": 1}
-    else:  # ImageJ's own format ends at 4 GB, and has no 32-bit integers
+    else:  # ImageJ's own format ends at 4 GB, has no 32-bit integers and loses a width of 1
         settings |= {"Description": info} if info else {}
         if pixel_size is not None:
             y, x = pixel_size
@@ -223,21 +225,18 @@ def _start(path: Path) -> bytes:
 
 
 def _read_png(path: Path, axes: str | None, limit: int) -> Image:
-    import warnings
-
-    import PIL.Image
+    from PIL.PngImagePlugin import PngImageFile
 
     notes: list[str] = []
-    with refusing(str(path), "cannot be read as PNG"), warnings.catch_warnings():
-        warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)
-        with PIL.Image.open(path) as picture:
-            width, height = picture.size
-            declared = width * height * len(picture.getbands())
-            check_stored("the picture", declared, path.stat().st_size, path)
-            within(declared, limit, str(path), "the picture")
-            if picture.mode == "P":
-                notes.append("indexed colours: the indices are read, not the colours")
-            array = np.array(picture)
+    # not by Image.open, which refuses any picture above 358 megapixels
+    with refusing(str(path), "cannot be read as PNG"), PngImageFile(path) as picture:
+        width, height = picture.size
+        declared = width * height * len(picture.getbands())
+        check_stored("the picture", declared, path.stat().st_size, path)
+        within(declared, limit, str(path), "the picture")
+        if picture.mode == "P":
+            notes.append("indexed colours: the indices are read, not the colours")
+        array = np.array(picture)
     if array.ndim == 3 and array.shape[2] in (2, 4):
         notes.append("alpha channel left out")
         array = array[..., :-1]

@@ -23,8 +23,9 @@ ALIGNMENT = 64  # bytes: a cache line, and the widest vectors
 class Device:
     """The CPU; what another device has of its own it overrides."""
 
-    name = "cpu"
+    name = title = "cpu"  # title: for people
     on_host = True  # whether layers that read files may write its arrays
+    looks = True  # whether values may be looked at in every pass, to refuse what is illegal
     strip: int | None = 1 << 14  # elements that element-wise formulas take at a time; None: all
 
     convolution: Any = convolution
@@ -35,6 +36,7 @@ class Device:
     dropout: Any = dropout
     softmax: Any = softmax
     softmax_loss: Any = softmax_loss
+    update: Any = None  # all parameters in one pass (kernels/cuda/update.py); None: piece by piece
 
     def zeros(self, shape: Any, dtype: Any) -> Array:
         """A new array."""

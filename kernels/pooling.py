@@ -3,7 +3,8 @@
     MAX    y[o] = max_k x[s o - p + k]                     dx[i] = sum of dy[o] where i won
     AVE    y[o] = sum_k x[s o - p + k] / n[o]              dx[i] = sum of dy[o] / n[o], o sees i
 
-    x (planes, *S), y (planes, *O); n[o]: the window's size within the *padded* input, at least 1
+    x (.., *S), y (.., *O), C-contiguous: any axes before the spatial ones are planes
+    n[o]: the window's size within the *padded* input, at least 1
 
 The first maximum in row-major order wins and NaN never does; a window where nothing wins (empty, or
 all NaN) gives -FLT_MAX.  `arg` remembers the winner: 0 is none, j + 1 the j-th window position.
@@ -78,6 +79,7 @@ def _numba() -> ModuleType | None:
 
 def max_forward(x: Array, y: Array, arg: Array, window: Window, room: Room) -> None:
     """Write y and arg."""
+    x, y, arg = (_planes(a, window) for a in (x, y, arg))
     made = _compiled(x.shape, y.shape, window)
     if made is not None:
         cuts = list(pieces(len(x), -(-len(x) // PARTS)))
@@ -110,6 +112,7 @@ def max_forward(x: Array, y: Array, arg: Array, window: Window, room: Room) -> N
 
 def max_backward(dy: Array, arg: Array, dx: Array, window: Window, room: Room) -> None:
     """Write dx."""
+    dy, arg, dx = (_planes(a, window) for a in (dy, arg, dx))
     made = _compiled(dx.shape, dy.shape, window)
     if made is not None:
         cuts = list(pieces(len(dx), -(-len(dx) // PARTS)))
@@ -138,6 +141,7 @@ def max_backward(dy: Array, arg: Array, dx: Array, window: Window, room: Room) -
 
 def max_index(arg: Array, index: Array, size: Sizes, window: Window, room: Room) -> None:
     """Write where each maximum lies: its row-major place in the plane, -1 where there is none."""
+    arg, index = _planes(arg, window), _planes(index, window)
     base = room.scratch[: prod(index.shape[1:])].reshape(index.shape[1:])
     base.fill(0)
     steps = [prod(size[axis + 1 :]) for axis in range(len(size))]
@@ -151,6 +155,7 @@ def max_index(arg: Array, index: Array, size: Sizes, window: Window, room: Room)
 
 def average_forward(x: Array, y: Array, window: Window, room: Room) -> None:
     """Write y."""
+    x, y = _planes(x, window), _planes(y, window)
     counts = _counts(x.shape[1:], y, window, room.scratch)
 
     def pool(planes: slice, scratch: Array) -> None:
@@ -168,6 +173,7 @@ def average_forward(x: Array, y: Array, window: Window, room: Room) -> None:
 
 def average_backward(dy: Array, dx: Array, window: Window, room: Room) -> None:
     """Write dx."""
+    dy, dx = _planes(dy, window), _planes(dx, window)
     counts = _counts(dx.shape[1:], dy, window, room.scratch)
 
     def spread(planes: slice, scratch: Array) -> None:
@@ -181,6 +187,10 @@ def average_backward(dy: Array, dx: Array, window: Window, room: Room) -> None:
                 part += value[found[1]]
 
     _each(dx.shape, dy.shape, room.without(counts.size), spread)
+
+
+def _planes(array: Array, window: Window) -> Array:
+    return array.reshape(-1, *array.shape[-len(window.kernel) :])
 
 
 def _each(x: Sizes, y: Sizes, room: Room, task: Callable[[slice, Array], None]) -> None:

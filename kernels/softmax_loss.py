@@ -27,10 +27,11 @@ def forward(
     ignore: int | None,
     constant: float | None,
     loss: Array,
+    divisor: Array,
     scratch: Array,
 ) -> float | None:
-    """Write prob, and loss (no axes); labels are legal.  Return the sum of all w, or None where it
-    stays on the device."""
+    """Write prob, loss (no axes) and n, the divisor; labels are legal.  Return the sum of all w, or
+    None where it stays on the device."""
     softmax.softmax(x, prob, scratch)
     total = weight = 0.0
     flat = prob.reshape(-1)
@@ -40,7 +41,9 @@ def forward(
         p *= factor
         total -= float(p.sum(dtype=np.float64))
         weight += float(factor.sum(dtype=np.float64))
-    loss[...] = total / _divisor(constant, weight)
+    n = max(1.0, weight) if constant is None else constant
+    divisor[...] = n
+    loss[...] = total / n
     return weight
 
 
@@ -49,18 +52,14 @@ def gradient(
     labels: Array,
     weights: Array | None,
     ignore: int | None,
-    constant: float | None,
+    divisor: Array,
     dloss: Array,
     dx: Array,
     scratch: Array,
 ) -> None:
     """Write dx."""
     outer, _, inner = prob.shape
-    weight = 0.0
-    if constant is None:
-        found = strips(prob, labels, weights, ignore)
-        weight = sum(float(factor.sum(dtype=np.float64)) for *_, factor in found)
-    scale = float(dloss) / _divisor(constant, weight)
+    scale = float(dloss) / float(divisor)
     factors = scratch[: outer * inner]
     np.copyto(dx, prob)
     flat = dx.reshape(-1)
@@ -68,7 +67,3 @@ def gradient(
         flat[places] -= 1
         np.multiply(factor, scale, out=factors[part])
     dx *= factors.reshape(outer, 1, inner)
-
-
-def _divisor(constant: float | None, weight: float) -> float:
-    return max(1.0, weight) if constant is None else constant

@@ -102,16 +102,16 @@ class Pooling(Layer):
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         kernel = self.context.device.pooling
-        x, y = self._planes(bottom[0].data), self._planes(top[0].data)
-        window = self._window(x.shape[1:])
+        x, y = self._images(bottom[0].data), self._images(top[0].data)
+        window = self._window(x.shape[2:])
         if not self.is_max:
             kernel.average_forward(x, y, window, self._room())
             return
-        arg = self._planes(self.saved[0])
+        arg = self._images(self.saved[0])
         kernel.max_forward(x, y, arg, window, self._room())
         if len(top) == 2:
-            index = self._planes(top[1].data)
-            kernel.max_index(arg, index, x.shape[1:], window, self._room())
+            index = self._images(top[1].data)
+            kernel.max_index(arg, index, x.shape[2:], window, self._room())
 
     def backward(
         self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]
@@ -119,12 +119,12 @@ class Pooling(Layer):
         if not propagate_down[0]:
             return
         kernel = self.context.device.pooling
-        dy, dx = self._planes(top[0].diff), self._planes(bottom[0].diff)
-        window = self._window(dx.shape[1:])
+        dy, dx = self._images(top[0].diff), self._images(bottom[0].diff)
+        window = self._window(dx.shape[2:])
         if self.rectifies:
             self.context.device.columns.rectify_gradient(top[0].data, top[0].diff, self._room())
         if self.is_max:
-            kernel.max_backward(dy, self._planes(self.saved[0]), dx, window, self._room())
+            kernel.max_backward(dy, self._images(self.saved[0]), dx, window, self._room())
         else:
             kernel.average_backward(dy, dx, window, self._room())
 
@@ -137,6 +137,7 @@ class Pooling(Layer):
             return Window(size, (1,) * n, (0,) * n, (1,) * n)
         return self.window(n)
 
-    def _planes(self, array: Array) -> Array:
+    def _images(self, array: Array) -> Array:
+        """(images, channels, *spatial)"""
         axis = self.param.axis % array.ndim
-        return array.reshape(-1, *array.shape[axis + 1 :])
+        return array.reshape(prod(array.shape[:axis]), *array.shape[axis:])

@@ -58,19 +58,22 @@ class SoftmaxWithLoss(Layer):
         for what, name, shape in zip(("label", "weight"), names[1:], bottom[1:], strict=False):
             check_count(self, what, name, scores, shape, axis)
         places = prod(scores[:axis] + scores[axis + 1 :])
-        return Shapes(((),), saved=(Buffer(scores),), scratch=places)
+        return Shapes(((),), saved=(Buffer(scores), Buffer((), "float64")), scratch=places)
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         axis = self.spec.softmax_param.axis % bottom[0].data.ndim
-        check_classes(self, bottom[1].data, bottom[0].shape[axis], axis, self._ignore)
-        if len(bottom) > 2:
-            check_weights(self, bottom[2].data)
+        if self.context.device.looks:  # else what is illegal makes the loss NaN
+            check_classes(self, bottom[1].data, bottom[0].shape[axis], axis, self._ignore)
+            if len(bottom) > 2:
+                check_weights(self, bottom[2].data)
         prob = self._classes(self.saved[0])
         weight = self.context.device.softmax_loss.forward(
             self._classes(bottom[0].data),
             prob,
-            *self._truth(bottom, prob),
+            *self._truth(bottom),
+            self._normalization.constant(len(prob), prob.size // prob.shape[1]),
             top[0].data,
+            self.saved[1],
             self.scratch,
         )
         self.remarks = (self._nothing,) if weight == 0 and not self._said else ()
@@ -82,17 +85,12 @@ class SoftmaxWithLoss(Layer):
         if propagate_down[0]:
             prob, dx = self._classes(self.saved[0]), self._classes(bottom[0].diff)
             self.context.device.softmax_loss.gradient(
-                prob, *self._truth(bottom, prob), top[0].diff, dx, self.scratch
+                prob, *self._truth(bottom), self.saved[1], top[0].diff, dx, self.scratch
             )
 
-    def _truth(
-        self, bottom: Sequence[Blob], prob: Array
-    ) -> tuple[Array, Array, int | None, float | None]:
-        """Labels, weights or None, the label to be ignored or None, and the divisor or None."""
-        outer, _, inner = prob.shape
-        weights = bottom[2].data if len(bottom) > 2 else None
-        constant = self._normalization.constant(outer, outer * inner)
-        return bottom[1].data, weights, self._ignore, constant
+    def _truth(self, bottom: Sequence[Blob]) -> tuple[Array, Array, int | None]:
+        """Labels, weights or None, and the label to be ignored or None."""
+        return bottom[1].data, bottom[2].data if len(bottom) > 2 else None, self._ignore
 
     def _classes(self, x: Array) -> Array:
         """(outer, classes, inner)."""

@@ -11,7 +11,8 @@ from .net import Net
 
 
 def engines(net: Net) -> str:
-    """Such as "18 convolutions by Winograd F(4x4,3x3) with Numba, 5 by im2col; 2 threads"."""
+    """Such as "18 convolutions by Winograd F(4x4,3x3) with Numba, 5 by im2col; 2 threads", or
+    "23 convolutions by CUDA; NVIDIA H200 (cuda:0), fp32"."""
     count: Counter[str] = Counter()
     for node, layer in zip(net.graph.nodes, net.layers, strict=True):
         if isinstance(layer, Filtering):
@@ -22,4 +23,5 @@ def engines(net: Net) -> str:
         words.append(f"{n}{what if n > 1 else what.rstrip('s')} by {name}{tool}")
         what = ""
     threads = net.workers.threads
-    return f"{', '.join(words) or 'no convolutions'}; {threads} thread{'s' * (threads > 1)}"
+    place = f"{threads} thread{'s' * (threads > 1)}" if net.device.on_host else net.device.title
+    return f"{', '.join(words) or 'no convolutions'}; {place}"

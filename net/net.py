@@ -275,6 +275,7 @@ class Net(Holdings):
         check: raise NonFiniteError at the first layer whose top is not finite.
         """
         stop = len(self.layers) if end is None else end + 1
+        self.device.looks = check or self.device.on_host
         if start == 0:
             for given, read in self._inputs:
                 self.device.write(read, given)

@@ -219,6 +219,12 @@ def geometry(graph: Graph, layers: Sequence[Layer], output: str) -> Geometry:
         shapes = legal(layers, image, nodes, shape[:2] + (size,) * axes)
         if shapes is not None:
             out = shapes[value][2:]
+            if not out:
+                raise ShapeError(
+                    f"the output '{output}' is no image",
+                    where=graph.path,
+                    found=f"a blob of {' x '.join(map(str, shapes[value])) or 'one number'}",
+                )
             fits.append((size, out[0]))
         size += 1
     if len(fits) < 3:

@@ -228,6 +228,8 @@ class _Reader:
         value = b"".join(parts)
         if field.type == field.TYPE_BYTES:
             return value
+        if b"\0" in value:
+            raise token.error(f"the string of '{field.name}' holds a zero byte", at=at)
         try:
             return value.decode()
         except UnicodeDecodeError:

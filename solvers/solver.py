@@ -26,6 +26,7 @@ from .. import weights
 from ..errors import NonFiniteError, OutputError, SolverError
 from ..net import Net, origin
 from . import lr_policy, snapshot, space
+from .checks import check
 from .observer import Display, Hook, Observer, Tested
 
 CHUNK = 1 << 16  # elements updated at a time, so that all passes over them stay in the cache
@@ -74,6 +75,7 @@ class Solver(ABC):
         self._scratch = net.device.zeros(
             (net.workers.threads, 2 * min(CHUNK, net.flat_data.size)), net.dtype
         )
+        self._at_once = self._fused()
 
     @abstractmethod
     def update(
@@ -170,8 +172,11 @@ class Solver(ABC):
     def gradient_norm(self) -> float:
         """sqrt(sum of g^2) over all parameters, as accumulated; refused if not finite."""
         g = self.net.flat_diff
-        with np.errstate(all="ignore"):
-            norm = math.sqrt(max(float(np.dot(g, g)), 0.0)) if g.size else 0.0
+        if self._at_once is not None:
+            norm = self._at_once.norm(g)
+        else:
+            with np.errstate(all="ignore"):
+                norm = math.sqrt(max(float(np.dot(g, g)), 0.0)) if g.size else 0.0
         if not math.isfinite(norm):
             # a NaN spreads downward, so the topmost bad layer is the first
             bad = next(
@@ -200,10 +205,14 @@ class Solver(ABC):
         if p.clip_gradients >= 0 and norm > p.clip_gradients:
             scale = p.clip_gradients / norm
         scale /= p.iter_size
+        if self._at_once is not None:
+            self._at_once.set(rate, scale, self.iter)
+            self._at_once.run(net.flat_data, net.flat_diff, self.history)
+            return
         tasks = [
             (q, slice(start, min(start + CHUNK, q.offset + q.count)))
             for q in net.learnable
-            if net.flags.param_propagate_down[q.node][q.index]
+            if self._learns(q)
             for start in range(q.offset, q.offset + q.count, CHUNK)
         ]
 
@@ -220,6 +229,20 @@ class Solver(ABC):
             w -= g
 
         net.workers.run(update, len(tasks))
+
+    def _learns(self, p: Any) -> bool:
+        return bool(self.net.flags.param_propagate_down[p.node][p.index])
+
+    def _fused(self) -> Any:
+        """The device's way to update all parameters in one pass, if it has one."""
+        net = self.net
+        if net.device.update is None:
+            return None
+        segments = [
+            (p.offset, p.offset + p.count, p.lr_mult if self._learns(p) else None, p.decay_mult)
+            for p in net.learnable
+        ]
+        return net.device.update(self.type, self.param, segments, net.dtype)
 
     def _regularize(self, w: np.ndarray, g: np.ndarray, decay: Any, extra: np.ndarray) -> None:
         """L2: g += decay * w.  L1: g += decay * sign(w)."""
@@ -353,44 +376,3 @@ class Solver(ABC):
 def finite(array: np.ndarray) -> bool:
     """Whether no element is NaN or infinite."""
     return bool(np.isfinite(array).all())
-
-
-def check(param: Any, test_nets: Sequence[Net], where: str) -> None:
-    """Refuse settings that could not be followed, before iteration 0."""
-    if param.iter_size < 1:
-        raise SolverError("iter_size must be at least 1", where=where, found=str(param.iter_size))
-    if param.average_loss < 1:
-        raise SolverError(
-            "average_loss must be at least 1", where=where, found=str(param.average_loss)
-        )
-    if param.max_iter < 1:
-        raise SolverError(
-            "max_iter must be at least 1",
-            where=where,
-            found=str(param.max_iter),
-            remedy="Add a line such as max_iter: 10000",
-        )
-    if param.regularization_type not in ("L1", "L2"):
-        raise SolverError(
-            "regularization_type is not known",
-            where=where,
-            expected="L1 or L2",
-            found=repr(param.regularization_type),
-        )
-    if any(n < 1 for n in param.test_iter):
-        raise SolverError(
-            "test_iter must be at least 1", where=where, found=str(param.test_iter[0])
-        )
-    if len(param.test_iter) != len(test_nets):
-        raise SolverError(
-            "there must be one test_iter for each test net",
-            where=where,
-            expected=str(len(test_nets)),
-            found=str(len(param.test_iter)),
-        )
-    if test_nets and not param.test_interval:
-        raise SolverError(
-            "has test_iter but no test_interval",
-            where=where,
-            remedy="Add a line such as test_interval: 500",
-        )

@@ -211,3 +211,22 @@ def test_what_is_no_text_is_refused(path, tmp_path, monkeypatch):
         ):
             with pytest.raises(WeightsError, match=words):
                 read_text(file, name, error=WeightsError)
+
+
+def test_a_heap_of_strings_that_leads_nowhere(tmp_path):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["text"] = "a string of variable length"
+        file["data"] = np.frombuffer(b"GCOL\x01\0\0\0" * 4, np.uint8)  # by chance, and at the end
+    with open_h5(path) as file:
+        assert "data" in file
+    content = path.read_bytes()
+    start = content.find(b"GCOL\x01\0\0\0")
+    free = start + 16 + 16 + 32  # behind the only object
+    assert content[free : free + 8] == bytes(8)
+    path.write_bytes(content[: free + 8] + bytes(8) + content[free + 16 :])
+    words = rf"the heap of its strings leads nowhere at byte {free}"
+    with pytest.raises(DataError, match=words), open_h5(path):
+        pass
+    with open_h5(path, texts=False) as file:
+        assert "data" in file

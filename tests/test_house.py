@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ["data", "imaging", "kernels", "layers", "net", "netspec", "pycaffe", "solvers"]
-PACKAGES += ["tools", "weights"]
+PACKAGES = ["data", "drawing", "export", "imaging", "kernels", "layers", "net", "netspec"]
+PACKAGES += ["pycaffe", "solvers", "tools", "weights"]
 
 
 def modules():
@@ -27,8 +27,12 @@ def test_every_package_is_listed_for_the_wheel():
     import tomllib
 
     listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
-    found = {p.parent.relative_to(ROOT) for p in ROOT.glob("*/__init__.py")}
-    there = {"demitasse"} | {f"demitasse.{path}" for path in found if path.name in PACKAGES}
+    found = [
+        p.parent.relative_to(ROOT).parts
+        for name in PACKAGES
+        for p in (ROOT / name).rglob("__init__.py")
+    ]
+    there = {"demitasse"} | {".".join(("demitasse", *parts)) for parts in found}
     assert set(listed) == there | {"demitasse.models"}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -12,6 +14,7 @@ from ..errors import DemitasseError
 def guarded(main: Callable[[Sequence[str]], int], argv: Sequence[str]) -> int:
     """Run a command; a refusal becomes one paragraph on stderr and exit code 2, a failure of the
     machine exit code 1."""
+    prepare_output()
     try:
         return main(argv)
     except DemitasseError as error:
@@ -27,6 +30,21 @@ def guarded(main: Callable[[Sequence[str]], int], argv: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+
+
+def prepare_output() -> None:
+    """Let whatever is printed be printable: in an ASCII terminal, in a name that is not UTF-8, and
+    where the shell closed the output (`>&-`): the next file opened would be taken for it."""
+    for name in ("stdin", "stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper) and name != "stdin":
+            known = codecs.lookup(stream.encoding).name
+            if known in ("ascii", "utf-8"):  # where it is said to be ASCII it hardly ever is
+                stream.reconfigure(encoding="utf-8", errors="surrogateescape")
+            else:
+                stream.reconfigure(errors="backslashreplace")
 
 
 def said(error: DemitasseError | MemoryError | OSError) -> str:

@@ -14,7 +14,7 @@ from .. import __version__, netspec, weights
 from ..data.hdf5 import read_list
 from ..data.normalize import Normalization
 from ..errors import GraphError, WeightsError
-from ..h5 import open_h5
+from ..h5 import attributes, open_h5
 from ..imaging.pixel_size import micrometres
 from ..imaging.predict import Predictor, only_output
 from ..layers.base import Context
@@ -94,7 +94,7 @@ def packing(net: Net) -> dict[str, Any]:
             with open_h5(listed[0]) as file:
                 found = {
                     name: value.tolist() if isinstance(value, np.ndarray) else value
-                    for name, value in file.attrs.items()
+                    for name, value in attributes(file).items()
                 }
             try:
                 parsed = {name: json.loads(found[name]) for name in ("normalization", "origin")}

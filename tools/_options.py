@@ -4,41 +4,67 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
+import sys
+from pathlib import Path
 from typing import Any
 
-from ..errors import DemitasseError, DeviceError
+from ..errors import DemitasseError
+from . import _device
 
+add_gpu = _device.add_gpu
 MOST, MOST_PAGES = 2**31 - 1, 1_000_000  # the first is Caffe's int32
 FILLERS_SAID = "fillers: xavier is N(0, sqrt(2 / fan_in)), as in the Caffe of the U-Net's release"
 
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser whose help keeps the layout of examples."""
+    """An ArgumentParser whose help keeps the layout of examples, and which takes gflags' spelling
+    of every long option: one dash or two, _ or -, a switch also as -name=true."""
 
     def __init__(self, **settings: Any) -> None:
         settings.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        for name in ("prog", "usage", "description", "epilog"):
+            if settings.get(name):
+                settings[name] = spoken(settings[name])
         super().__init__(allow_abbrev=False, **settings)
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        words = list(sys.argv[1:] if args is None else args)
+        end = words.index("--") if "--" in words else len(words)
+        spelt = [part for word in words[:end] for part in self._spelt(word)]
+        return super().parse_known_args(spelt + words[end:], namespace)
 
-def add_gpu(parser: argparse.ArgumentParser) -> None:
-    """`-gpu N | auto | none`, as Caffe spells it."""
-    parser.add_argument(
-        "-gpu",
-        "--gpu",
-        default="none",
-        metavar="N|auto|none",
-        help="device to compute on (this version computes on the CPU only)",
-    )
+    def _spelt(self, word: str) -> list[str]:
+        """A word as argparse wants it; nothing for a switch that is set to false."""
+        name, equals, value = word.partition("=")
+        known = self._option_string_actions
+        if not name.startswith("-") or (name in known and not equals):
+            return [word]
+        plain = name.lstrip("-")
+        dashed, scored = plain.replace("_", "-"), plain.replace("-", "_")
+        spellings = (name, f"--{plain}", f"--{dashed}", f"--{scored}")
+        option = next((s for s in spellings if s in known), None)
+        if option is None:
+            return [word]
+        if equals and known[option].nargs == 0 and value in ("true", "false"):
+            return [option] if value == "true" else []
+        return [f"{option}={value}" if equals else option]
 
 
-def check_gpu(value: str) -> None:
-    """Raise DeviceError where a GPU is asked for by number: there are no GPU kernels yet.
-    The words "invalid device ordinal" are CUDA's; the Fiji plugin looks for them."""
-    if value not in ("none", "auto", ""):
-        raise DeviceError(
-            f"-gpu {value}: invalid device ordinal, because this version has no GPU kernels",
-            remedy="Leave -gpu out, or say -gpu none, to compute on the CPU",
-        )
+def spoken(text: str) -> str:
+    """Help in the words of whoever reads it: unless a script of tools/ runs, "python
+    tools/deploy.py" and "deploy.py" are "demitasse deploy"."""
+    from .cli import VERBS
+
+    ran = Path(sys.argv[0])
+    if ran.parent.name == "tools" and ran.suffix == ".py":
+        return text
+    verbs = {module: verb for verb, (module, _) in VERBS.items()}
+
+    def verb(match: re.Match[str]) -> str:
+        return f"demitasse {verbs[match[1]]}" if match[1] in verbs else match[0]
+
+    return re.sub(r"(?<!pycaffe )(?:\bpython )?(?:\btools/|^)(\w+)\.py\b", verb, text)
 
 
 def add_engine(parser: argparse.ArgumentParser) -> None:
@@ -60,6 +86,18 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_passes(parser: argparse.ArgumentParser, what: str) -> None:
+    """`-iterations N -level N -stage NAME`, as Caffe spells them."""
+    for name, kind, default, metavar, said in (
+        ("iterations", positive_int, 50, "N", f"{what} (default 50)"),
+        ("level", int, 0, "N", "the net's level (default 0)"),
+        ("stage", str, "", "NAME[,NAME]", "the net's stages"),
+    ):
+        parser.add_argument(
+            f"-{name}", f"--{name}", type=kind, default=default, metavar=metavar, help=said
+        )
+
+
 def add_recompute(parser: argparse.ArgumentParser) -> None:
     """`-recompute`: training in less memory."""
     parser.add_argument(
@@ -74,6 +112,7 @@ def net_options(args: argparse.Namespace, *, debug: bool = False) -> dict[str, A
     """What the command line says about every net, as arguments of `Net`; debug: every layer's
     gradients will be looked at, so each layer does its own work."""
     return {
+        "device": _device.choose(getattr(args, "gpu", None), getattr(args, "precision", "fp32")),
         "engine": args.engine,
         "threads": args.threads,
         "fuse": not (args.no_fuse or debug),

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import DataError
 from . import _options
+from ._pack_sources import follow_model, points_of
 from ._progress import follow
 
 if TYPE_CHECKING:
@@ -32,6 +33,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     g.add_argument(
         "--instances", nargs="+", metavar="PATH", help="object ids, where --labels are classes"
     )
+    g.add_argument(
+        "--points",
+        metavar="FILE",
+        help="objects known by a point: a table with x, y, slice, class, or ImageJ's .roi or .zip",
+    )
     g.add_argument("--ignore-regions", nargs="+", metavar="PATH", help="not 0: do not learn there")
     g.add_argument("--volumes", action="store_true", help="pages are slices, the net is 3-D")
     g.add_argument(
@@ -50,6 +56,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     g.add_argument("--border-weight-sigma", type=float, metavar="PX", help="default 6")
     g.add_argument("--foreground-background-ratio", type=float, metavar="V", help="default 0.1")
     g.add_argument("--sigma1", type=float, metavar="PX", help="default 10")
+    g.add_argument("--disk-radius", type=_options.positive_int, metavar="PX", help="of points (2)")
+    g.add_argument(
+        "--modeldef", metavar="FILE", help="a .modeldef.h5: what is not given here is as it says"
+    )
     g.add_argument("--input-dataset-name", metavar="NAME", help="the model's; default data")
     g.add_argument("--input-blob-name", metavar="NAME", help="of validation tiles; default data3")
 
@@ -57,7 +67,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 OPTIONS = (
     *("purpose", "background", "instances", "ignore_regions", "volumes", "element_size"),
     *("pixel_size", "border_weight_factor", "border_weight_sigma", "foreground_background_ratio"),
-    *("sigma1", "input_dataset_name", "input_blob_name"),
+    *("sigma1", "input_dataset_name", "input_blob_name", "points", "disk_radius", "modeldef"),
 )
 
 
@@ -152,8 +162,10 @@ def run(args: argparse.Namespace, read: Callable[..., Pages], origin: Callable[.
     read(paths, axes, one) gives Pages, `one`: of one channel; origin(images, labels) a record.
     """
     from ..data import plugin_pack
+    from ..data.plugin_frames import Frames
     from . import pack as command
 
+    follow_model(args)
     predict = args.purpose == "predict"
     images = read(args.images, args.axes, False)
     command.describe("images", images)
@@ -188,7 +200,7 @@ def run(args: argparse.Namespace, read: Callable[..., Pages], origin: Callable[.
     recipe = make_recipe(rule, args)
     plan(recipe, of, sizes, args.volumes, [len(group) for group in chosen])
     summary = plugin_pack.pack(
-        plugin_pack.Frames(
+        Frames(
             image_frames,
             masks,
             names,
@@ -196,6 +208,7 @@ def run(args: argparse.Namespace, read: Callable[..., Pages], origin: Callable[.
             sizes,
             frames(others.get("instances")),
             frames(others.get("ignored regions")),
+            None if predict else points_of(args, chosen),
         ),
         args.output,
         recipe,
@@ -238,7 +251,7 @@ def make_recipe(rule: MaskRule, args: argparse.Namespace) -> PluginRecipe:
     from ..data.crops import Pair
     from ..data.normalize import Normalization
     from ..data.plugin_files import BLOB, DATA
-    from ..data.plugin_pack import PluginRecipe
+    from ..data.plugin_pack import RADIUS, PluginRecipe
     from ..data.plugin_weights import WeightParameters
 
     axes = 3 if args.volumes else 2
@@ -270,6 +283,7 @@ def make_recipe(rule: MaskRule, args: argparse.Namespace) -> PluginRecipe:
         pair=pair,
         dataset=args.input_dataset_name or DATA,
         blob=args.input_blob_name or BLOB,
+        radius=args.disk_radius or RADIUS,
         per_file=args.files_of,
     )
 

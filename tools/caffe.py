@@ -20,7 +20,7 @@ import numpy as np
 from .. import netspec
 from ..errors import DemitasseError, did_you_mean
 from ..files import check_writable
-from . import _options, _signals
+from . import _device, _options, _signals
 from ._debug import DebugInfo, watch
 from ._glog import Glog, SolverLog, elements
 from ._learns import check_learns
@@ -106,8 +106,8 @@ def main(argv: Sequence[str]) -> int:
         )
     log = Glog(sys.stderr)
     if args.command == "device_query":
-        log("caffe.cpp:138", f"Querying GPUs {args.gpu if args.gpu != 'none' else ''}".rstrip())
-    _options.check_gpu(args.gpu)
+        log("caffe.cpp:138", f"Querying GPUs {args.gpu or ''}".rstrip())
+    _device.choose(args.gpu)
     COMMANDS[args.command](args, log)
     return 0
 
@@ -162,7 +162,11 @@ def solve(source: netspec.Source, args: Any, log: Glog) -> None:
     from .solve import ignored, make_built_in_data
 
     param = source.message
-    log("caffe.cpp:197", "Use CPU.")
+    _device.follow_mode(args, param)
+    if _device.choose(args.gpu).on_host:
+        log("caffe.cpp:197", "Use CPU.")
+    else:
+        log("caffe.cpp:204", f"Using GPUs {args.gpu}")
     with contextlib.redirect_stdout(sys.stderr):  # the Fiji plugin wants stdout empty
         make_built_in_data(source)
     log(
@@ -186,7 +190,7 @@ def solve(source: netspec.Source, args: Any, log: Glog) -> None:
         solver.hooks = (*solver.hooks, DebugInfo(solver, log))
     if args.caffe_unet_2015:
         log.own(_options.FILLERS_SAID)
-    for line in ignored(param):
+    for line in ignored(param, solver.net.device):
         log.own(line, "W")
     if args.snapshot:
         log("caffe.cpp:235", f"Resuming from {args.snapshot}")
@@ -271,8 +275,8 @@ def make_net(args: Any, log: Glog, phase: int, *, backward: bool) -> Net:
     return net
 
 
-def test(args: Any, log: Glog) -> None:
-    """Print every output of every batch, then the means."""
+def test(args: Any, log: Glog) -> dict[str, np.ndarray]:
+    """Print every output of every batch, then the means, which are returned."""
     from .. import weights
 
     needs(args, "model", "weights")
@@ -298,10 +302,12 @@ def test(args: Any, log: Glog) -> None:
     means = {name: total / count for name, total in sums.items()}
     for name, value in elements(means, net.output_weights()):
         log("caffe.cpp:321", f"{name} = {value}")
+    return means
 
 
-def time(args: Any, log: Glog) -> None:
-    """Print the average time of every layer, forward and backward."""
+def time(args: Any, log: Glog) -> tuple[Net, np.ndarray]:
+    """Print the average time of every layer, forward and backward; the net, and the milliseconds
+    (layers, 2)."""
     from ..net.timing import time_layers
 
     needs(args, "model")
@@ -335,6 +341,7 @@ def time(args: Any, log: Glog) -> None:
     log("caffe.cpp:412", f"Average Forward-Backward: {total / args.iterations:g} ms.")
     log("caffe.cpp:414", f"Total Time: {total:g} ms.")
     log("caffe.cpp:415", "*** Benchmark ends ***")
+    return net, spent
 
 
 def device_query(args: Any, log: Glog) -> None:
@@ -343,10 +350,14 @@ def device_query(args: Any, log: Glog) -> None:
 
     from ._training import blas
 
-    log.own(f"CPU: {os.cpu_count()} cores, {blas()}; this version has no GPU kernels")
+    device = _device.choose(args.gpu)
+    if device.on_host:
+        log.own(f"CPU: {os.cpu_count()} cores, {blas()}")
+    else:
+        log.own(f"{device.title}")
 
 
-COMMANDS: dict[str, Callable[[Any, Glog], None]] = {
+COMMANDS: dict[str, Callable[[Any, Glog], object]] = {
     "train": train,
     "test": test,
     "time": time,

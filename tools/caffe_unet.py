@@ -27,7 +27,7 @@ from ..errors import DataError, DemitasseError, WeightsError, did_you_mean
 from ..files import check_writable
 from ..imaging import caffe_tiles, tiles
 from ..imaging.caffe_tiles import Layout, Pads
-from . import _options
+from . import _device, _options
 from ._glog import Glog
 
 EPILOG = """\
@@ -107,7 +107,7 @@ def main(argv: Sequence[str]) -> int:
             expected="one of " + ", ".join(COMMANDS),
             remedy=did_you_mean(args.command, COMMANDS),
         )
-    _options.check_gpu(args.gpu)
+    _device.choose(args.gpu)
     COMMANDS[args.command](args, Glog(sys.stderr))
     return 0
 

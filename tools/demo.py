@@ -19,11 +19,19 @@ SEED = 2015  # of the held-out image; the training images have other seeds
 SIZE = (512, 512)
 
 
+EPILOG = """\
+examples:
+  python tools/demo.py
+        two minutes; then look at demo/image.overlay.png
+"""
+
+
 def parser() -> _options.Parser:
     p = _options.Parser(
         prog="demo.py",
         description="Draw synthetic membranes, train a small U-Net on them, segment a held-out "
         "image, and print how good it is.",
+        epilog=EPILOG,
     )
     p.add_argument("--folder", type=Path, default=Path("demo"), help="where results go")
     p.add_argument("--max-iter", help="iterations, instead of the solver's")

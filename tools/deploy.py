@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import OutputError
 from ..files import check_writable
-from . import _options
+from . import _device, _options
 from ._batch import Batch, Done
 from ._results import OBJECTS, OUTPUTS, each_score, info, planes, result, stored
 from ._verify import add_verify
@@ -141,7 +141,7 @@ def parser() -> _options.Parser:
 
 def main(argv: Sequence[str]) -> int:
     args = parser().parse_args(argv)
-    _options.check_gpu(args.gpu)
+    _device.choose(args.gpu)
     kinds = output_kinds(args)
     rule = normalization(args)
     batch = Batch(find_images(args.images))

@@ -68,7 +68,7 @@ examples:
   python tools/evaluate.py 01_GT/SEG 01_RES
   python tools/evaluate.py '01_GT/SEG/man_seg*.tif' frames.labels.tif --metrics seg
         instance masks; frame 5 of the truth is page 5 of the prediction
-  python tools/evaluate.py classes.tif img.labels.tif --ignore 255
+  python tools/evaluate.py classes.tif stack.labels.tif --ignore 255
 """
 
 

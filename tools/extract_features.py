@@ -17,7 +17,7 @@ from .. import netspec
 from ..errors import DataError, DemitasseError, GraphError, did_you_mean
 from ..files import check_writable
 from ..h5 import create_h5
-from . import _options
+from . import _device, _options
 from ._progress import track
 
 EPILOG = """\
@@ -60,7 +60,7 @@ def main(argv: Sequence[str]) -> int:
     from ..net import Net
 
     args = parser().parse_args(argv)
-    _options.check_gpu(args.device if args.mode == "GPU" else "none")
+    device = _device.choose(str(args.device) if args.mode == "GPU" else "none")
     targets = pairs(args.blobs, args.datasets)
     for _, path in targets:
         check(args.db_type, path, overwrite=args.overwrite)
@@ -73,7 +73,9 @@ def main(argv: Sequence[str]) -> int:
                 found=", ".join(graph.blobs),
                 remedy=did_you_mean(blob, graph.blobs),
             )
-    net = Net(graph, backward=False, keep=True, allow_python=args.allow_python_layers)
+    net = Net(
+        graph, backward=False, keep=True, device=device, allow_python=args.allow_python_layers
+    )
     for name in net.load(weights.read(args.weights), complete=False).missing:
         print(f"layer {name} is not in {args.weights}: it keeps what its fillers made")
     counts = dict.fromkeys((path for _, path in targets), 0)
@@ -85,7 +87,7 @@ def main(argv: Sequence[str]) -> int:
         for _ in range(args.batches):
             net.forward()
             for blob, path in targets:
-                items = np.atleast_1d(net.blobs[blob].data)
+                items = np.atleast_1d(net.read(blob))
                 adders[path](items)
                 counts[path] += len(items)
             advance()

@@ -23,13 +23,13 @@ from . import _options
 
 EPILOG = """\
 examples:
-  python tools/modeldef.py net.prototxt solver.prototxt --element-size 0.5x0.5
+  python tools/modeldef.py cells.prototxt solver.prototxt --element-size 0.5x0.5
         --normalization minmax --classes background,cell -o cells.modeldef.h5
         a model that the plugin takes; downsampleFactor, padInput and padOutput are those of the net
-  python tools/modeldef.py net.prototxt solver.prototxt --element-size 1x0.5x0.5
+  python tools/modeldef.py volumes.prototxt solver.prototxt --element-size 1x0.5x0.5
         -weights net_iter_9000.caffemodel.h5 -o volumes.modeldef.h5
         the weights are only tried: they stay a file of their own, for the plugin too
-  python tools/modeldef.py --show cells.modeldef.h5
+  python tools/modeldef.py --show 2d_cell_net.modeldef.h5
         what a model says
 
 In the TEST phase the net starts at the blob --input (data3), which no layer of that phase makes.

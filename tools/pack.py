@@ -50,6 +50,9 @@ examples:
       --output hela/train.h5 --preview hela/train.png
         the files of Freiburg's Fiji plugin: /data, /labels, /weights and /weights2 (where a
         CreateDeformation layer cuts tiles); --for validation writes tiles, --for predict inputs
+  python tools/pack.py --convention plugin --images hela.tif --points points.csv \\
+      --pixel-size 0.19 --modeldef 2d_cell_net.modeldef.h5 --output hela/train.h5
+        cells marked by a click each; sizes, normalisation and weights as a model says
 
 The result is train.h5 (several, when large) with /data, /label and /weight, and train.txt for
   layer { type: "HDF5Data" top: "data" top: "label" top: "weight"
@@ -128,7 +131,7 @@ def main(argv: Sequence[str]) -> int:
     pack.check_output(args.output, overwrite=args.overwrite)
     if args.preview is not None:
         check_writable(args.preview, overwrite=args.overwrite)
-    if args.labels is None and args.purpose != "predict":
+    if args.labels is None and args.points is None and args.purpose != "predict":
         raise DataError("there are no label images", remedy="Give --labels")
     if args.convention == "plugin":
         listed = _pack_plugin.run(args, read, partial(origin, slices=args.slices))

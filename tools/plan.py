@@ -7,7 +7,7 @@ if not __package__:  # run as a script
 
     _root.run("plan")
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -66,7 +66,7 @@ def main(argv: Sequence[str]) -> int:
     args = parser().parse_args(argv)
     dtype = np.dtype(np.float64 if args.float64 else np.float32)
     source = netspec.read_net(args.net)
-    shape = image_shape(source, args)
+    shape = image_shape(source, args.channels, args.input)
     context = Context(dtype=dtype, allow_python=args.allow_python_layers)
     deploy, planned = plan_deploy(source, shape, dtype, allow_python=context.allow_python)
     table = params.table(deploy, build_layers(deploy, context), planned.inferred.needs)
@@ -77,7 +77,7 @@ def main(argv: Sequence[str]) -> int:
     for value in (*deploy.inputs, *deploy.outputs):
         print(f"  {value.blob}: {' x '.join(map(str, planned.inferred.values[value]))}")
     print_memory("TEST", planned)
-    training = training_graph(source, deploy, planned)
+    training = training_graph(source, deploy, planned.inferred.values)
     if training is not None:
         layers = build_layers(training, context)
         try:
@@ -95,18 +95,20 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def image_shape(source: netspec.Source, args: Any) -> tuple[int, ...]:
-    """What is planned for: as the options say, or the net."""
-    channels, sizes = 1, tuple[int, ...]((572, 572))
+def image_shape(
+    source: netspec.Source, channels: int | None = None, wanted: tuple[int, ...] | None = None
+) -> tuple[int, ...]:
+    """What is planned for, (1, channels, *spatial): what is given, or as the net says."""
+    number, sizes = 1, tuple[int, ...]((572, 572))
     for layer in source.message.layer:
         cut = layer.create_deformation_param
         if layer.type == "CreateDeformation" and cut.ny and cut.nx:
             sizes = (cut.nz, cut.ny, cut.nx) if cut.nz else (cut.ny, cut.nx)
     for layer in netspec.deploy(source, softmax=False).layer:
         if layer.type == "Input" and len(layer.input_param.shape):
-            _, channels, *own = layer.input_param.shape[0].dim
+            _, number, *own = layer.input_param.shape[0].dim
             sizes = tuple(own) or sizes
-    return (1, args.channels or channels, *(args.input or sizes))
+    return (1, channels or number, *(wanted or sizes))
 
 
 def plan_deploy(
@@ -120,16 +122,19 @@ def plan_deploy(
 
 
 def training_graph(
-    source: netspec.Source, deploy: netspec.Graph, planned: Planned
+    source: netspec.Source,
+    deploy: netspec.Graph,
+    shapes: Mapping[netspec.Value, tuple[int, ...]],
+    phase: str = "TRAIN",
 ) -> netspec.Graph | None:
-    """The TRAIN graph with its data layer replaced by Input layers of matching shapes; None where
-    the net does not train."""
-    graph = netspec.build(source, "TRAIN")
+    """The graph of a phase with its data layer replaced by Input layers of shapes that match the
+    deployment net's; None where it has no loss."""
+    graph = netspec.build(source, phase)
     data = [n for n in graph.nodes if not n.bottoms and n.tops]
     if not any("Loss" in n.type for n in graph.nodes):
         return None
-    image = planned.inferred.values[deploy.inputs[0]]
-    scores = [planned.inferred.values[v] for v in deploy.outputs]
+    image = shapes[deploy.inputs[0]]
+    scores = [shapes[v] for v in deploy.outputs]
     message = netspec.schema.NetParameter()
     message.CopyFrom(source.message)
     wanted = {n.name for n in data}
@@ -142,7 +147,7 @@ def training_graph(
             dims = image if same else (image[0], 1, *scores[0][2:])
             layer.input_param.shape.add(dim=dims)
     message.layer.extend(kept)
-    return netspec.build(netspec.Source(source.path, message), "TRAIN")
+    return netspec.build(netspec.Source(source.path, message), phase)
 
 
 def print_layers(graph: netspec.Graph, planned: Planned) -> None:

@@ -29,13 +29,14 @@ examples:
         an old net with its parameters as one file, ready for tools/deploy.py --weights phseg.h5
   python tools/port.py w.caffemodel.h5 --net 2d_cell_net.modeldef.h5 -o cells.h5
         a model of the Fiji plugin, with its normalisation, classes and pixel size
-  python tools/port.py old.caffemodel -o old.caffemodel.h5
+  python tools/port.py old.caffemodel -o new.caffemodel.h5
   python tools/port.py old.caffemodel.h5 -o new.caffemodel
         from one of Caffe's formats into the other, bit for bit; Caffe reads both
-  python tools/port.py vgg.caffemodel --net mine.prototxt --leave-out score -o mine.caffemodel
+  python tools/port.py old.caffemodel --net mine.prototxt --leave-out conv_u0d-score \\
+      -o mine.caffemodel
         all but a layer that another size was given to; fine-tune with tools/solve.py -weights
 
-  python tools/port.py unet.h5 --net phseg_v5.prototxt -o phseg_v5.caffemodel --v1
+  python tools/port.py unet.h5 --net phseg_v5.prototxt -o unet.caffemodel --v1
         as Caffe wrote it until 2014, for programs of that age; OpenCV reads it, too
 
 Any .caffemodel is read, of whatever age or fork; what does not fit the net is refused.  Without

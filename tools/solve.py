@@ -21,15 +21,13 @@ from ..errors import GraphError, SolverError, WriteError
 from ..files import check_writable
 from ..solvers import newest, snapshot
 from ..solvers.observer import Hook
-from . import _options, _signals
+from . import _device, _options, _signals
 from ._debug import DebugInfo
 from ._learns import check_learns
 from ._lock import locked
 from ._progress import follow
 from ._training import TrainingLog
 from ._verify import add_verify
-
-MODE_GPU = 1  # a value of an enum in netspec/caffe.proto
 
 EPILOG = """\
 examples:
@@ -110,7 +108,7 @@ def whole(least: int) -> Callable[[str], int]:
 
 def main(argv: Sequence[str]) -> int:
     args = parser().parse_args(argv)
-    _options.check_gpu(args.gpu)
+    _device.choose(args.gpu)
     path = _options.one_of({"SOLVER": args.file, "-solver": args.solver}, "the solver")
     if path is None:
         parser().print_help()
@@ -144,6 +142,7 @@ def main(argv: Sequence[str]) -> int:
 def override(source: netspec.Source, args: Any) -> None:
     """What the command line says instead of the prototxt."""
     param = source.message
+    _device.follow_mode(args, param)
     if args.seed is not None:
         param.random_seed = args.seed
     if args.max_iter is not None:
@@ -209,7 +208,7 @@ def train(source: netspec.Source, args: Any, target: Path) -> None:
     log.header(solver)
     if args.caffe_unet_2015:
         log.said(_options.FILLERS_SAID)
-    for line in ignored(solver.param):
+    for line in ignored(solver.param, solver.net.device):
         log.said(line)
     if solver.param.debug_info:
         show = DebugInfo(solver, lambda place, message, level="I": log.said(message))
@@ -252,12 +251,12 @@ def train(source: netspec.Source, args: Any, target: Path) -> None:
         raise unwritten
 
 
-def ignored(param: Any) -> Iterator[str]:
+def ignored(param: Any, device: Any) -> Iterator[str]:
     """A line for each setting that this version does not follow."""
     if param.test_interval and not len(param.test_iter):
         yield "test_interval is given but no test_iter, so nothing will be tested"
-    if param.HasField("solver_mode") and param.solver_mode == MODE_GPU:
-        yield "solver_mode: GPU is not there yet, computing on the CPU"
+    if _device.wants_card(param) and device.on_host:
+        yield "solver_mode: GPU, but no card can be used (-gpu 0 says why): computing on the CPU"
 
 
 class _Deadline(Hook):

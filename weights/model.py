@@ -45,7 +45,7 @@ def _attributes(model: Model) -> dict[str, str | int]:
 
 def _digest(attributes: Mapping[str, str | int]) -> str:
     text = json.dumps(dict(sorted(attributes.items())), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 
 def write_model(

@@ -234,7 +234,8 @@ class _Reader:
         return tuple((int(px), int(mb)) for px, mb in values.T)
 
     def loss_weights(self, size: Sequence[float]) -> LossWeights:
-        inside = h5.is_group(self.file[_GROUP], "pixelwise_loss_weights")
+        group = self.file[_GROUP]
+        inside = h5.is_group(group, "pixelwise_loss_weights", error=WeightsError)
         names = h5.members(self.file, _LOSS, error=WeightsError) if inside else []
         got: dict[str, float] = {}
         for field, name in _LOSS_NAMES.items():

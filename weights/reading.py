@@ -132,7 +132,7 @@ def _read_hdf5(where: str) -> Weights:
                 where=where,
                 remedy="Name the .caffemodel.h5 that belongs to it",
             )
-        if not h5.is_group(file, "data"):
+        if not h5.is_group(file, "data", error=WeightsError):
             raise WeightsError(
                 "is HDF5 but no parameter file: it has no group '/data'",
                 where=where,

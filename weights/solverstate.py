@@ -167,7 +167,7 @@ def read_hdf5_state(file: h5py.File) -> State:
         verified &= checked
     learned = h5.read_text(file, "learned_net", error=SolverError) if "learned_net" in there else ""
     step = number(file, "current_step") if "current_step" in there else 0
-    extra, stored = _ours(file) if h5.is_group(file, GROUP) else ({}, None)
+    extra, stored = _ours(file) if h5.is_group(file, GROUP, error=SolverError) else ({}, None)
     state = State(number(file, "iter"), step, learned, history, extra)
     if stored is None:
         return state

@@ -89,6 +89,10 @@ class DeviceArray:
     flags = property(lambda self: self.host.flags)
     T = property(lambda self: DeviceArray(self.host.T))
 
+    @property
+    def __cuda_array_interface__(self):
+        return {**self.host.__array_interface__, "version": 3}
+
     def __len__(self):
         return len(self.host)
 

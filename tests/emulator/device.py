@@ -1,32 +1,19 @@
-"""A device whose arrays behave as CuPy's and whose kernels run on the emulator."""
+"""A device whose kernels run on the emulator: as much of one as launching needs."""
 
-from __future__ import annotations
+from pathlib import Path
 
-import numpy as np
-from demitasse.kernels.device import Device
+from .module import Module
 
-from .array import DeviceArray
+KERNELS = Path(__file__).resolve().parents[2] / "kernels" / "cuda"
 
 
-class Emulated(Device):
-    """NumPy's functions through NumPy's protocols; nothing of kernels/cuda."""
+class EmulatedDevice:
+    def __init__(self, precision="fp32", capability=90, processors=4, schedule="forward"):
+        self.precision, self.capability, self.processors = precision, capability, processors
+        self._schedule, self._modules, self.launched = schedule, {}, []
 
-    name = "emulator"
-    on_host = False
-    strip = None
-
-    def zeros(self, shape, dtype):
-        return DeviceArray(np.zeros(shape, dtype))
-
-    def block(self, size):
-        return DeviceArray(super().block(size))
-
-    def host(self, array):
-        assert isinstance(array, DeviceArray)
-        return array.get()
-
-    def write(self, array, values):
-        assert not isinstance(values, DeviceArray)
-        array[...] = DeviceArray(
-            np.ascontiguousarray(values, array.dtype).reshape(np.shape(values))
-        )
+    def function(self, file, expression):
+        if file not in self._modules:
+            self._modules[file] = Module(KERNELS / file, self._schedule)
+        self.launched.append(expression)
+        return self._modules[file].function(expression)

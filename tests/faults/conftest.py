@@ -79,7 +79,7 @@ def command():
         ended = subprocess.run(
             [sys.executable, script, *map(str, argv)], env={**os.environ, **(env or {})}, **settings
         )
-        assert "Traceback" not in (ended.stderr or ""), ended.stderr
+        assert "Traceback" not in str(ended.stderr), ended.stderr
         return ended
 
     return command

@@ -376,7 +376,9 @@ def test_patterns_without_a_match_are_refused(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("dtype", ["u1", "u2", "f4"])
-@pytest.mark.parametrize("shape", [(1, 6, 7), (4, 6, 7), (3, 2, 6, 7), (1, 3, 6, 7), (1, 1, 1)])
+@pytest.mark.parametrize(
+    "shape", [(1, 6, 7), (4, 6, 7), (3, 2, 6, 7), (1, 3, 6, 7), (2, 6, 1), (3, 2, 1, 1)]
+)
 def test_what_is_written_is_read_back(dtype, shape, tmp_path):
     array = np.random.default_rng(0).integers(0, 200, shape).astype(dtype)
     tiff.write(tmp_path / "a.tif", array, pixel_size=(0.25, 0.5), unit="um")
@@ -387,7 +389,7 @@ def test_what_is_written_is_read_back(dtype, shape, tmp_path):
     assert image.pixel_size == pytest.approx((0.25, 0.5))
     assert image.unit == "um"
     with tifffile.TiffFile(tmp_path / "a.tif") as file:
-        assert file.is_imagej
+        assert file.is_imagej == (shape[-1] > 1)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from demitasse import netspec
 from demitasse.kernels.device import CPU
 from demitasse.net import Net
 
-from ..emulator.device import Emulated
+from ..emulator.emulated import Emulated
 
 CASES = sorted((Path(__file__).parent.parent / "golden" / "layers").glob("*.h5"))
 

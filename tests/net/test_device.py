@@ -6,10 +6,8 @@ import pytest
 from demitasse import netspec
 from demitasse.net import Net
 
-from ..emulator.device import Emulated
+from ..emulator.emulated import Emulated
 from .test_golden_nets import CASES, NETS, close, load
-
-CASES = [case for case in CASES if case != "unet_narrow"]
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -37,6 +37,13 @@ def test_an_output_that_needs_a_second_input_names_it():
     assert "net.prototxt" in said and "more than the image 'data'" in said and "'mask'" in said
 
 
+def test_an_output_that_is_no_image():
+    text = IMAGE + SCORE % "data" + 'layer { name: "f" type: "Reduction" bottom: "score" top: "s" }'
+    graph, layers = built(text)
+    with pytest.raises(ShapeError, match="'s' is no image"):
+        geometry(graph, layers, "s")
+
+
 PARTS = {
     "valid": ("Convolution", "convolution_param { num_output: 2 kernel_size: 3 }", True),
     "dilated": (

@@ -7,8 +7,11 @@ import h5py
 import numpy as np
 import pytest
 from demitasse import netspec, solvers, weights
+from demitasse.kernels.device import CPU
 from demitasse.net.saving import save_caffemodel
 from demitasse.solvers.registry import SOLVERS
+
+from ..emulator.emulated import Emulated
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "solvers"
 
@@ -37,16 +40,16 @@ def case(request, tmp_path, monkeypatch):
     return folder
 
 
-def build():
-    recorder = Recorder()
-    solver = solvers.build(netspec.read_solver("solver.prototxt"), observer=recorder)
-    return solver, recorder
+def build(device=CPU):
+    recorder, source = Recorder(), netspec.read_solver("solver.prototxt")
+    options = {"device": device}
+    return solvers.build(source, observer=recorder, net_options=options), recorder
 
 
 def compare(net, group, tolerance):
     for layer, blobs in group.items():
         for i, want in blobs.items():
-            got = net.params[layer][int(i)].data
+            got = net.device.host(net.params[layer][int(i)].data)
             scale = np.abs(want[()]).max()
             assert np.abs(got - want[()]).max() <= tolerance * max(scale, 1e-6), (layer, i)
 
@@ -58,7 +61,15 @@ def test_every_solver_is_recorded():
 
 @pytest.mark.parametrize("case", CASES, indirect=True)
 def test_trajectory(case):
-    solver, recorder = build()
+    follow(*build())
+
+
+@pytest.mark.parametrize("case", CASES, indirect=True)
+def test_trajectory_on_a_device(case):
+    follow(*build(Emulated()))
+
+
+def follow(solver, recorder):
     solver.load_weights("init.caffemodel.h5")
     with h5py.File("trajectory.h5") as recorded:
         tolerance = float(recorded.attrs["tol"])

@@ -72,7 +72,7 @@ def test_what_the_system_refuses_is_one_line(error, said, capsys):
     def main(argv):
         raise error
 
-    assert guarded(main, []) == 2
+    assert guarded(main, []) == 1
     assert capsys.readouterr().err == said
 
 

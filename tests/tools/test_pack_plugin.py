@@ -180,3 +180,93 @@ def test_an_unknown_pixel_size_cannot_be_rescaled(folder):
     assert pack.main([*argv, "--element-size", "0.5", "--pixel-size", "0.25"]) == 0
     with h5py.File("p.h5") as file:
         assert file["data"].shape[2:] == (15, 13)
+
+
+# ---- points, and what a model says ---------------------------------------------------------------
+
+
+def points(*rows, head="x,y,slice"):
+    Path("p.csv").write_text("\n".join([head, *rows]) + "\n")
+
+
+def test_points_alone(folder, capsys):
+    points("8,10,1", "20.4,9.6,3")
+    assert run("--points", "p.csv") == 0
+    out = capsys.readouterr().out
+    assert "points: p.csv: 2 of 2" in out and "1 foreground" in out
+    with h5py.File("t.h5") as file:
+        labels, weights = file["labels"][:, 0], file["weights"][:, 0]
+    y, x = np.indices((30, 26))
+    for page, (py, px) in ((0, (10, 8)), (2, (10, 20))):
+        squared = (y - py) ** 2 + (x - px) ** 2
+        np.testing.assert_array_equal(labels[page] == 1, squared <= 4)
+        np.testing.assert_array_equal(weights[page] == 0, (squared > 4) & (squared <= 16))
+    assert not labels[1].any() and (weights[1] > 0).all()
+
+
+def test_points_beside_masks_and_rescaled(folder):
+    points("22,26,2")
+    run(*INSTANCES, "--points", "p.csv", "--disk-radius", "1", "--element-size", "1")
+    with h5py.File("t.h5") as file:
+        labels = file["labels"][:, 0]
+    assert labels[1, 13, 11] == 1 and labels[0, 13, 11] == 0
+    assert (labels[1] - labels[0]).sum() == 5  # a disk of radius 1 at (13, 11)
+    assert labels[0, 3:6, 4:5].all()
+
+
+def test_points_of_volumes_and_of_chosen_slices(folder):
+    points("8,10,2", "3,3,3")
+    run("--points", "p.csv", "--volumes", "--disk-radius", "1", output="v.h5")
+    with h5py.File("v.h5") as file:
+        where = np.argwhere(file["labels"][0, 0])
+    assert len(where) == 7 + 6  # a ball, and one at the last slice
+    run("--points", "p.csv", "--slices", "1", output="s.h5")
+    with h5py.File("s.h5") as file:
+        assert file["labels"].shape[0] == 1 and file["labels"][0, 0, 10, 8] == 1
+
+
+@pytest.mark.parametrize(
+    ("row", "more", "said"),
+    [
+        ("8,30,1", [], "a point lies outside the image"),
+        ("8,-2,1", [], "a point lies outside the image"),
+        ("8,3,9", [], "no point lies on the pages that are packed"),
+    ],
+)
+def test_points_that_are_not_there(folder, row, more, said):
+    points(row)
+    with pytest.raises(DataError, match=said):
+        run("--points", "p.csv", *more)
+    assert not Path("t.h5").exists()
+
+
+def test_what_a_model_says(folder, capsys):
+    from demitasse.weights import LossWeights, ModelDef, write_modeldef
+
+    model = ModelDef(
+        ident="m",
+        model_prototxt="",
+        solver_prototxt="",
+        element_size_um=(1.0, 1.0),
+        downsample_factor=(2, 2),
+        pad_input=(4, 4),
+        pad_output=(0, 0),
+        input_dataset_name="raw",
+        normalization_type=2,
+        class_names=("nothing", "cell"),
+        disk_radius_px=3,
+        loss_weights=LossWeights(20, 2, 0.3, 4),
+    )
+    write_modeldef("m.modeldef.h5", model)
+    points("20,20,1,cell", head="x,y,slice,class")
+    assert run("--points", "p.csv", "--modeldef", "m.modeldef.h5", "--sigma1", "5") == 0
+    assert "settings: m.modeldef.h5: m, 2-D, zscore" in capsys.readouterr().out
+    with h5py.File("t.h5") as file:
+        said = file["conversionParameters"].attrs
+        names = ("borderWeightFactor", "borderWeightSigmaPx", "foregroundBackgroundRatio")
+        assert [said[name] for name in (*names, "sigma1_um")] == pytest.approx([20, 2, 0.3, 5])
+        assert [n.decode() for n in said["classNames"]] == ["nothing", "cell"]
+        assert file["raw"].shape == (3, 1, 15, 13) and said["normalizationType"] == 2
+        assert (file["labels"][0] == 1).sum() == 28  # a disk of radius 3, cut by the edge
+    with pytest.raises(DataError, match=r"--modeldef is of the plugin's convention"):
+        pack.main(["--images", "i.tif", "--labels", "m.tif", "--modeldef", "x", "-o", "u.h5"])

@@ -1,0 +1,155 @@
+"""A CUDA card, through CuPy: arrays are CuPy's, kernels are ours, compiled by NVRTC when first used
+and kept on disk by CuPy.
+
+CuPy is imported here alone, when a card is asked for.  DeviceError, with the flag's value and the
+cause, where there is no CuPy, no driver, no such card, or one older than compute capability 7.5.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...errors import DeviceError
+from .device import PRECISIONS, Array, Kernel, OwnKernels
+
+LEAST = 75  # compute capability, times ten
+FREE = "Leave --gpu out, or say --gpu none, to compute on the CPU"
+
+
+class Card(OwnKernels):
+    """The card of that number."""
+
+    def __init__(self, number: int = 0, precision: str = "fp32") -> None:
+        assert precision in PRECISIONS
+        self.cupy = cupy = _cupy(f"--gpu {number}")
+        count = cupy.cuda.runtime.getDeviceCount()
+        if not 0 <= number < count:
+            raise DeviceError(
+                f"--gpu {number}: invalid device ordinal",
+                expected=f"0 to {count - 1}" if count > 1 else "0, the only card",
+                remedy=FREE,
+            )
+        self.number, self.name = number, f"cuda:{number}"
+        self._device = cupy.cuda.Device(number)
+        self._device.use()
+        capability = int(self._device.compute_capability)
+        if capability < LEAST:
+            raise DeviceError(
+                f"--gpu {number}: the card is too old for our kernels",
+                expected="compute capability 7.5 or more",
+                found=f"{capability / 10:g}",
+                remedy=FREE,
+            )
+        processors = self._device.attributes["MultiProcessorCount"]
+        super().__init__(precision, capability, processors)
+        properties = cupy.cuda.runtime.getDeviceProperties(number)
+        self.title = f"{properties['name'].decode()} ({self.name}), {precision}"
+        self._kernels: dict[tuple[str, str], Kernel] = {}
+
+    def zeros(self, shape: Any, dtype: Any) -> Array:
+        with self._memory():
+            return self.cupy.zeros(shape, dtype)
+
+    def block(self, size: int) -> Array:
+        return self.zeros(size, np.uint8)
+
+    def host(self, array: Array) -> np.ndarray:
+        found: np.ndarray = self.cupy.asnumpy(array)
+        return found
+
+    def write(self, array: Array, values: Any) -> None:
+        given = np.ascontiguousarray(values, array.dtype)
+        if array.flags.c_contiguous and given.shape == array.shape:
+            array.set(given)
+        else:
+            array[...] = self.cupy.asarray(given)
+
+    def function(self, file: str, expression: str) -> Kernel:
+        key = (file, expression)
+        if key not in self._kernels:
+            module = self.cupy.RawModule(
+                code=_source(file),
+                options=("-std=c++17", f"-I{_folder()}"),
+                name_expressions=[expression],
+            )
+            kernel = module.get_function(expression)
+            self._kernels[key] = _launcher(kernel)
+        return self._kernels[key]
+
+    def synchronize(self) -> None:
+        self.cupy.cuda.get_current_stream().synchronize()
+
+    def _memory(self) -> Any:
+        return _Memory(self)
+
+
+class _Memory:
+    """Turns CuPy's error of a full card into ours; what is free stays usable."""
+
+    def __init__(self, card: Card) -> None:
+        self.card = card
+
+    def __enter__(self) -> None:
+        self.card._device.use()
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        cupy = self.card.cupy
+        if isinstance(error, cupy.cuda.memory.OutOfMemoryError):
+            cupy.get_default_memory_pool().free_all_blocks()
+            free, total = self.card._device.mem_info
+            raise DeviceError(
+                f"--gpu {self.card.number}: out of memory",
+                found=f"{free / 2**20:.0f} of {total / 2**20:.0f} MiB free",
+                remedy="Take a smaller tile, a smaller batch or --recompute, or close what else "
+                "uses the card",
+            ) from error
+
+
+def _launcher(kernel: Any) -> Kernel:
+    def launch(grid: Any, block: Any, args: Any, shared: int = 0) -> None:
+        if shared > 48 << 10 and kernel.max_dynamic_shared_size_bytes < shared:
+            kernel.max_dynamic_shared_size_bytes = shared
+        kernel(tuple(grid), tuple(block), tuple(args), shared_mem=shared)
+
+    return launch
+
+
+def usable() -> int:
+    """How many cards there are that CuPy can use; DeviceError, with the cause, where none is."""
+    count: int = _cupy("--gpu auto").cuda.runtime.getDeviceCount()
+    return count
+
+
+def _cupy(flag: str) -> Any:
+    """CuPy, if it can compute here."""
+    try:
+        import cupy
+    except ImportError as error:
+        missing = isinstance(error, ModuleNotFoundError) and error.name == "cupy"
+        raise DeviceError(
+            f"{flag}: CuPy " + ("is not installed" if missing else f"cannot be loaded ({error})"),
+            remedy="Install it (pip install 'demitasse[gpu]', or [gpu12] for CUDA 12). " + FREE,
+        ) from error
+    try:
+        cupy.cuda.runtime.getDeviceCount()
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        raise DeviceError(
+            f"{flag}: CUDA finds no card it can use: {str(error).split(':', 1)[-1].strip()}",
+            remedy="Look at nvidia-smi: the driver must run, and be as new as CuPy's CUDA. " + FREE,
+        ) from error
+    return cupy
+
+
+@cache
+def _folder() -> Path:
+    return Path(str(files(__package__)))
+
+
+@cache
+def _source(file: str) -> str:
+    return (_folder() / file).read_text()

@@ -1,0 +1,115 @@
+"""Convolution and deconvolution on a GPU: what kernels/convolution.py and kernels/deconvolution.py
+say, with the same arguments, by the kernels of this folder.
+
+    fp32         tensor cores, three TF32 products whose sums are promoted: at most 2e-6 relative
+    fp32-strict  CUDA cores, a chain of fused multiply-adds; also what cards without TF32 get
+    tf32, bf16   tensor cores, operands cut or rounded; sums, biases and what is stored are float32
+
+Every window, group and layout of up to three spatial axes is computed here; channels last with a
+multiple of four channels is fast.  Layers of few terms or few outputs wait for memory: they are
+computed in float32 whatever the precision.  No sum depends on the order in which blocks run, so two
+runs give the same bits.
+
+Errors: DeviceError for more axes, and for other types than float32.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...errors import DeviceError
+from ..convolution import Form
+from ..im2col import Array, Sizes, Window
+from ..workers import Room
+from . import plans
+from .filters import Filters, backwards, plan_gradient, plan_product
+from .geometry import AXES, correlation, nominal, padded
+
+ENGINE = "CUDA"
+
+
+class _Engine(Filters):
+    def choose(self, x: Sizes, w: Sizes, y: Sizes, window: Window, group: int, dtype: Any) -> str:
+        """The engine of a layer of these shapes; there is one, which refuses what it cannot do."""
+        if len(window.kernel) > AXES:
+            raise DeviceError(
+                f"a GPU convolves over up to {AXES} spatial axes",
+                found=f"{len(window.kernel)}",
+                remedy="Run this net on the CPU",
+            )
+        if np.dtype(dtype) != np.float32:
+            raise DeviceError(
+                "a GPU convolves float32",
+                found=f"{np.dtype(dtype)}",
+                remedy="Run this net on the CPU",
+            )
+        return ENGINE
+
+    def _scratch(self, large: Sizes, w: Sizes, small: Sizes, form: Form, room: Room) -> int:
+        """Of all passes between the array that windows slide over and the one they make, however
+        the arrays lie in memory."""
+        window, most = padded(form.window), 0
+        for wide in (False, True):
+            a, b = nominal(large, wide), nominal(small, wide)
+            there = correlation(a, b, window, form.group)
+            back = backwards(b, a, window, form.group)
+            for plan in (
+                plan_product(a, b, there, self.machine, room.budget),
+                plan_product(b, a, back, self.machine, room.budget),
+                plan_gradient(a, b, there, self.machine, room.budget),
+            ):
+                most = max(most, plan.scratch)
+            for made in (a, b):
+                _, parts, _ = plans.output_sums(made.pixels, made.channels, wide)
+                most = max(most, parts * made.channels)
+        return most
+
+
+class Convolution(_Engine):
+    """x is slid over, y is made."""
+
+    def forward(self, x: Array, w: Array, b: Array, y: Array, form: Form, room: Room) -> None:
+        """Write y; b may be None."""
+        self.correlate(x, w, b, y, form.window, form.group, form.slope, room)
+
+    def backward(
+        self, x: Array, w: Array, y: Array, dy: Array, dw: Array, db: Array, dx: Array, form: Form,
+        room: Room,
+    ) -> None:  # fmt: skip
+        """Add to dw and db, write dx; each may be None.  Where there is a rectifier, y is read, and
+        dy becomes dy'."""
+        self.output_gradient(y, dy, db, form.slope, room)
+        if dw is not None:
+            self.weight_gradient(x, dy, dw, form.window, form.group, room)
+        if dx is not None:
+            self.transpose(dy, w, None, dx, form.window, form.group, 1.0, room)
+
+    def scratch_size(self, x: Sizes, w: Sizes, y: Sizes, form: Form, room: Room) -> int:
+        """Elements of scratch that arrays of these shapes need."""
+        return self._scratch(x, w, y, form, room)
+
+
+class Deconvolution(_Engine):
+    """y is slid over, x is what a convolution would make of it."""
+
+    def forward(self, x: Array, w: Array, b: Array, y: Array, form: Form, room: Room) -> None:
+        """Write y; b may be None."""
+        self.transpose(x, w, b, y, form.window, form.group, form.slope, room)
+
+    def backward(
+        self, x: Array, w: Array, y: Array, dy: Array, dw: Array, db: Array, dx: Array, form: Form,
+        room: Room,
+    ) -> None:  # fmt: skip
+        """Add to dw and db, write dx; each may be None.  Where there is a rectifier, y is read, and
+        dy becomes what gets through it."""
+        self.output_gradient(y, dy, db, form.slope, room)
+        if dw is not None:
+            self.weight_gradient(dy, x, dw, form.window, form.group, room)
+        if dx is not None:
+            self.correlate(dy, w, None, dx, form.window, form.group, 1.0, room)
+
+    def scratch_size(self, x: Sizes, w: Sizes, y: Sizes, form: Form, room: Room) -> int:
+        """Elements of scratch that arrays of these shapes need."""
+        return self._scratch(y, w, x, form, room)

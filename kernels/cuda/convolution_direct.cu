@@ -1,0 +1,107 @@
+// Convolutions that wait for memory, not for arithmetic (geometry.cuh), in float32 by CUDA cores.
+//
+//   convolve_short    few terms: the first layer, and what a score's gradient spreads
+//   convolve_narrow   few outputs of one pixel's channels: the score
+//
+// Both keep all weights in shared memory.  Weights come as Caffe keeps them for convolve_narrow, packed
+// by term for convolve_short.
+#include "geometry.cuh"
+
+// A thread makes PIXELS pixels of WIDE neighbouring outputs; neighbouring threads have neighbouring
+// outputs.  One group.
+template <int WIDE, int PIXELS>
+__global__ void __launch_bounds__(256)
+convolve_short(const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
+               float* __restrict__ y, const Geometry g) {
+  extern __shared__ __align__(16) float weights[];  // [term][outputs], then the bias
+  const int terms = g.taps * g.channels;
+  for (int i = threadIdx.x; i < terms * g.outputs; i += blockDim.x) weights[i] = w[i];
+  float* const biases = weights + terms * g.outputs;
+  for (int i = threadIdx.x; i < g.outputs; i += blockDim.x) biases[i] = g.biased ? bias[i] : 0;
+  __syncthreads();
+
+  const int lanes = g.outputs / WIDE;
+  const long long thread = blockIdx.x * static_cast<long long>(blockDim.x) + threadIdx.x;
+  const int n = static_cast<int>(thread % lanes) * WIDE;
+  const long long first = thread / lanes * PIXELS;
+  if (first >= g.pixels) return;
+  Pixel pixel[PIXELS];
+  long long start[PIXELS];
+  float sums[PIXELS][WIDE];
+#pragma unroll
+  for (int i = 0; i < PIXELS; ++i) {
+    pixel[i] = pixel_of(min(static_cast<int>(first) + i, g.pixels - 1), g.out);
+    start[i] = window_start(g, pixel[i]);
+#pragma unroll
+    for (int e = 0; e < WIDE; ++e) sums[i][e] = 0;
+  }
+  for (int tap = 0; tap < g.taps; ++tap) {
+    const long long offset = tap_offset(g, tap);
+    bool take[PIXELS];
+#pragma unroll
+    for (int i = 0; i < PIXELS; ++i) take[i] = counts(g, pixel[i], tap);
+    for (int c = 0; c < g.channels; ++c) {
+      float v[WIDE];
+      const float* const row = weights + (tap * g.channels + c) * g.outputs + n;
+      if constexpr (WIDE == 4) {
+        const float4 four = *reinterpret_cast<const float4*>(row);
+        v[0] = four.x, v[1] = four.y, v[2] = four.z, v[3] = four.w;
+      } else {
+        v[0] = *row;
+      }
+#pragma unroll
+      for (int i = 0; i < PIXELS; ++i) {
+        const float value = take[i] ? x[start[i] + offset + c * g.x_channel] : 0;
+#pragma unroll
+        for (int e = 0; e < WIDE; ++e) sums[i][e] = fmaf(value, v[e], sums[i][e]);
+      }
+    }
+  }
+#pragma unroll
+  for (int i = 0; i < PIXELS; ++i) {
+    if (first + i >= g.pixels) break;
+    float* const to = y + output_start(g, pixel[i]) + n * g.y_channel;
+#pragma unroll
+    for (int e = 0; e < WIDE; ++e) sums[i][e] = rectify(sums[i][e] + biases[n + e], g.slope);
+    if constexpr (WIDE == 4)
+      *reinterpret_cast<float4*>(to) = make_float4(sums[i][0], sums[i][1], sums[i][2], sums[i][3]);
+    else
+      *to = sums[i][0];
+  }
+}
+
+// Eight lanes share a pixel, each reads every eighth quad of its channels; OUTPUTS sums are added
+// across them.  One tap that never misses, one group, w (outputs, channels).
+template <int OUTPUTS>
+__global__ void __launch_bounds__(256)
+convolve_narrow(const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
+                float* __restrict__ y, const Geometry g) {
+  constexpr int LANES = 8;
+  extern __shared__ __align__(16) float weights[];
+  for (int i = threadIdx.x; i < g.outputs * g.channels; i += blockDim.x) weights[i] = w[i];
+  __syncthreads();
+  const int lane = threadIdx.x % LANES;
+  const long long p = (blockIdx.x * static_cast<long long>(blockDim.x) + threadIdx.x) / LANES;
+  const Pixel pixel = pixel_of(static_cast<int>(min(p, static_cast<long long>(g.pixels - 1))), g.out);
+  const float* const from = x + window_start(g, pixel);
+  float sums[OUTPUTS] = {};
+  for (int c = lane * 4; c < g.channels; c += LANES * 4) {
+    const float4 v = *reinterpret_cast<const float4*>(from + c);
+#pragma unroll
+    for (int n = 0; n < OUTPUTS; ++n) {
+      if (n >= g.outputs) break;
+      const float4 k = *reinterpret_cast<const float4*>(weights + n * g.channels + c);
+      sums[n] = fmaf(v.x, k.x, fmaf(v.y, k.y, fmaf(v.z, k.z, fmaf(v.w, k.w, sums[n]))));
+    }
+  }
+#pragma unroll
+  for (int n = 0; n < OUTPUTS; ++n)
+#pragma unroll
+    for (int d = LANES / 2; d; d /= 2) sums[n] += __shfl_xor_sync(~0u, sums[n], d);
+  if (p >= g.pixels) return;
+  float* const to = y + output_start(g, pixel);
+#pragma unroll
+  for (int n = 0; n < OUTPUTS; ++n)
+    if (n < g.outputs && n % LANES == lane)
+      to[n * g.y_channel] = rectify(sums[n] + (g.biased ? bias[n] : 0), g.slope);
+}

@@ -1,0 +1,142 @@
+// Which input a convolution reads for an output: one record for every pass.
+//
+//   y[n, m, o] = f(b[m] + sum_{c, k} w[m, c, k] x[n, c, (step o + tap k + shift) / divide])
+//
+// over up to three axes; a term counts only where the division leaves no rest and the input has such
+// an element.  Forward: step = stride, tap = dilation, shift = -pad, divide = 1.  Data gradient, from
+// dy to dx: step = 1, tap = -dilation, shift = pad, divide = stride.  Where windows tile the larger
+// array, what is painted there is a product of pixels with `spread` times as many columns: column
+// q columns + m goes to output `step` o + q.  f(v) = v where v > 0, else slope v.
+//
+// As a matrix product: row p is one output pixel of one image, column j one output, and the
+// reduction runs over (k, c), c fastest.
+#pragma once
+
+struct Geometry {  // counts of channels and outputs are those of one group
+  int pixels, channels, outputs, groups;
+  int taps, reduction;   // positions of the kernel; length of a packed row of weights
+  int columns;           // outputs that belong to one of the spread positions
+  int splits;            // parts of the reduction, summed later from planes; 1: none
+  int biased, paired;    // is there a bias; may outputs be written two at a time
+  int plain;             // no term ever misses: no padding, no division
+  float slope;
+  int in[3], out[3], kernel[3], spread[3];
+  int step[3], tap[3], shift[3], divide[3];
+  long long x_image, x_channel, x_axis[3];           // strides in elements
+  long long y_image, y_channel, y_axis[3], y_tap[3]; // y_tap: from one spread position to the next
+};
+
+struct Pixel {
+  int image, at[3];
+};
+
+__device__ __forceinline__ Pixel pixel_of(int p, const int (&size)[3]) {
+  Pixel found;
+  int rest = p / size[2];
+  found.at[2] = p - rest * size[2];
+  const int above = rest / size[1];
+  found.at[1] = rest - above * size[1];
+  found.image = above / size[0];
+  found.at[0] = above - found.image * size[0];
+  return found;
+}
+
+// `by` pixels on, without a division where rows are not much shorter than that
+__device__ __forceinline__ void advance(Pixel& p, int by, const int (&size)[3]) {
+  p.at[2] += by;
+  while (p.at[2] >= size[2]) {
+    p.at[2] -= size[2];
+    if (++p.at[1] < size[1]) continue;
+    p.at[1] = 0;
+    if (++p.at[0] < size[0]) continue;
+    p.at[0] = 0;
+    ++p.image;
+  }
+}
+
+__device__ __forceinline__ int floor_divide(int a, int b) { return a >= 0 ? a / b : -((b - 1 - a) / b); }
+
+// the k-th position along each axis
+__device__ __forceinline__ void tap_of(int k, const int (&kernel)[3], int (&at)[3]) {
+  at[2] = k % kernel[2];
+  const int rest = k / kernel[2];
+  at[1] = rest % kernel[1];
+  at[0] = rest / kernel[1];
+}
+
+// where a pixel's window begins in x; what a tap adds to it, wherever its term counts
+__device__ __forceinline__ long long window_start(const Geometry& g, const Pixel& p) {
+  long long at = p.image * g.x_image;
+#pragma unroll
+  for (int a = 0; a < 3; ++a) at += floor_divide(g.step[a] * p.at[a] + g.shift[a], g.divide[a]) * g.x_axis[a];
+  return at;
+}
+__device__ __forceinline__ long long tap_offset(const Geometry& g, int k) {
+  int at[3];
+  tap_of(k, g.kernel, at);
+  long long offset = 0;
+#pragma unroll
+  for (int a = 0; a < 3; ++a) offset += g.tap[a] * at[a] / g.divide[a] * g.x_axis[a];
+  return offset;
+}
+__device__ __forceinline__ bool lies_inside(const Geometry& g, int axis, int scaled) {
+  if (scaled < 0) return false;
+  if (g.divide[axis] == 1) return scaled < g.in[axis];
+  return scaled % g.divide[axis] == 0 && scaled / g.divide[axis] < g.in[axis];
+}
+__device__ __forceinline__ bool counts(const Geometry& g, const Pixel& p, int k) {
+  if (g.plain) return true;
+  int at[3];
+  tap_of(k, g.kernel, at);
+  bool inside = true;
+#pragma unroll
+  for (int a = 0; a < 3; ++a)
+    inside = inside && lies_inside(g, a, g.step[a] * p.at[a] + g.tap[a] * at[a] + g.shift[a]);
+  return inside;
+}
+// which taps count, as bits, for at most 32 of them
+__device__ __forceinline__ unsigned counting_taps(const Geometry& g, const Pixel& p) {
+  if (g.plain) return ~0u >> (32 - g.taps);
+  unsigned along[3] = {};
+#pragma unroll
+  for (int a = 0; a < 3; ++a)
+    for (int k = 0; k < g.kernel[a]; ++k)
+      along[a] |= (lies_inside(g, a, g.step[a] * p.at[a] + g.tap[a] * k + g.shift[a]) ? 1u : 0u) << k;
+  unsigned bits = 0;
+  int place = 0;
+  for (int i = 0; i < g.kernel[0]; ++i)
+    for (int j = 0; j < g.kernel[1]; ++j, place += g.kernel[2])
+      if (along[0] >> i & along[1] >> j & 1) bits |= along[2] << place;
+  return bits;
+}
+
+__device__ __forceinline__ long long output_start(const Geometry& g, const Pixel& p) {
+  long long at = p.image * g.y_image;
+#pragma unroll
+  for (int a = 0; a < 3; ++a) at += p.at[a] * g.y_axis[a];
+  return at;
+}
+// column j of a group: which output it is, and where that lies behind output_start
+__device__ __forceinline__ int output_of(const Geometry& g, int group, int j, long long& offset) {
+  int q = 0, output = j;
+  if (g.columns != g.outputs) {
+    q = j / g.columns;
+    output = j - q * g.columns;
+  }
+  output += group * g.columns;
+  offset = output * g.y_channel;
+  if (q) {
+    int at[3];
+    tap_of(q, g.spread, at);
+#pragma unroll
+    for (int a = 0; a < 3; ++a) offset += at[a] * g.y_tap[a];
+  }
+  return output;
+}
+
+__device__ __forceinline__ float rectify(float v, float slope) { return v > 0 ? v : slope * v; }
+
+// the part of a range of `count` that split z of `splits` takes
+__device__ __forceinline__ int part_start(int count, int z, int splits) {
+  return static_cast<int>(static_cast<long long>(count) * z / splits);
+}

@@ -1,0 +1,176 @@
+"""Which kernel computes a product, how it is cut, and what scratch that takes.  Pure.
+
+A product with fewer blocks than the card has processors is cut along its reduction too; the parts
+are added in a fixed order.  So results depend on the card's number of processors, but never on the
+run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from . import table
+from .table import Kernel, Tile
+
+
+class Machine(NamedTuple):
+    """What of a device decides."""
+
+    precision: str
+    capability: int
+    processors: int
+
+    @property
+    def mode(self) -> str | None:
+        """How tensor cores multiply; None where CUDA cores do."""
+        if self.capability < table.TENSOR_CAPABILITY:
+            return None
+        return table.MODES.get(self.precision)
+
+
+class Plan(NamedTuple):
+    """A kernel, its grid, and parts of the scratch, in elements."""
+
+    kernel: Kernel
+    grid: tuple[int, int, int]
+    splits: int = 1
+    reduction: int = 0  # terms of a row of packed weights
+    operand: str | None = None  # how weights are packed
+    by_term: bool = False
+    packed: int = 0
+    planes: int = 0
+    shared: int = 0  # bytes, beside what the table says
+
+    @property
+    def scratch(self) -> int:
+        return self.packed + self.planes
+
+
+def product(record: Any, quads: bool, wide: bool, machine: Machine, budget: int) -> Plan:
+    """Who computes y; quads: x may be read, wide: y may be written four channels at a time."""
+    g = _Counts.of(record)
+    terms = g.taps * g.channels
+    direct = g.groups == 1 and g.columns == g.outputs
+    if direct and terms <= table.SHORT_TERMS:
+        shared = g.outputs * (terms + 1) * 4
+        if shared <= table.SHORT_SHARED:
+            lanes = 4 if wide else 1
+            threads = g.outputs // lanes * -(-g.pixels // table.SHORT_PIXELS)
+            return Plan(
+                table.SHORT[lanes],
+                (-(-threads // table.SHORT[lanes].threads), 1, 1),
+                reduction=terms,
+                operand=table.FLOAT,
+                by_term=True,
+                packed=_quads(terms * g.outputs),
+                shared=shared,
+            )
+    narrow = g.taps == 1 and g.plain and g.outputs <= table.NARROW_OUTPUTS
+    if direct and narrow and quads and g.outputs * g.channels * 4 <= table.SHORT_SHARED:
+        pixels = table.NARROW.threads // table.NARROW_LANES
+        return Plan(table.NARROW, (-(-g.pixels // pixels), 1, 1), shared=g.outputs * g.channels * 4)
+    mode = machine.mode if quads and g.taps <= table.TENSOR_TAPS else None
+    tiles = table.CONVOLVE_SIMT[quads] if mode is None else table.CONVOLVE[mode]
+    tile = _tile(tiles, g.pixels, g.outputs, g.groups, machine)
+    reduction = -(-terms // tile.depth) * tile.depth
+    operand = table.FLOAT if mode is None else table.OPERANDS[mode]
+    packed = _quads(g.groups * g.outputs * reduction // (2 if operand == table.PAIRS else 1))
+    plane = g.groups * g.pixels * g.outputs
+    splits = _splits(
+        _blocks(tile, g.pixels, g.outputs) * g.groups,
+        reduction // tile.depth,
+        min(table.MOST_SPLITS, max(0, budget - packed) // plane),
+        machine,
+    )
+    return Plan(
+        tile.kernel,
+        (-(-g.pixels // tile.rows), -(-g.outputs // tile.columns), g.groups * splits),
+        splits,
+        reduction,
+        operand,
+        mode is None,
+        packed,
+        _quads(splits * plane) if splits > 1 else 0,
+    )
+
+
+def weight_gradient(record: Any, quads: bool, machine: Machine, budget: int) -> Plan:
+    """Who computes planes of dw from the forward pass's record; quads: both arrays may be read four
+    channels at a time."""
+    g = _Counts.of(record)
+    mode = machine.mode if quads else None
+    tiles = table.WEIGHT_GRADIENT_SIMT[quads] if mode is None else table.WEIGHT_GRADIENT[mode]
+    columns = g.taps * g.channels
+    tile = tiles[0] if min(g.outputs, columns) > tiles[-1].rows else tiles[-1]
+    plane = g.groups * g.outputs * columns
+    most = min(max(table.PLANES, 2 * plane), budget) // plane
+    splits = _splits(
+        _blocks(tile, g.outputs, columns) * g.groups,
+        -(-g.pixels // tile.depth),
+        most,
+        machine,
+    )
+    return Plan(
+        tile.kernel,
+        (-(-g.outputs // tile.rows), -(-columns // tile.columns), g.groups * splits),
+        splits,
+        planes=_quads(splits * plane),
+    )
+
+
+def output_sums(pixels: int, outputs: int, quads: bool) -> tuple[int, int, int]:
+    """Pixels of one part, parts, and blocks across the outputs; the same on every card."""
+    across = -(-outputs // (128 if quads else 8))
+    part = max(16, -(-pixels * across // table.PARTS))
+    return part, -(-pixels // part), across
+
+
+class _Counts(NamedTuple):
+    """A record's counts as Python's integers, which do not overflow."""
+
+    pixels: int
+    channels: int
+    outputs: int
+    groups: int
+    taps: int
+    columns: int
+    plain: int
+
+    @classmethod
+    def of(cls, record: Any) -> _Counts:
+        return cls(*(int(record[name][0]) for name in cls._fields))
+
+
+def _quads(elements: int) -> int:
+    """Rounded up, so that what follows is aligned."""
+    return -(-elements // 4) * 4
+
+
+def _blocks(tile: Tile, rows: int, columns: int) -> int:
+    return -(-rows // tile.rows) * -(-columns // tile.columns)
+
+
+def _tile(tiles: Sequence[Tile], rows: int, columns: int, groups: int, machine: Machine) -> Tile:
+    """The one that keeps processors longest at what counts: a large tile reuses more of what it
+    reads, a small one wastes less at the borders and feeds more processors."""
+
+    def time(tile: Tile) -> float:
+        waves = -(-_blocks(tile, rows, columns) * groups // machine.processors)
+        reuse = 1 / tile.rows + 1 / tile.columns
+        return waves * tile.rows * tile.columns * (1 + 16 * reuse)
+
+    return min(tiles, key=time)
+
+
+def _splits(blocks: int, depth: int, most: int, machine: Machine) -> int:
+    """In how many parts the reduction is cut: the fewest with nearly the shortest time."""
+    most = max(1, min(most, depth // table.SPLIT_BLOCKS, table.MOST_SPLITS))
+
+    def time(splits: int) -> float:
+        return -(-blocks * splits // machine.processors) / splits
+
+    best = min(time(s) for s in range(1, most + 1))
+    if best > table.SPLIT_GAIN * time(1):
+        return 1
+    return next(s for s in range(1, most + 1) if time(s) <= best / table.SPLIT_GAIN)

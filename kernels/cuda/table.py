@@ -1,0 +1,140 @@
+"""Every kernel instance: where it is, how it is launched, what it needs.
+
+    file, expression   what the device compiles
+    threads            in a block
+    shared             bytes of dynamic shared memory; the launch may say more where they depend on
+                       shapes
+    capability         the least compute capability, times ten
+    registers          more for a thread, or any spill, and the build fails
+
+and the numbers that choosing among them needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+
+class Kernel(NamedTuple):
+    file: str
+    expression: str
+    threads: int = 256
+    shared: int = 0
+    capability: int = 75
+    registers: int = 64
+
+
+class Tile(NamedTuple):
+    """A kernel whose blocks make `rows` x `columns` of a product, `depth` terms at a time."""
+
+    rows: int
+    columns: int
+    depth: int
+    kernel: Kernel
+
+
+TF32, TF32X3, BF16 = "TF32", "TF32X3", "BF16"
+FLOAT, ROUNDED, PAIRS = "FLOAT", "ROUNDED", "PAIRS"  # how weights are packed
+MODES = {"fp32": TF32X3, "tf32": TF32, "bf16": BF16}  # of tensor cores; fp32-strict has none
+OPERANDS = {TF32: ROUNDED, TF32X3: FLOAT, BF16: PAIRS}
+
+TENSOR_CAPABILITY = 80
+TENSOR_TAPS = 31  # a thread keeps one bit for each
+STAGES = 3
+SHORT_TERMS = 32  # fewer, and a convolution waits for memory, not for arithmetic
+SHORT_SHARED = 48 << 10  # bytes of weights
+SHORT_PIXELS = 4  # of one thread
+NARROW_OUTPUTS = 8
+NARROW_LANES = 8  # that share a pixel
+SPLIT_BLOCKS = 8  # of the reduction, at least, in each part of it
+SPLIT_GAIN = 0.85  # of the time, at most, that splitting must leave
+MOST_SPLITS = 64
+PLANES = 1 << 22  # elements of partial weight gradients, or twice the gradient if that is more
+PARTS = 512  # blocks among which a sum over pixels is cut
+
+
+def _convolve(rows: int, columns: int, warp: tuple[int, int], mode: str, registers: int) -> Tile:
+    expression = f"convolve<{rows}, {columns}, {warp[0]}, {warp[1]}, {STAGES}, {mode}>"
+    threads = rows * columns // (warp[0] * warp[1]) * 32
+    shared = STAGES * (rows + columns) * 128
+    kernel = Kernel("convolution.cu", expression, threads, shared, TENSOR_CAPABILITY, registers)
+    return Tile(rows, columns, 64 if mode == BF16 else 32, kernel)
+
+
+def _gradient(size: int, warp: tuple[int, int], mode: str, registers: int) -> Tile:
+    expression = f"weight_gradient<{size}, {warp[0]}, {warp[1]}, {STAGES}, {mode}>"
+    threads = size * size // (warp[0] * warp[1]) * 32
+    shared = STAGES * 16 * 2 * (size + (4 if mode == BF16 else 8)) * 4
+    kernel = Kernel("weight_gradient.cu", expression, threads, shared, TENSOR_CAPABILITY, registers)
+    return Tile(size, size, 16, kernel)
+
+
+def _cores(
+    file: str, expression: str, rows: int, columns: int, threads: int, registers: int
+) -> Tile:
+    return Tile(rows, columns, 8, Kernel(file, expression, threads, registers=registers))
+
+
+# large tiles first
+CONVOLVE = {
+    mode: (
+        _convolve(128, 128, (64, 32), mode, large),
+        _convolve(128, 64, (64, 32), mode, large),
+        _convolve(64, 64, (32, 32), mode, small),
+    )
+    for mode, large, small in ((TF32, 176, 128), (TF32X3, 240, 168), (BF16, 224, 168))
+}
+CONVOLVE_SIMT = {
+    quads: (
+        _cores("convolution_simt.cu", f"convolve_simt<128, 128, 8, 8, {text}>", 128, 128, 256, 128),
+        _cores("convolution_simt.cu", f"convolve_simt<64, 32, 4, 4, {text}>", 64, 32, 128, 80),
+    )
+    for quads, text in ((True, "true"), (False, "false"))
+}
+WEIGHT_GRADIENT = {
+    mode: (
+        _gradient(128, (64, 32), mode, large),
+        _gradient(64, (32, 32), mode, small),
+    )
+    for mode, large, small in ((TF32, 144, 104), (TF32X3, 184, 136), (BF16, 144, 104))
+}
+WEIGHT_GRADIENT_SIMT = {
+    quads: (
+        _cores(
+            "weight_gradient.cu", f"weight_gradient_simt<128, 128, 8, {text}>", 128, 128, 256, 128
+        ),
+        _cores("weight_gradient.cu", f"weight_gradient_simt<64, 32, 4, {text}>", 64, 32, 128, 80),
+    )
+    for quads, text in ((True, "true"), (False, "false"))
+}
+SHORT = {
+    wide: Kernel("convolution_direct.cu", f"convolve_short<{wide}, {SHORT_PIXELS}>", registers=96)
+    for wide in (4, 1)
+}
+NARROW = Kernel("convolution_direct.cu", f"convolve_narrow<{NARROW_OUTPUTS}>")
+PACK = {
+    operand: Kernel(
+        "weights.cu", f"pack<{operand}>", capability=TENSOR_CAPABILITY if operand == PAIRS else 75
+    )
+    for operand in (FLOAT, ROUNDED, PAIRS)
+}
+ADD_PLANES = Kernel("weights.cu", "add_planes")
+FINISH = Kernel("weights.cu", "finish")
+SUM_OUTPUTS = {
+    (rectify, quads): Kernel(
+        "outputs.cu", f"sum_outputs<{str(rectify).lower()}, {str(quads).lower()}>"
+    )
+    for rectify in (False, True)
+    for quads in (False, True)
+}
+ADD_SUMS = Kernel("outputs.cu", "add_sums")
+
+
+def kernels() -> Iterator[Kernel]:
+    """All rows."""
+    tiles = (*CONVOLVE.values(), *CONVOLVE_SIMT.values(), *WEIGHT_GRADIENT.values())
+    for group in (*tiles, *WEIGHT_GRADIENT_SIMT.values()):
+        yield from (tile.kernel for tile in group)
+    yield from (*SHORT.values(), NARROW, *PACK.values(), ADD_PLANES, FINISH)
+    yield from (*SUM_OUTPUTS.values(), ADD_SUMS)

@@ -1,0 +1,86 @@
+"""A solver's update over all parameters in one pass, and the norm of the gradient.
+
+What is computed says solvers/<type>.py; the learning rate and the gradient's scale lie on the
+device, so that they may change while the launches stay the same.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .families import BLOCK
+from .launch import PARTS, Array, blocks, name, record
+
+KINDS = ("SGD", "Nesterov", "AdaGrad", "RMSProp", "AdaDelta", "Adam")
+RULE = np.dtype(
+    [("kind", "i4"), ("l1", "i4")]
+    + [(n, "f4") for n in ("momentum", "momentum2", "delta", "decay", "rms_decay")]
+)
+
+
+class Update:
+    """segments: (start, end, lr_mult, decay_mult) of every parameter, in order, without gaps;
+    lr_mult None for one that stays as it is.  param: the SolverParameter."""
+
+    def __init__(
+        self,
+        device: Any,
+        kind: str,
+        param: Any,
+        segments: Sequence[tuple[int, int, float | None, float]],
+        dtype: np.dtype,
+    ) -> None:
+        self.device, self.kind, self.param, self.dtype = device, kind, param, dtype
+        self.count = segments[-1][1] if segments else 0
+        starts = [start for start, *_ in segments]
+        rates = [-1.0 if rate is None else rate for _, _, rate, _ in segments]
+        self._starts = device.upload(np.array([*starts, self.count], np.int64))
+        self._rates = device.upload(np.array(rates, dtype))
+        self._decays = device.upload(np.array([decay for *_, decay in segments], dtype))
+        self.segments = len(starts)
+        self._scalars = device.zeros(3, dtype)
+        self._sums = device.zeros(PARTS, np.float64)
+        self._norm = device.zeros(1, np.float64)
+        self._rule = record(
+            RULE,
+            KINDS.index(kind),
+            param.regularization_type == "L1",
+            param.momentum,
+            param.momentum2,
+            param.delta,
+            param.weight_decay,
+            param.rms_decay,
+        )
+
+    def set(self, rate: float, scale: float, iteration: int) -> None:
+        """The learning rate, and what the gradient is multiplied by, from the next run on."""
+        correction = 1.0
+        if self.kind == "Adam":
+            n, (b1, b2) = iteration + 1, (self.param.momentum, self.param.momentum2)
+            correction = math.sqrt(1 - float(self.dtype.type(b2)) ** n)
+            correction /= 1 - float(self.dtype.type(b1)) ** n
+        self.device.write(self._scalars, np.array([rate, scale, correction], self.dtype))
+
+    def run(self, w: Array, g: Array, history: Sequence[Array]) -> None:
+        """w <- w - step; g becomes the step."""
+        if not self.count:
+            return
+        h0, h1 = (*history, g, g)[:2]
+        arrays = (w, g, h0, h1, self._starts, self._rates, self._decays)
+        args = (np.int32(self.segments), self._rule, self._scalars, np.int64(self.count))
+        kernel = self.device.function("update.cu", f"update<{name(w)}>")
+        kernel((blocks(self.count),), BLOCK, (*arrays, *args))
+
+    def norm(self, g: Array) -> float:
+        """sqrt(sum g^2), summed in double precision."""
+        if not g.size:
+            return 0.0
+        squares = self.device.function("update.cu", f"squares<{name(g)}>")
+        squares((PARTS,), BLOCK, (g, np.int64(g.size), self._sums))
+        root = self.device.function("update.cu", "root")
+        root((1,), BLOCK, (self._sums, np.int32(PARTS), self._norm))
+        return float(self.device.host(self._norm)[0])

@@ -1,0 +1,80 @@
+// Weights between Caffe's order and what the products read and make.
+//
+//   pack         Caffe's (M, C, *k) -> rows of the reduction (k, c), c fastest, with zeros behind
+//   add_planes   dw += the sum of planes of partial products, in their order
+//   finish       y = f(b + the sum of planes), in their order (geometry.cuh)
+#include "geometry.cuh"
+#include "ptx.cuh"
+
+struct Packing {  // of one group
+  int outputs, channels, taps, groups;
+  int reduction;            // terms of a row, those of zeros included
+  int columns;              // outputs of one spread position: column q columns + m takes w[.., q]
+  int by_term;              // whether a row belongs to a term, not to an output
+  long long w_output, w_channel, w_group;  // strides in elements; from tap to tap it is 1
+};
+
+enum Operand { FLOAT, ROUNDED, PAIRS };  // as it is; to TF32; two bfloat16 in a word
+
+// nearest, ties away from zero, as cvt.rna does; what is no number stays none
+__device__ __forceinline__ float round_to_tf32(float x) {
+  const unsigned bits = __float_as_uint(x);
+  if ((bits & 0x7f800000u) == 0x7f800000u) return x;
+  return __uint_as_float((bits + 0x1000u) & 0xffffe000u);
+}
+
+// a thread for each channel (pair of channels) of each output
+template <Operand O> __global__ void pack(const float* __restrict__ w, float* __restrict__ packed, const Packing g) {
+  constexpr int WIDE = O == PAIRS ? 2 : 1;
+  const int channels = g.channels / WIDE, terms = g.reduction / WIDE;
+  const long long i = blockIdx.x * static_cast<long long>(blockDim.x) + threadIdx.x;
+  const int c = static_cast<int>(i % channels);
+  const long long row = i / channels;
+  const int n = static_cast<int>(row % g.outputs), group = static_cast<int>(row / g.outputs);
+  if (group >= g.groups) return;
+  const int q = n / g.columns, output = n - q * g.columns;
+  const bool spread = g.columns != g.outputs;
+  w += group * g.w_group + output * g.w_output + c * WIDE * g.w_channel + q;
+  packed += static_cast<long long>(group) * g.outputs * terms;
+  int tap = 0;
+  for (int term = c; term < terms; term += channels, ++tap) {
+    const bool real = tap < (spread ? 1 : g.taps);
+    const float low = real ? w[tap] : 0, high = real && WIDE == 2 ? w[tap + g.w_channel] : 0;
+    const float value = O == PAIRS     ? __uint_as_float(pack_bf16(low, high))
+                        : O == ROUNDED ? round_to_tf32(low)
+                                       : low;
+    packed[g.by_term ? static_cast<long long>(term) * g.outputs + n : static_cast<long long>(n) * terms + term] = value;
+  }
+}
+
+// planes (splits, rows, taps, columns), dw (rows, columns, taps); a thread for each row and column
+__global__ void add_planes(const float* __restrict__ planes, float* __restrict__ dw, int rows, int columns, int taps,
+                           int splits) {
+  const long long i = blockIdx.x * static_cast<long long>(blockDim.x) + threadIdx.x;
+  const long long plane = static_cast<long long>(rows) * taps * columns;
+  const long long row = i / columns, column = i - row * columns;
+  if (row >= rows) return;
+  for (int k = 0; k < taps; ++k) {
+    const float* part = planes + (row * taps + k) * columns + column;
+    float sum = 0;
+    for (int z = 0; z < splits; ++z) sum += part[z * plane];
+    dw[i * taps + k] += sum;
+  }
+}
+
+// planes (groups, splits, pixels, outputs); a thread for each pixel and output
+__global__ void finish(const float* __restrict__ planes, const float* __restrict__ bias, float* __restrict__ y,
+                       const Geometry g) {
+  const long long i = blockIdx.x * static_cast<long long>(blockDim.x) + threadIdx.x;
+  const long long plane = static_cast<long long>(g.pixels) * g.outputs;
+  const int group = static_cast<int>(i / plane);
+  if (group >= g.groups) return;
+  const long long inside = i - group * plane;
+  const int p = static_cast<int>(inside / g.outputs), n = static_cast<int>(inside - static_cast<long long>(p) * g.outputs);
+  const float* part = planes + group * g.splits * plane + inside;
+  float sum = 0;
+  for (int z = 0; z < g.splits; ++z) sum += part[z * plane];
+  long long offset;
+  const int output = output_of(g, group, n, offset);
+  y[output_start(g, pixel_of(p, g.out)) + offset] = rectify(sum + (g.biased ? bias[output] : 0), g.slope);
+}

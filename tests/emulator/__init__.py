@@ -1,0 +1,30 @@
+"""Runs our .cu files on the CPU, as they are, and stricter than a card.
+
+    module = Module(path)
+    module.function("scale<4>")((grid,), (block,), (x, np.float32(2)), shared=0)
+
+Arrays pass their address (strides are the kernel's affair), NumPy scalars and one-element
+structured arrays their value; kinds and sizes must be the parameter's.  A `Fault` says what a
+kernel did, in which block and thread, and where in the source: barriers that not all threads reach,
+shuffles from absent lanes, accesses out of bounds or misaligned, indices outside arrays, overflow.
+Shared memory and new arrays (`empty`) are NaN until written.  What depends on the order of threads
+shows as different results under different `SCHEDULES`.
+"""
+
+from .build import COMPILER, MISSING, CompileError
+from .device import EmulatedDevice
+from .memory import array, empty
+from .module import SCHEDULES, Fault, Function, Module
+
+__all__ = [
+    "COMPILER",
+    "MISSING",
+    "SCHEDULES",
+    "CompileError",
+    "EmulatedDevice",
+    "Fault",
+    "Function",
+    "Module",
+    "array",
+    "empty",
+]

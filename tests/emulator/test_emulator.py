@@ -1,0 +1,224 @@
+"""The emulator computes what a card would, and catches what a card would forgive."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from emulator import COMPILER, MISSING, SCHEDULES, CompileError, Fault, Module, array, empty
+
+pytestmark = pytest.mark.skipif(COMPILER is None, reason=MISSING)
+
+SAMPLES = Path(__file__).parent / "samples.cu"
+i32, f32 = np.int32, np.float32
+
+
+@pytest.fixture(scope="module")
+def samples():
+    return Module(SAMPLES)
+
+
+@pytest.fixture(params=SCHEDULES)
+def run(samples, request):
+    """Runs one block of a sample."""
+
+    def launch(name, *args, threads=64, shared=0, module=samples):
+        module.function(name)((1,), (threads,), args, shared, schedule=request.param)
+
+    return launch
+
+
+def ramp(n=64, dtype=f32):
+    return array(np.arange(n), dtype)
+
+
+# ---------------------------------------------------------------- what a card would do
+
+
+def test_a_grid_covers_an_array(samples):
+    x = ramp(100)
+    samples.function("scale")((4,), (32,), (x, f32(2), i32(100)))
+    np.testing.assert_array_equal(x, 2 * np.arange(100))
+
+
+def test_templates_and_structs_by_value(run):
+    record = np.zeros(1, [("slope", "f4"), ("offset", "f4"), ("n", "i4")])
+    record[0] = 3, 1, 10
+    x, y = ramp(10), array(np.zeros(20, f32))
+    run("line<2>", x, y, record, threads=4)
+    np.testing.assert_array_equal(y[::2], 3 * x + 1)
+    np.testing.assert_array_equal(y[1::2], 0)
+
+
+def test_dynamic_shared_memory_and_a_barrier(run):
+    x = ramp()
+    run("reversed_by_shared", x, shared=256)
+    np.testing.assert_array_equal(x, np.arange(64)[::-1])
+
+
+@pytest.mark.parametrize("threads", [32, 96, 256])
+def test_sum_by_shuffles(run, threads):
+    s = empty(1)
+    run("block_sum", ramp(100), s, i32(100), threads=threads)
+    assert s == 4950
+
+
+def test_shuffles_and_votes(run):
+    x = array(np.arange(32) * 7 % 32, np.int32)
+    down, up, across, one = (empty(32, np.int32) for _ in range(4))
+    votes = empty(32, np.uint32)
+    run("all_shuffles", x, down, up, across, one, votes, threads=32)
+    lane = np.arange(32)
+    np.testing.assert_array_equal(down, x[np.where(lane % 16 < 13, lane + 3, lane) % 32])
+    np.testing.assert_array_equal(up, x[np.where(lane % 16 >= 3, lane - 3, lane)])
+    np.testing.assert_array_equal(across, x[lane ^ 5])
+    np.testing.assert_array_equal(one, x[lane // 8 * 8 + 2])
+    assert set(votes) == {sum(1 << i for i in range(32) if x[i] % 3 == 0)}
+
+
+def test_tensor_cores_cut_operands_to_tf32(run):
+    rng = np.random.default_rng(0)
+    a, b = (array(rng.standard_normal(s), f32) for s in ((16, 8), (8, 8)))
+    d = empty((16, 8))
+    run("products_tf32", a, b, d, i32(1), threads=32)
+    cut = [(v.view(np.uint32) & 0xFFFFE000).view(f32).astype(float) for v in (a, b)]
+    np.testing.assert_allclose(d, cut[0] @ cut[1], rtol=1e-6, atol=1e-7)
+    assert np.abs(d - a.astype(float) @ b).max() > 1e-4
+
+
+def test_tensor_cores_cut_sums_so_long_ones_drift(run):
+    a, b = array(np.full((16, 8), 1 / 3), f32), array(np.full((8, 8), 1 / 3), f32)
+    d, times = empty((16, 8)), 3000
+    run("products_tf32", a, b, d, i32(times), threads=32)
+    exact = 8 * times * float((a.view(np.uint32) & 0xFFFFE000).view(f32)[0, 0]) ** 2
+    assert (d < exact * (1 - 2e-5)).all() and (d > exact * (1 - 5e-3)).all()
+
+
+def test_tensor_cores_round_operands_to_bf16_through_shared_memory(run):
+    rng = np.random.default_rng(0)
+    a, b = (array(rng.standard_normal(s), f32) for s in ((16, 16), (8, 16)))
+    d = empty((16, 8))
+    run("products_bf16", a, b, d, threads=32)
+
+    def rounded(v):
+        u = v.view(np.uint32).astype(np.uint64)
+        u = (u + 0x7FFF + (u >> 16 & 1)) & 0xFFFF0000
+        return u.astype(np.uint32).view(f32).astype(float)
+
+    np.testing.assert_allclose(d, rounded(a) @ rounded(b).T, rtol=1e-6, atol=1e-6)
+
+
+def test_asynchronous_copies_through_a_ring_of_slots(run):
+    x, sums = array(np.random.default_rng(0).integers(0, 9, (5, 64)), f32), empty(64)
+    run("pipeline", x, sums, i32(5))
+    np.testing.assert_array_equal(sums, np.roll(x.sum(0), 32))
+
+
+def test_what_nobody_wrote_is_nan(run):
+    assert np.isnan(empty((2, 3))).all()
+    x = array(np.zeros(64, f32))
+    run("unwritten_shared", x)
+    assert np.isnan(x[0]) and (x[1:] == 1).all()
+
+
+# ---------------------------------------------------------------- what a card would forgive
+
+x, y, n = f32(0), f32(1), i32(2)  # stand for a float array, another one, an int array
+FAULTS = [
+    ("reads_behind", (x, y, i32(1)), r"out-of-bounds .* 0 bytes behind argument 0"),
+    ("writes_behind", (x, i32(2)), r"out-of-bounds .* behind argument 0"),
+    ("writes_before", (x, i32(3)), r"wrote around the array that is argument 0"),
+    ("writes_before", (x, i32(5000)), r"out-of-bounds"),
+    ("shared_behind", (x,), r"behind dynamic shared memory"),
+    ("index_outside", (x, i32(8)), r"index outside an array"),
+    ("divergent_barrier", (x,), r"divergent __syncthreads"),
+    ("barrier_without_all", (x, i32(40)), r"waits for 24 threads that have left"),
+    ("shuffle_from_absent", (x, i32(7)), r"lane \d+ .*left the kernel"),
+    ("shuffle_from_masked", (x,), r"reads lane \d+, which takes no part"),
+    ("diverged_warp", (x,), r"warp has diverged"),
+    ("warp_against_barrier", (x,), r"deadlock: lanes 55555555 .* aaaaaaaa"),
+    ("misaligned", (x, y, i32(1)), r"misaligned access"),
+    ("misaligned_copy", (x, y, i32(1)), r"copy of 16 bytes is misaligned"),
+    ("overflow", (n,), r"signed overflow"),
+    ("divides", (n,), r"division by zero"),
+]
+
+
+@pytest.mark.parametrize(("name", "args", "words"), FAULTS, ids=[f"{f[0]}" for f in FAULTS])
+def test_a_fault_is_reported_with_its_place_and_the_process_goes_on(
+    samples, run, name, args, words
+):
+    arrays = {id(x): ramp(), id(y): ramp(), id(n): array(np.arange(64) * 4096, np.int32)}
+    given = [arrays.get(id(a), a) for a in args]
+    with pytest.raises(Fault, match=words) as fault:
+        run(name, *given, shared=128)
+    source = SAMPLES.read_text().splitlines()
+    start = next(i for i, line in enumerate(source, 1) if f"void {name}(" in line)
+    if "wrote around" not in words:
+        found = str(fault.value)
+        file, line = found.split("(")[-3].split(",")[0].split(":")
+        assert file == "samples.cu" and start <= int(line) <= start + 7, found
+        assert "block (0, 0, 0), thread (" in found
+    test_a_grid_covers_an_array(samples)
+
+
+def test_a_missing_barrier_shows(run):
+    v = ramp()
+    run("reversed_by_shared", v, shared=256, module=Module(SAMPLES, defines=["MISSING_BARRIER"]))
+    assert np.isnan(v).any()
+
+
+def test_a_slot_that_is_copied_to_while_it_is_read_shows(run):
+    v, sums = array(np.random.default_rng(0).integers(0, 9, (5, 64)), f32), empty(64)
+    run("pipeline", v, sums, i32(5), module=Module(SAMPLES, defines=["SLOTS=1"]))
+    assert not np.array_equal(sums, np.roll(v.sum(0), 32))
+
+
+def test_a_copy_that_is_not_waited_for_shows(run):
+    sums = empty(32)
+    run("unwaited_copy", ramp(), sums, threads=32)
+    assert np.isnan(sums).all()
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        ((x, np.float64(2), i32(8)), "argument 1 must be 32-bit float, not float64"),
+        ((x, 2.0, i32(8)), "argument 1 must be 32-bit float, not float"),
+        ((x, i32(2), i32(8)), "argument 1 must be 32-bit float, not int32"),
+        ((x, f32(2), np.int64(8)), "argument 2 must be 32-bit integer, not int64"),
+        ((x, f32(2), 8), "argument 2 must be 32-bit integer, not int"),
+        ((n, f32(2), i32(8)), "argument 0 must be an array of 32-bit float, not an array of int32"),
+        ((x, f32(2)), "2 arguments for 3 parameters"),
+    ],
+)
+def test_arguments_of_another_kind_are_refused(samples, args, words):
+    arrays = {id(x): ramp(), id(n): ramp(64, np.int32)}
+    with pytest.raises(Fault, match=words):
+        samples.function("scale")((1,), (8,), [arrays.get(id(a), a) for a in args])
+
+
+def test_records_of_another_size_are_refused(samples):
+    with pytest.raises(Fault, match="argument 2 must be one record of 12 bytes"):
+        record = np.zeros(1, [("slope", "f4"), ("n", "i4")])
+        samples.function("line<1>")((1,), (8,), (ramp(), ramp(), record))
+
+
+@pytest.mark.parametrize(
+    ("grid", "block", "shared", "words"),
+    [
+        ((1,), (2048,), 0, "a block of 2048 threads"),
+        ((1, 70000), (32,), 0, "a grid of 1 x 70000 x 1 blocks"),
+        ((0,), (32,), 0, "a grid of 0 x 1 x 1 blocks"),
+        ((1,), (32,), 300_000, "300000 bytes of dynamic shared memory"),
+    ],
+)
+def test_impossible_launches_are_refused(samples, grid, block, shared, words):
+    with pytest.raises(Fault, match=words):
+        samples.function("scale")(grid, block, (ramp(), f32(2), i32(8)), shared)
+
+
+def test_what_the_compiler_says_is_passed_on(tmp_path):
+    (tmp_path / "bad.cu").write_text("__global__ void bad(float* x) { x[0] = nothing; }\n")
+    with pytest.raises(CompileError, match=r"bad\.cu:1.*nothing"):
+        Module(tmp_path / "bad.cu").function("bad")

@@ -1,0 +1,136 @@
+"""PyTorch code: it reads well, needs torch alone, and computes what the net computes."""
+
+import ast
+
+import numpy as np
+import pytest
+from demitasse.errors import GraphError
+from demitasse.export.tensors import write_tensors
+from demitasse.export.to_torch import class_name, to_torch
+from demitasse.export.torch_layers import SAY
+
+from . import nets
+
+safetensors = pytest.importorskip("safetensors", reason="safetensors is not installed")
+
+
+def torch():
+    return pytest.importorskip("torch", reason="torch is not installed")
+
+
+def loaded(net, tmp_path):
+    """The exported module with its parameters, read from files."""
+    text, tensors = to_torch(net, "net")
+    (tmp_path / "net.py").write_text(text)
+    write_tensors(tmp_path / "net.safetensors", tensors, {})
+    return nets.imported(tmp_path / "net.py").load(str(tmp_path / "net.safetensors"))
+
+
+def answers(module, net, inputs):
+    with torch().no_grad():
+        found = module(*(torch().from_numpy(inputs[name]) for name in net.inputs))
+    found = found if isinstance(found, tuple) else (found,)
+    return {name: array.numpy() for name, array in zip(net.outputs, found, strict=True)}
+
+
+@pytest.mark.parametrize("case", nets.CASES)
+def test_every_recorded_net(case, tmp_path):
+    torch()
+    net = nets.golden(case)
+    inputs, expected = nets.answered(net)
+    nets.agree(answers(loaded(net, tmp_path), net, inputs), expected)
+
+
+@pytest.mark.parametrize("name", nets.MODELS)
+def test_every_net_of_the_lineage(name, tmp_path):
+    torch()
+    net, inputs, expected = nets.answered_model(name)
+    tolerance = 1e-4 if name == "unet3d_bn" else 1e-5  # as in test_to_onnx.py
+    nets.agree(answers(loaded(net, tmp_path), net, inputs), expected, tolerance)
+
+
+def test_every_recorded_layer_that_it_knows(tmp_path):
+    torch()
+    seen = set()
+    for path in sorted((nets.ROOT / "tests/golden/layers").glob("*.h5")):
+        case = nets.layer_case(path)
+        if case is None:
+            continue
+        net, inputs, expected = case
+        try:
+            module = loaded(net, tmp_path)
+        except GraphError as error:
+            assert "cannot be exported to PyTorch" in str(error)
+            continue
+        tolerance = 1e-4 if "batchnorm" in path.stem else 1e-5
+        nets.agree(answers(module, net, inputs), expected, tolerance)
+        seen |= {node.type for node in net.graph.nodes}
+    assert set(SAY) - seen <= {"ValueTransformation"}
+
+
+def test_what_it_looks_like():
+    text, tensors = to_torch(nets.model("unet-small", thinner=1), "unet", ["It takes images."])
+    tree = ast.parse(text)
+    imported = {n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
+    imported |= {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
+    assert imported == {"torch", "torch.nn", "safetensors.torch"}
+    lines = [line.strip() for line in text.splitlines()]
+    for line in (
+        "self.conv_d0a_b = nn.Conv2d(1, 8, 3)",
+        "d0b = F.relu(self.conv_d0a_b(data))",
+        "d1a = F.max_pool2d(d0c, 2)",
+        "u0b = torch.cat((u0a, d0cc), dim=1)",
+        "return self.conv_u0d_score(u0d)",
+    ):
+        assert line in lines, line
+    assert max(map(len, text.splitlines())) <= 100 and text.endswith("eval()\n")
+    assert tensors["conv_d0a_b.weight"].shape == (8, 1, 3, 3)
+
+
+def test_dropout_is_kept_for_those_who_train_on(tmp_path):
+    net = nets.golden("unet_narrow")
+    text, _ = to_torch(net, "net")
+    assert "F.dropout(F.relu(self.conv_d3b_c(d3b)), 0.5, self.training)" in text
+
+
+def test_names_that_python_or_torch_have_already(tmp_path):
+    net = nets.built(
+        'layer { name: "data" type: "Input" top: "self" input_param { shape { dim: 1 dim: 2 } } }\n'
+        'layer { name: "forward" type: "InnerProduct" bottom: "self" top: "class" '
+        'inner_product_param { num_output: 2 weight_filler { type: "xavier" } } }\n'
+        'layer { name: "forward_" type: "InnerProduct" bottom: "class" top: "3d.x" '
+        'inner_product_param { num_output: 2 weight_filler { type: "xavier" } } }'
+    )
+    text, tensors = to_torch(net, "net")
+    ast.parse(text)
+    assert len({name.partition(".")[0] for name in tensors}) == 2
+    torch()
+    inputs, expected = nets.answered(net)
+    nets.agree(answers(loaded(net, tmp_path), net, inputs), expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("U-Net", "UNet"), ("3-D U-Net", "Net3DUNet"), ("", "Net"), ("phseg_v5", "PhsegV5")],
+)
+def test_the_name_of_the_class(name, expected):
+    assert class_name(name) == expected
+
+
+def test_a_layer_that_it_cannot_say_is_named():
+    net = nets.built(
+        'layer { name: "data" type: "Input" top: "x" input_param { shape { dim: 2 dim: 4 } } }\n'
+        'layer { name: "cut" type: "Slice" bottom: "x" top: "a" top: "b" }'
+    )
+    with pytest.raises(GraphError, match=r"net.prototxt:2:1: layer 'cut' \(Slice\)"):
+        to_torch(net, "net")
+
+
+def test_other_sizes_than_the_one_it_was_exported_at(tmp_path):
+    torch()
+    net = nets.model("unet-small")
+    module = loaded(net, tmp_path)
+    net.reshape({"data": (2, 1, 100, 116)})
+    inputs, expected = nets.answered(net)
+    nets.agree(answers(module, net, inputs), expected)
+    assert np.isfinite(expected["score"]).all()

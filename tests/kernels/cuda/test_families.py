@@ -1,0 +1,193 @@
+"""Kernels of the families beside their specifications: layouts, schedules, dtypes."""
+
+import numpy as np
+import pytest
+from demitasse.kernels import dropout, pooling, relu, softmax, softmax_loss
+from demitasse.kernels.im2col import Window
+from demitasse.kernels.workers import Room
+
+from ...emulator.array import DeviceArray
+from ...emulator.emulated import Emulated
+
+SHAPES = [(1, 1, 1, 1), (2, 3, 4, 5), (1, 8, 9, 7), (2, 5, 300)]
+LAYOUTS = ("channels first", "channels last", "slice, first", "slice, last")
+rng = np.random.default_rng(2015)
+
+
+def normal(shape, dtype=np.float32):
+    return rng.standard_normal(shape).astype(dtype)
+
+
+@pytest.fixture(params=["forward", "reverse", 7])
+def device(request):
+    return Emulated(request.param)
+
+
+def put(device, values, layout):
+    """An array of these values in a layout; a slice is some channels of a larger array, and what is
+    around it must stay NaN (or 255)."""
+    n, c, *size = values.shape
+    more = 3 if "slice" in layout else 0
+    shape = (n, c + more, *size) if "first" in layout else (n, *size, c + more)
+    whole = device.zeros(shape, values.dtype)
+    whole.fill(np.nan if values.dtype.kind == "f" else 255)
+    if "last" in layout:
+        whole = DeviceArray(np.moveaxis(whole.host, -1, 1))
+    start = 1 if more else 0
+    part = DeviceArray(whole.host[:, start : start + c])
+    part.host[...] = values
+    return part, whole
+
+
+def around(part, whole):
+    """What is not of the part is as it was."""
+    c = part.shape[1]
+    rest = np.concatenate([whole.host[:, :1], whole.host[:, 1 + c :]], axis=1)
+    return whole.shape == part.shape or (np.isnan(rest).all() if rest.dtype.kind == "f" else True)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rectifier(device, shape, layout, dtype):
+    x, dy = normal(shape, dtype), normal(shape, dtype)
+    x.flat[0] = 0
+    for slope in (0.0, 0.1):
+        y, dx = np.empty_like(x), np.empty_like(x)
+        relu.relu(x, y, slope, np.empty(x.size, dtype))
+        relu.gradient(x, dy, dx, slope, np.empty(x.size, dtype))
+        (a, _), (b, whole) = put(device, x, layout), put(device, dy, layout)
+        to, _ = put(device, x, "channels first")
+        device.relu.relu(a, to, slope, None)
+        np.testing.assert_allclose(to.get(), y, rtol=1e-6)
+        device.relu.gradient(a, b, b, slope, None)
+        np.testing.assert_allclose(b.get(), dx, rtol=1e-6)
+        assert around(b, whole)
+
+
+def test_rectifying_a_gradient_reads_the_top(device):
+    y, dy = np.maximum(normal((1, 4, 5, 5)), 0), normal((1, 4, 5, 5))
+    (a, _), (b, _) = put(device, y, "channels last"), put(device, dy, "channels last")
+    device.columns.rectify_gradient(a, b, None)
+    np.testing.assert_array_equal(b.get(), np.where(y > 0, dy, 0))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_masks_are_the_same_bits_as_numpys(device, shape, layout):
+    key = np.array([2**63 + 5, 17], np.uint64)
+    counter = np.array([2**64 - 2, 2**64 - 1, 4, 9], np.uint64)
+    for p in (0.5, 0.9):
+        mask, (there, _) = np.empty(shape, np.uint8), put(device, np.zeros(shape, np.uint8), layout)
+        for target, where in ((mask, dropout), (there, device.dropout)):
+            stream = np.random.Generator(np.random.Philox(key=key, counter=counter))
+            where.draw(target, p, stream)
+        np.testing.assert_array_equal(there.get(), mask)
+        x, y = normal(shape), np.empty(shape, np.float32)
+        dropout.apply(x, mask, 1 / p, y, np.empty(x.size, np.float32))
+        a, _ = put(device, x, layout)
+        device.dropout.apply(a, there, 1 / p, a, None)
+        np.testing.assert_array_equal(a.get(), y)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("shape", [(2, 3, 4), (1, 2, 400), (3, 1, 5)])
+def test_softmax(device, shape, layout):
+    x, dy = 5 * normal(shape), normal(shape)
+    y, dx = np.empty_like(x), np.empty_like(x)
+    scratch = np.empty(x.size, np.float32)
+    softmax.softmax(x, y, scratch)
+    softmax.gradient(y, dy, dx, scratch)
+    (a, whole), (b, _) = put(device, x, layout), put(device, dy, layout)
+    device.softmax.softmax(a, a, None)
+    np.testing.assert_allclose(a.get(), y, rtol=2e-6, atol=1e-7)
+    assert around(a, whole)
+    device.softmax.gradient(a, b, b, None)
+    np.testing.assert_allclose(b.get(), dx, rtol=1e-5, atol=3e-6)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("ignore", [None, 2, 255])
+@pytest.mark.parametrize("constant", [None, 77.0])
+def test_softmax_loss(device, layout, weighted, ignore, constant):
+    shape = (2, 3, 150)
+    x = 3 * normal(shape)
+    labels = rng.integers(0, 3, (2, 150)).astype(np.float32)
+    if ignore == 255:
+        labels[rng.random(labels.shape) < 0.2] = 255
+    weights = rng.random((2, 150), np.float32) if weighted else None
+    truth = labels, weights, ignore
+    prob, dx, dloss = np.empty_like(x), np.empty_like(x), np.float32(0.3)
+    loss, divisor, scratch = np.zeros((), np.float32), np.zeros(()), np.empty(x.size, np.float32)
+    softmax_loss.forward(x, prob, *truth, constant, loss, divisor, scratch)
+    softmax_loss.gradient(prob, *truth, divisor, dloss, dx, scratch)
+
+    there = [None if a is None else DeviceArray(a) for a in truth[:2]]
+    (a, whole), (p, _) = put(device, x, layout), put(device, x, layout)
+    total, by = device.zeros((), np.float32), device.zeros((), np.float64)
+    device.softmax_loss.forward(a, p, *there, ignore, constant, total, by, None)
+    np.testing.assert_allclose(float(total), float(loss), rtol=1e-6)
+    np.testing.assert_allclose(float(by), float(divisor), rtol=1e-6)
+    np.testing.assert_allclose(p.get(), prob, rtol=2e-6, atol=1e-7)
+    device.softmax_loss.gradient(p, *there, ignore, by, DeviceArray(np.array(dloss)), a, None)
+    np.testing.assert_allclose(a.get(), dx, rtol=1e-5, atol=1e-8)
+    assert around(a, whole)
+
+
+def test_an_illegal_label_makes_the_loss_nan(device):
+    x, labels = DeviceArray(normal((1, 2, 9))), DeviceArray(np.zeros((1, 9), np.float32))
+    total, by = device.zeros((), np.float32), device.zeros((), np.float64)
+    for illegal in (2, -1, np.nan):
+        labels.host[0, 4] = illegal
+        prob = device.zeros(x.shape, np.float32)
+        device.softmax_loss.forward(x, prob, labels, None, None, None, total, by, None)
+        assert np.isnan(float(total))
+    assert np.isfinite(prob.get()).all()
+
+
+def window(kernel, stride, pad=0, axes=2):
+    return Window((kernel,) * axes, (stride,) * axes, (pad,) * axes, (1,) * axes)
+
+
+WINDOWS = [window(2, 2), window(3, 2), window(3, 1, 1), window(2, 3), window(3, 2, 1, axes=3)]
+WINDOWS.append(Window((1, 2), (1, 2), (0, 0), (1, 1)))
+WINDOWS.append(Window((16, 16), (16, 16), (1, 1), (1, 1)))  # int32 winners
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(
+    "w", WINDOWS, ids=lambda w: "x".join(map(str, w.kernel + w.stride + w.pad))
+)
+def test_pooling(device, w, layout):
+    size = (7, 8, 5)[: len(w.kernel)] if w.volume < 256 else (31, 33)
+    x = normal((2, 3, *size))
+    x[0, 0, 0] = np.nan
+    out = pooling.outputs(size, w, True)
+    y, dy = np.empty((2, 3, *out), np.float32), normal((2, 3, *out))
+    arg, dx = np.empty(y.shape, pooling.arg_dtype(w)), np.empty_like(x)
+    need = pooling.scratch_size((6, *size), (6, *out), 4, Room(0))
+    room = Room(0, scratch=np.empty(need, np.float32))
+    pooling.max_forward(x, y, arg, w, room)
+    pooling.max_backward(dy, arg, dx, w, room)
+    a, whole = put(device, x, layout)
+    b, to = put(device, y, layout)
+    winners, _ = put(device, arg, layout)
+    device.pooling.max_forward(a, b, winners, w, None)
+    np.testing.assert_array_equal(b.get(), y)
+    np.testing.assert_array_equal(winners.get(), arg)
+    assert around(b, to)
+    b.host[...] = dy
+    device.pooling.max_backward(b, winners, a, w, None)
+    np.testing.assert_allclose(a.get(), dx, rtol=1e-6, atol=2e-6)
+    assert around(a, whole)
+
+    x = normal(x.shape)
+    pooling.average_forward(x, y, w, room)
+    pooling.average_backward(dy, dx, w, room)
+    a, _ = put(device, x, layout)
+    device.pooling.average_forward(a, b, w, None)
+    np.testing.assert_allclose(b.get(), y, rtol=1e-5, atol=3e-6)
+    b.host[...] = dy
+    device.pooling.average_backward(b, a, w, None)
+    np.testing.assert_allclose(a.get(), dx, rtol=1e-5, atol=3e-6)

@@ -1,0 +1,84 @@
+"""`-gpu N | auto | none` and `--precision`: which device a command computes on.
+
+The words "invalid device ordinal" and "out of memory" are CUDA's; the Fiji plugin looks for them.
+"""
+
+from __future__ import annotations
+
+import argparse
+from functools import cache
+from typing import Any
+
+from ..errors import DemitasseError, DeviceError
+from ..kernels.device import CPU, Device
+
+PRECISIONS = {
+    "fp32": "float32 by three TF32 products on tensor cores",
+    "fp32-strict": "float32 by fused multiply-adds, the slow way",
+    "tf32": "operands of convolutions cut to 10 bits",
+    "bf16": "operands of convolutions rounded to 8 bits",
+}
+
+
+def add_gpu(parser: argparse.ArgumentParser) -> None:
+    """The two options, as Caffe spells the first."""
+    parser.add_argument(
+        "-gpu",
+        "--gpu",
+        metavar="N|auto|none",
+        help="device to compute on: a CUDA card by its number, the first one there is, or the CPU "
+        "(default none: the CPU)",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="fp32",
+        help="of a card's convolutions: "
+        + "; ".join(f"{name}: {what}" for name, what in PRECISIONS.items())
+        + " (default fp32; all else is float32 always)",
+    )
+
+
+def choose(gpu: str | None, precision: str = "fp32") -> Device:
+    """The device; DeviceError, with the flag and the cause, where it cannot be used."""
+    if gpu in (None, "none", ""):
+        return CPU
+    if gpu == "auto":
+        try:
+            return _card(0, precision)
+        except DeviceError:
+            return CPU
+    if not gpu.isdecimal():
+        raise DeviceError(
+            f"-gpu {gpu}: invalid device ordinal",
+            expected="one number, auto or none",
+            remedy="Leave -gpu out, or say -gpu none, to compute on the CPU"
+            + ("; one process computes on one card" if gpu == "all" or "," in gpu else ""),
+        )
+    try:
+        return _card(int(gpu), precision)
+    except DemitasseError as error:
+        if "invalid device ordinal" in error.what:
+            raise
+        cause = error.what.split(": ", 1)[-1]
+        raise DeviceError(
+            f"-gpu {gpu}: invalid device ordinal, because {cause}", remedy=error.remedy
+        ) from error
+
+
+def wants_card(param: Any) -> bool:
+    """Whether a solver's prototxt says solver_mode: GPU."""
+    return bool(param.HasField("solver_mode") and param.solver_mode == param.GPU)
+
+
+def follow_mode(args: argparse.Namespace, param: Any) -> None:
+    """Take the card that the solver asks for where the command line says nothing."""
+    if args.gpu is None and wants_card(param):
+        args.gpu = "auto"
+
+
+@cache
+def _card(number: int, precision: str) -> Device:
+    from ..kernels.cuda.card import Card
+
+    return Card(number, precision)

@@ -1,0 +1,251 @@
+"""Take a net out of Caffe: `python tools/export.py --to onnx --weights unet.h5 -o unet.onnx`."""
+
+from __future__ import annotations
+
+if not __package__:  # run as a script
+    import _root  # type: ignore[import-not-found]
+
+    _root.run("export")
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import netspec, weights
+from ..data.normalize import NAMES, Normalization
+from ..errors import DemitasseError, OutputError, WeightsError
+from ..export.check import onnx_difference
+from ..export.tensors import named_parameters, write_tensors
+from ..export.to_onnx import measured, to_onnx
+from ..export.to_torch import to_torch
+from ..files import check_writable, replacing
+from ..net import Net
+from . import _options
+from ._model import drop_last_softmax
+from .draw import extent
+from .port import deployed, modeldef
+
+EPILOG = """\
+  onnx          one file for onnxruntime, OpenCV, TensorRT, ...; checked with onnxruntime
+  torch         NAME.py, a plain nn.Module to read and change, and NAME.safetensors beside it
+  safetensors   the parameters alone, named LAYER/weight and LAYER/bias
+  bioimageio    a package of the BioImage Model Zoo, for ilastik, deepImageJ, napari, ...
+
+What comes out is the score, as of the net itself; --prob puts a softmax behind it.  Batches of any
+length and images of all sizes that fit the net can be given to it; --size fixes the size.
+
+examples:
+  python tools/export.py --to onnx --weights unet.h5 -o unet.onnx
+  python tools/export.py --to torch --weights old.caffemodel --model deploy.prototxt -o unet.py
+  python tools/export.py --to bioimageio --weights unet.h5 -o unet.zip --license CC-BY-4.0 \\
+      --author "A. Author"
+"""
+SUFFIXES = {"onnx": ".onnx", "torch": ".py", "safetensors": ".safetensors", "bioimageio": ".zip"}
+TOLERANCE = 1e-4  # of the largest output: what is above was not computed alike
+
+
+def parser() -> _options.Parser:
+    p = _options.Parser(
+        prog="export.py", description="Write a net in the format of others.", epilog=EPILOG
+    )
+    p.add_argument("--to", required=True, choices=tuple(SUFFIXES), help="the format")
+    p.add_argument("--weights", required=True, metavar="FILE", help="the parameters, or a model")
+    p.add_argument(
+        "--model", metavar="NET", help="the net's prototxt, where FILE does not say it itself"
+    )
+    p.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="where to write")
+    p.add_argument("--size", type=extent, metavar="[Zx]HxW", help="fix the size of the image")
+    p.add_argument("--prob", action="store_true", help="probabilities instead of scores")
+    p.add_argument("--overwrite", action="store_true", help="replace what is there")
+    zoo = p.add_argument_group("bioimageio")
+    zoo.add_argument("--license", metavar="ID", help="of the parameters, such as CC-BY-4.0 (SPDX)")
+    zoo.add_argument("--author", action="append", default=[], metavar="NAME", help="one or more")
+    zoo.add_argument("--name", help="of the model (default: the net's)")
+    zoo.add_argument("--description", help="one sentence")
+    zoo.add_argument(
+        "--normalization", choices=NAMES, help="of images (default: what the model says, or none)"
+    )
+    return p
+
+
+def main(argv: Sequence[str]) -> int:
+    args = parser().parse_args(argv)
+    suffix = SUFFIXES[args.to]
+    if args.output.suffix != suffix:
+        raise OutputError(
+            f"--to {args.to} writes {suffix}",
+            where=str(args.output),
+            remedy=f"Name it {args.output.with_suffix(suffix)}",
+        )
+    if args.to == "bioimageio" and not (args.license and args.author):
+        raise OutputError(
+            "a package for the zoo says who made the model and under which licence",
+            remedy='Give --license, such as CC-BY-4.0, and --author "NAME"',
+        )
+    targets = [args.output]
+    if args.to == "torch":
+        targets.append(args.output.with_suffix(".safetensors"))
+    for target in targets:
+        check_writable(target, overwrite=args.overwrite)
+    net, model = load(args)
+    said = {
+        "onnx": write_onnx,
+        "torch": write_torch,
+        "safetensors": write_safetensors,
+        "bioimageio": write_bioimageio,
+    }[args.to](net, model, args)
+    print(f"{args.output}: {said}")
+    return 0
+
+
+def load(args: argparse.Namespace) -> tuple[Net, weights.Model | None]:
+    """The net with its parameters, at the size asked for, and what the file says about it."""
+    found = weights.read(args.weights)
+    bad = found.nonfinite()
+    if bad:
+        raise WeightsError(
+            f"holds values that are not finite, in {', '.join(bad[:3])}", where=args.weights
+        )
+    described = found.model
+    if args.model is not None:
+        described = modeldef(args.model, found)
+    elif described is None:
+        raise WeightsError(
+            "holds parameters but not the net they belong to",
+            where=args.weights,
+            remedy="Give the net as well: --model deploy.prototxt",
+        )
+    where = args.model or f"{args.weights} (its deploy net)"
+    message, net = deployed(where, found, described, model=False)
+    drop_last_softmax(message)
+    if args.prob or args.to == "bioimageio":
+        add_softmax(message, net)
+    graph = netspec.build(netspec.Source(where, message), "TEST")
+    more = 4 if args.to == "bioimageio" else 0  # a test image with something to see
+    net = Net(graph, fill=False, inputs=shapes(net, args.size, more), backward=False)
+    net.load(found, complete=True)
+    return net, described
+
+
+def shapes(net: Net, size: Sequence[int] | None, more: int) -> dict[str, tuple[int, ...]]:
+    """Of the inputs: the size asked for, else the smallest that fits or (in two dimensions) one
+    `more` steps larger, else what the net says."""
+    given = {value.blob: net.planned.inferred.values[value] for value in net.graph.inputs}
+    if len(given) != 1:
+        return given
+    ((blob, shape),) = given.items()
+    rules = measured(net)
+    if size is not None:
+        shape = (*shape[:2], *size)
+    elif rules is not None:
+        steps = more if len(rules) == 2 else 0
+        shape = (*shape[:2], *(rule.smallest + steps * rule.step for rule in rules))
+    return {blob: (1, *shape[1:])}
+
+
+def add_softmax(message: Any, net: Net) -> None:
+    """Put a softmax behind the net's only output."""
+    if len(net.outputs) != 1:
+        raise OutputError(
+            "probabilities are made of one score",
+            where=net.graph.path,
+            found=", ".join(net.outputs),
+        )
+    (score,) = net.outputs
+    taken = {layer.name for layer in message.layer}
+    name = "prob" if "prob" not in {*taken, *net.graph.blobs} else f"prob_{score}"
+    message.layer.add(name=name, type="Softmax", bottom=[score], top=[name])
+
+
+def origin(args: argparse.Namespace, model: weights.Model | None) -> dict[str, str]:
+    """Where the parameters come from, for the file's metadata."""
+    from .. import __version__
+
+    said = {"program": f"demitasse {__version__}", "weights": Path(args.weights).name}
+    if args.model:
+        said["net"] = Path(args.model).name
+    if model is not None:
+        said["normalization"] = json.dumps(dict(model.normalization), sort_keys=True)
+        said["origin"] = json.dumps(dict(model.origin), sort_keys=True, default=str)
+    return said
+
+
+def fitting(net: Net, size: Sequence[int] | None) -> str:
+    """Which images it takes, in words."""
+    rules = measured(net)
+    if size is not None or rules is None:
+        shape = net.planned.inferred.values[net.graph.inputs[0]]
+        return "images of " + " x ".join(map(str, shape[2:] or shape[1:]))
+    sides = dict.fromkeys(
+        f"{rule.smallest} + {rule.step} k pixels, {rule.before + rule.after} less out"
+        for rule in rules
+    )
+    return "images of " + " x ".join(sides) + ("" if len(sides) > 1 else " along each axis")
+
+
+def write_onnx(net: Net, model: weights.Model | None, args: argparse.Namespace) -> str:
+    dynamic = args.size is None and measured(net) is not None
+    proto = to_onnx(net, dynamic=dynamic, metadata=origin(args, model))
+    content = proto.SerializeToString()
+    difference = onnx_difference(content, net)
+    if difference is not None and difference > TOLERANCE:
+        raise DemitasseError(
+            f"onnxruntime computes something else from it: {difference:.1e} of the largest output",
+            where=str(args.output),
+        )
+    with replacing(args.output, overwrite=args.overwrite) as temporary:
+        temporary.write_bytes(content)
+    checked = "not checked, as onnxruntime is not installed"
+    if difference is not None:
+        checked = f"onnxruntime agrees to {difference:.0e} of the largest output"
+    return f"{fitting(net, args.size)}; {checked}"
+
+
+def write_torch(net: Net, model: weights.Model | None, args: argparse.Namespace) -> str:
+    about = [f"It takes {fitting(net, args.size)}."]
+    if model is not None:
+        about.append(f"Images are normalised by {Normalization.from_json(rule(model))}.")
+    text, tensors = to_torch(net, args.output.stem, about)
+    beside = args.output.with_suffix(".safetensors")
+    write_tensors(beside, tensors, origin(args, model), overwrite=args.overwrite)
+    with replacing(args.output, overwrite=args.overwrite) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return f"{len(text.splitlines())} lines; {beside}: {count(tensors)}"
+
+
+def write_safetensors(net: Net, model: weights.Model | None, args: argparse.Namespace) -> str:
+    tensors = named_parameters(net)
+    write_tensors(args.output, tensors, origin(args, model), overwrite=args.overwrite)
+    return count(tensors)
+
+
+def write_bioimageio(net: Net, model: weights.Model | None, args: argparse.Namespace) -> str:
+    from ..export.bioimage import About, write_package
+
+    text = (
+        rule(model) if args.normalization is None else Normalization(args.normalization).to_json()
+    )
+    about = About(
+        name=args.name or net.name or "U-Net",
+        description=args.description or "Segments images with a net of Caffe.",
+        authors=tuple(args.author),
+        license=args.license,
+        classes=tuple(model.class_names) if model else (),
+        normalization=Normalization.from_json(text),
+        pixel_size=tuple(model.pixel_size) if model else (),
+        origin=origin(args, model),
+    )
+    status = write_package(args.output, net, about, overwrite=args.overwrite)
+    return f"a package of the BioImage Model Zoo, {status}"
+
+
+def rule(model: weights.Model | None) -> str:
+    return json.dumps(dict(model.normalization)) if model else Normalization("none").to_json()
+
+
+def count(tensors: dict[str, np.ndarray]) -> str:
+    return f"{len(tensors)} tensors of {sum(a.size for a in tensors.values()):,} numbers"

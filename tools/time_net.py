@@ -1,0 +1,81 @@
+"""Time every layer of a net: `python tools/time_net.py models/unet.prototxt`."""
+
+from __future__ import annotations
+
+if not __package__:  # run as a script
+    import _root  # type: ignore[import-not-found]
+
+    _root.run("time_net")
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from . import _device, _options
+from ._glog import Glog
+from ._table import Table, show
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..net import Net
+
+EPILOG = """\
+Every layer runs forward and backward N times.  Caffe's log goes to stderr, in the format of `caffe
+time`; a table to stdout: mean milliseconds, and the share of the whole.
+
+examples:
+  python tools/time_net.py models/unet.prototxt -iterations 2
+  python tools/time_net.py -model models/unet.prototxt -phase TEST -iterations 2 --engine caffe
+        the net that tests, all convolutions by im2col
+"""
+
+
+def parser() -> _options.Parser:
+    p = _options.Parser(
+        prog="time_net.py",
+        description="Measure how long every layer of a net takes.",
+        epilog=EPILOG,
+    )
+    p.add_argument("net", nargs="?", metavar="NET", help="the net's prototxt")
+    p.add_argument("-model", "--model", metavar="NET", help="the same, as Caffe spells it")
+    p.add_argument("-phase", "--phase", choices=("TRAIN", "TEST"), default="TRAIN")
+    _options.add_passes(p, "iterations")
+    _options.add_gpu(p)
+    _options.add_python(p)
+    _options.add_engine(p)
+    _options.add_memory(p)
+    _options.add_recompute(p)
+    return p
+
+
+def main(argv: Sequence[str]) -> int:
+    from . import caffe
+
+    p = parser()
+    args = p.parse_args(argv)
+    _device.choose(args.gpu)
+    args.model = _options.one_of({"NET": args.net, "-model": args.model}, "the net")
+    if args.model is None:
+        p.error("the net is missing: NET, or -model NET")
+    show(table(*caffe.time(args, Glog(sys.stderr))))
+    return 0
+
+
+def table(net: Net, spent: np.ndarray) -> Table:
+    """spent: milliseconds (layers, 2), forward and backward."""
+    whole = max(float(spent.sum()), 1e-9)
+    shapes = net.planned.inferred.values
+    rows = [
+        (
+            node.name,
+            node.type,
+            "x".join(map(str, shapes[node.tops[0]])) if node.tops else "-",
+            *(f"{ms:.2f}" for ms in times),
+            f"{times.sum() / whole:.1%}",
+        )
+        for node, times in zip(net.graph.nodes, spent, strict=True)
+    ]
+    total = ("all layers", "", "", *(f"{ms:.2f}" for ms in spent.sum(axis=0)), "100.0%")
+    head = ("layer", "type", "top", "forward ms", "backward ms", "share")
+    return Table(head, rows, [total])
