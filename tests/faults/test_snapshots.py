@@ -37,7 +37,7 @@ def test_kill_9_while_snapshots_are_written():
     name, and the next training removes it.
     """
     draw = random.Random(0)
-    for _ in range(4):
+    for _ in range(3):
         process = subprocess.Popen([sys.executable, "-c", WRITES], stdout=subprocess.PIPE)
         with process:
             assert process.stdout.readline() == b"\n"  # there is one
