@@ -236,7 +236,7 @@ def readme(net: Net, about: About, rules: tuple[Geometry, ...]) -> str:
     )
     return (
         f"# {about.name}\n\n{about.description}\n\n"
-        f"A net of Caffe with {len(net.graph.nodes)} layers, exported by demitasse.\n\n"
+        "A net of Caffe, exported by demitasse.\n\n"
         "## Sizes\n\n"
         "| axis | legal sizes in pixels | output | border on each side |\n|---|---|---|---|\n"
         + "\n".join(rows)

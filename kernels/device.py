@@ -25,6 +25,7 @@ class Device:
 
     name = title = "cpu"  # title: for people
     on_host = True  # whether layers that read files may write its arrays
+    channels_last = False  # whether its kernels like the channels of a place together
     looks = True  # whether values may be looked at in every pass, to refuse what is illegal
     strip: int | None = 1 << 14  # elements that element-wise formulas take at a time; None: all
 

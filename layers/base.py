@@ -69,6 +69,7 @@ class Layer(ABC):
     repeats: bool = False  # may run forward twice in a pass: the same result, nothing else changes
     reshapes: bool = False  # its tops may have other shapes in every pass (Filter)
     on_host: ClassVar[bool] = False  # runs on arrays of the host, on every device (data, Python)
+    any_layout: bool = False  # it takes arrays channels first and last (net/layout.py)
     runs_ahead: ClassVar[bool] = True  # False: what it does must happen in its pass (net/ahead.py)
     # which bottoms' image sizes its tops' follow; None: all (net/ahead.py)
     shaped_by: ClassVar[tuple[int, ...] | None] = None

@@ -24,6 +24,7 @@ from .stream import stream
 
 class Dropout(Layer):
     type = "Dropout"
+    any_layout = True
     in_place = True
 
     def __init__(self, spec: Any, context: Context) -> None:

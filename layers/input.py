@@ -19,6 +19,7 @@ from .base import Blob, Context, Layer, Shape, Shapes
 
 class Input(Layer):
     type = "Input"
+    any_layout = True
     runs_ahead = False
     bottoms = 0
     tops = (1, None)

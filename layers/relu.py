@@ -20,6 +20,7 @@ from .base import Blob, Context, Layer, Shape, Shapes
 
 class ReLU(Layer):
     type = "ReLU"
+    any_layout = True
     in_place = repeats = True
 
     def __init__(self, spec: Any, context: Context) -> None:

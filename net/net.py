@@ -208,6 +208,7 @@ class Net(Holdings):
             recompute=self._recompute,
             ahead=self._wants_ahead,
             outside=self._outside,
+            device=self.device,
         )
 
     def _bind(self, planned: Planned, memory: Memory) -> None:

@@ -230,7 +230,7 @@ def write_bioimageio(net: Net, model: weights.Model | None, args: argparse.Names
         rule(model) if args.normalization is None else Normalization(args.normalization).to_json()
     )
     about = About(
-        name=args.name or net.name or "U-Net",
+        name=args.name or (net.name if len(net.name) > 4 else f"{net.name or 'a'} net of Caffe"),
         description=args.description or "Segments images with a net of Caffe.",
         authors=tuple(args.author),
         license=args.license,

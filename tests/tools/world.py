@@ -94,7 +94,7 @@ def parameters() -> None:
     with contextlib.redirect_stdout(io.StringIO()):
         assert solve.main(argv) == 0
     state = "unet_iter_2.solverstate.h5"
-    for name in ("unet_iter_1000", "net_iter_1000"):
+    for name in ("unet_iter_400", "unet_iter_1000", "net_iter_1000"):
         shutil.copy(state, f"{name}.solverstate.h5")
     shutil.copy("unet_iter_2.caffemodel.h5", "unet_iter_4.caffemodel.h5")
     found = weights.read("unet.h5")
