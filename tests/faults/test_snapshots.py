@@ -59,12 +59,15 @@ def test_what_a_killed_training_left_behind(run):
     """A killed training left the part of a snapshot behind.
     The next one on the same prefix deletes it and says so; files of other prefixes stay.
     """
-    mine, others = Path(".tiny_iter_8.caffemodel.h5.123.tmp"), Path(".tiny_iter_8_b.h5.123.tmp")
-    mine.write_bytes(b"part")
-    others.write_bytes(b"part")
+    parts = [
+        Path(f".tiny{end}.123.tmp") for end in (".h5", "_iter_8.caffemodel.h5", "_iter_8_b.h5")
+    ]
+    for path in parts:
+        path.write_bytes(b"part")
     ended = run(solve.main, SOLVER)
-    assert ended.code == 0 and not mine.exists() and others.exists()
-    assert f"removed {mine}, which a killed training did not finish" in ended.out
+    assert ended.code == 0 and [path.exists() for path in parts] == [False, False, True]
+    for path in parts[:2]:
+        assert f"removed {path}, which a killed training did not finish" in ended.out
 
 
 @pytest.fixture
