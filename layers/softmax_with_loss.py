@@ -30,6 +30,7 @@ from .normalization import Normalization
 
 class SoftmaxWithLoss(Layer):
     type = "SoftmaxWithLoss"
+    records = True
     bottoms = (2, 3)
     is_loss = True
     no_gradient = frozenset({1, 2})

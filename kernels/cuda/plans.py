@@ -67,9 +67,10 @@ def product(record: Any, quads: bool, wide: bool, machine: Machine, budget: int)
                 shared=shared,
             )
     narrow = g.taps == 1 and g.plain and g.outputs <= table.NARROW_OUTPUTS
-    if direct and narrow and quads and g.outputs * g.channels * 4 <= table.SHORT_SHARED:
+    shared = table.NARROW_OUTPUTS * g.channels * 4
+    if direct and narrow and quads and shared <= table.SHORT_SHARED:
         pixels = table.NARROW.threads // table.NARROW_LANES
-        return Plan(table.NARROW, (-(-g.pixels // pixels), 1, 1), shared=g.outputs * g.channels * 4)
+        return Plan(table.NARROW, (-(-g.pixels // pixels), 1, 1), shared=shared)
     mode = machine.mode if quads and g.taps <= table.TENSOR_TAPS else None
     tiles = table.CONVOLVE_SIMT[quads] if mode is None else table.CONVOLVE[mode]
     tile = _tile(tiles, g.pixels, g.outputs, g.groups, machine)
@@ -92,6 +93,7 @@ def product(record: Any, quads: bool, wide: bool, machine: Machine, budget: int)
         mode is None,
         packed,
         _quads(splits * plane) if splits > 1 else 0,
+        table.TAP * g.taps if mode is None else 0,
     )
 
 

@@ -169,7 +169,7 @@ weight_gradient(const float* __restrict__ x, const float* __restrict__ dy, float
 
 // By CUDA cores: any strides and channels; QUADS as in convolution_simt.cu.  A thread makes TILE x TILE.
 template <int SIZE_M, int SIZE_N, int TILE, bool QUADS>
-__global__ void __launch_bounds__((SIZE_M / TILE) * (SIZE_N / TILE))
+__global__ void __launch_bounds__((SIZE_M / TILE) * (SIZE_N / TILE), 2)
 weight_gradient_simt(const float* __restrict__ x, const float* __restrict__ dy, float* __restrict__ planes,
                      const Geometry g) {
   constexpr int THREADS = (SIZE_M / TILE) * (SIZE_N / TILE), PIXELS = SIZE_N < 128 ? 16 : 8, WIDE = QUADS ? 4 : 1;
@@ -187,7 +187,8 @@ weight_gradient_simt(const float* __restrict__ x, const float* __restrict__ dy, 
   const bool has_m = m < g.outputs, has_n = n < columns;
   const int k = has_n ? n / g.channels : 0;
   dy += has_m ? (group * g.outputs + m) * g.y_channel : 0;
-  x += has_n ? (group * g.channels + n - k * g.channels) * g.x_channel + tap_offset(g, k) : 0;
+  const Tap tap = Tap::of(g, k);
+  x += has_n ? (group * g.channels + n - k * g.channels) * g.x_channel + tap.offset : 0;
 
   float next_a[READS_M][WIDE], next_b[READS_N][WIDE];
   const auto read = [](const float* from, bool take, float (&to)[WIDE]) {
@@ -209,8 +210,11 @@ weight_gradient_simt(const float* __restrict__ x, const float* __restrict__ dy, 
     for (int i = 0; i < READS_N; ++i) {
       const int p = block * PIXELS + row_n + i * STEP_N;
       const Pixel pixel = pixel_of(p, g.out);
-      const bool take = has_n && p < g.pixels && counts(g, pixel, k);
-      read(x + (take ? window_start(g, pixel) : 0), take, next_b[i]);
+      const bool take = has_n && p < g.pixels && tap.counts(g, pixel);
+      long long from = pixel.image * g.x_image;
+#pragma unroll
+      for (int a = 0; a < 3; ++a) from += (g.step[a] * pixel.at[a] + g.shift[a]) * g.x_axis[a];
+      read(x + (take ? from : 0), take, next_b[i]);
     }
   };
   const auto store = [&](int slot) {
