@@ -101,7 +101,7 @@ def weight_gradient(record: Any, quads: bool, machine: Machine, budget: int) -> 
     """Who computes planes of dw from the forward pass's record; quads: both arrays may be read four
     channels at a time."""
     g = _Counts.of(record)
-    mode = machine.mode if quads else None
+    mode = machine.mode if quads and g.taps <= table.TENSOR_TAPS else None
     tiles = table.WEIGHT_GRADIENT_SIMT[quads] if mode is None else table.WEIGHT_GRADIENT[mode]
     columns = g.taps * g.channels
     tile = tiles[0] if min(g.outputs, columns) > tiles[-1].rows else tiles[-1]

@@ -22,6 +22,7 @@ MISSING = "the CUDA emulator needs g++, which is not installed"
 
 CHECKS = "alignment,bounds,shift,signed-integer-overflow,integer-divide-by-zero"
 COMMON = ["-std=c++17", "-fPIC", "-g1", "-fcf-protection=none", "-fno-strict-aliasing"]
+COMMON += ["-fno-gnu-unique"]  # a template's shared memory is its own in every library
 RUNTIME = [*COMMON, "-O2", "-Wall", "-Werror"]
 KERNEL = [*COMMON, "-O1", "-ffp-contract=off", "-march=native", "-fno-exceptions"]
 KERNEL += ["-fsanitize=thread", "--param=tsan-instrument-func-entry-exit=0"]  # races.cpp
