@@ -1,6 +1,7 @@
 # make setup   a virtual environment in .venv with all that the CPU needs
 # make demo    data, training, segmentation and scores in under four minutes
 # make test    everything that must be green
+# make release-check   build, install and try out a release, from outside the repository
 # make bench   the timings that the documentation quotes
 # make fuzz    damaged and hostile files, FUZZ_SECONDS (60) for each reader
 # make endurance   long runs: memory stays flat, no file stays open
@@ -8,7 +9,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test lint bench fuzz endurance clean descriptor
+.PHONY: setup demo test lint bench fuzz endurance clean descriptor release-check
 
 setup: .venv/.setup
 
@@ -49,6 +50,9 @@ fuzz: .venv/.dev
 
 endurance: .venv/.dev
 	$(BIN)/python benchmarks/endurance.py
+
+release-check: .venv/.dev
+	$(BIN)/python .ci/release_check.py
 
 # netspec/caffe.binpb from netspec/caffe.proto
 descriptor: .venv/.dev

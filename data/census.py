@@ -33,6 +33,7 @@ class Census:
         self._counts = np.zeros(256, np.int64)
         self._uniform: dict[int, list[str]] = {}
         self._unlabelled: list[str] = []
+        self._flat: list[str] = []
         self.shapes: list[tuple[int, ...]] = []
         self.names: list[str] = []
         self.counts: np.ndarray = self._counts
@@ -47,6 +48,17 @@ class Census:
             self._unlabelled.append(name)
         elif len(present) == 1:
             self._uniform.setdefault(int(present[0]), []).append(name)
+
+    def saw(self, image: np.ndarray, name: str) -> None:
+        """Note an image that has nothing to see."""
+        if image.size and image.min() == image.max():
+            self._flat.append(name)
+
+    def flat(self) -> list[str]:
+        """The warning about such images."""
+        if not self._flat:
+            return []
+        return [f"{_some(self._flat)}: every pixel of the image is the same: nothing to learn from"]
 
     def finish(self) -> None:
         found = self._counts[:IGNORED]
@@ -65,7 +77,7 @@ class Census:
         self.counts = self._counts[: len(self.names)]
 
     def warnings(self, balance: np.ndarray) -> list[str]:
-        said = []
+        said = self.flat()
         for c, where in sorted(self._uniform.items()):
             said.append(f"{_some(where)}: every pixel is {self.names[c]}; is the mask empty?")
         if self._unlabelled:

@@ -17,7 +17,7 @@ from ..errors import DataError
 from . import augment, crops
 from .labels import IGNORED, LabelRule, Target
 from .normalize import Normalization
-from .weight_map import SIGMA, W0, weight_map
+from .weight_map import SIGMA, W0, border_term, weighted
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,18 @@ class Recipe:
 class Slice:
     image: np.ndarray  # (C, H, W) float32, normalised
     target: Target
-    weight: np.ndarray  # (H, W) float32
+    border: np.ndarray  # (H, W) the border term, float32
+    balance: np.ndarray  # w_c by class
+
+    def weight(self, recipe: Recipe) -> np.ndarray:
+        """Equation 2, (H, W) float32."""
+        return weighted(
+            self.target.classes,
+            self.balance,
+            self.border,
+            ignore=self.target.ignored,
+            inside=recipe.border_inside,
+        )
 
 
 def load(
@@ -98,16 +109,8 @@ def load(
             found=len(image),
         )
     normal = recipe.normalization(image, nonfinite=recipe.nonfinite, where=name)
-    weight = weight_map(
-        target.objects,
-        target.classes,
-        balance,
-        ignore=target.ignored,
-        w0=recipe.w0,
-        sigma=recipe.sigma,
-        inside=recipe.border_inside,
-    )
-    return Slice(normal, target, weight)
+    border = border_term(target.objects, w0=recipe.w0, sigma=recipe.sigma)
+    return Slice(normal, target, border, np.asarray(balance, np.float64))
 
 
 def cut(
@@ -124,7 +127,7 @@ def cut(
     else:
         data = crops.window(source.image, start, pair.input)
         label = crops.window(source.target.classes, at, pair.output)
-        weight = crops.window(source.weight, at, pair.output)
+        weight = crops.window(source.weight(recipe), at, pair.output)
         weight[~crops.inside(at, pair.output, (shape[0], shape[1]))] = 0
     if "flips" in recipe.augment:
         number = augment.random_symmetry(rng, square=pair.square)
@@ -137,7 +140,8 @@ def cut(
 def _bent(
     source: Slice, recipe: Recipe, start: tuple[int, int], rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """An elastically deformed tile: data and weights interpolated, labels from nearest pixels."""
+    """An elastically deformed tile: data and border term interpolated, labels from nearest pixels,
+    so that weights fit the labels pixel by pixel."""
     pair, (by, bx) = recipe.pair, recipe.pair.border
     moved = augment.elastic(rng, pair.input)
     rows = start[0] + np.arange(pair.input[0])[:, None] + moved[0]
@@ -146,7 +150,6 @@ def _bent(
     centre = slice(by, by + pair.output[0]), slice(bx, bx + pair.output[1])
     rows, columns = rows[centre], columns[centre]
     height, width = source.target.classes.shape
-    weight = augment.sample(source.weight, rows, columns, order=1)
     nearest = (
         crops.mirror(np.rint(rows).astype(np.int64), height),
         crops.mirror(np.rint(columns).astype(np.int64), width),
@@ -156,6 +159,8 @@ def _bent(
         # the gaps of one pixel are cut anew, for bending may close them
         label = LabelRule("instances").classes(source.target.objects[nearest])
         label[source.target.classes[nearest] == IGNORED] = IGNORED
+    border = augment.sample(source.border, rows, columns, order=1)
+    weight = weighted(label, source.balance, border, ignore=None, inside=recipe.border_inside)
     outside = (rows < -0.5) | (rows > height - 0.5) | (columns < -0.5) | (columns > width - 0.5)
     weight[outside | (label == IGNORED)] = 0
     return data, label, weight

@@ -122,6 +122,7 @@ def pack(
             if not of_slice[i]:
                 continue
             loaded = load(images[i], labels[i], names[i], recipe, balance, channels)
+            census.saw(loaded.image, names[i])
             for place in of_slice[i]:
                 tile = cut(loaded, recipe, place, places[place][1])
                 parts[place // per_file].write(place % per_file, *tile)

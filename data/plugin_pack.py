@@ -161,6 +161,7 @@ class _Packer:
 
     def __init__(self, frames: Frames, recipe: PluginRecipe, census: Census, origin: str) -> None:
         self.frames, self.recipe, self.origin = frames, recipe, origin
+        self._census = census
         self.names = census.names or list(recipe.class_names)
         self._masks = census.shapes
         self.tally = _Tally(len(census.names))
@@ -287,7 +288,9 @@ class _Packer:
             )
         check_finite(image, nonfinite=recipe.nonfinite, where=name)  # by its own pixels
         image = rescale.linear(image, self._scale(i))
-        return recipe.normalization(image, nonfinite=recipe.nonfinite, where=name)
+        normal = recipe.normalization(image, nonfinite=recipe.nonfinite, where=name)
+        self._census.saw(normal, name)
+        return normal
 
     def _maps(self, i: int) -> Maps:
         target, scale = self.frames.target(i, self.recipe.rule), self._scale(i)
@@ -356,7 +359,7 @@ def _check_background(census: Census, rule: MaskRule) -> None:
 
 def _warnings(census: Census, tally: _Tally, rule: MaskRule) -> tuple[str, ...]:
     if not census.names:
-        return ()
+        return tuple(census.flat())
     said = census.warnings(np.ones(len(census.names)))
     if rule.ignore == 0 and tally.ignored > tally.pixels / 2:
         said.append(

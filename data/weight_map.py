@@ -44,15 +44,27 @@ def weight_map(
 
     instances: object ids (height, width), 0 outside all; classes: class indices, same shape;
     balance: w_c by class index, see `class_balance`; ignore: bool mask of pixels to weigh 0;
-    inside: whether pixels inside an object get the border term as well.
+    inside: whether pixels of objects get the border term as well, or those of class 0 alone: the
+    background and the gaps that part touching objects.
     """
     table = np.asarray(balance, dtype=np.float64)
+    return weighted(
+        classes, table, border_term(instances, w0=w0, sigma=sigma), ignore=ignore, inside=inside
+    )
+
+
+def weighted(
+    classes: np.ndarray,
+    balance: np.ndarray,
+    border: np.ndarray,
+    *,
+    ignore: np.ndarray | None,
+    inside: bool,
+) -> np.ndarray:
+    """The two terms joined; border: the second one, of any place, also where it does not count."""
     # an ignored pixel may hold any value, 255 for instance: it is overwritten below
-    weight = table[np.minimum(classes, len(table) - 1)]
-    border = border_term(instances, w0=w0, sigma=sigma)
-    if not inside:
-        border[instances != 0] = 0
-    weight += border
+    weight = balance[np.minimum(classes, len(balance) - 1)]
+    weight += border if inside else np.where(classes == 0, border, 0)
     if ignore is not None:
         weight[ignore] = 0
     return weight.astype(np.float32)

@@ -98,16 +98,18 @@ def free_batch(pieces: Pieces) -> bool:
 
 def measured(net: Net) -> tuple[Geometry, ...] | None:
     """Which sizes fit a net along each axis of its image, if it takes images of many sizes; None
-    for a net of a fixed size."""
+    for a net of a fixed size, and for one that stands at a size with a rest."""
     found = trunk(net.graph)
     if found is None or len(net.graph.outputs) != 1:
         return None
     image, nodes = found
+    shape, cuts = net.planned.inferred.values[image], []
+    if legal(net.layers, image, nodes, shape) is None:
+        return None
     try:
         rules = geometries(net.graph, net.layers, net.graph.outputs[0].blob)
     except ShapeError:
         return None
-    shape, cuts = net.planned.inferred.values[image], []
     for k in range(2):
         size = (rule.smallest + k * rule.step for rule in rules)
         shapes = legal(net.layers, image, nodes, (*shape[:2], *size))

@@ -86,9 +86,8 @@ def overlay(
     if truth is None:
         present = [int(c) for c in np.unique(labels) if c > 0]
         for c in present:
-            colour = CLASSES[(c - 1) % len(CLASSES)]
-            drawn[contour(shown == c)] = colour
-            legend.append((colour, class_names[c] if c < len(class_names) else f"class {c}"))
+            drawn[contour(shown == c)] = colour(c)
+            legend.append((colour(c), class_names[c] if c < len(class_names) else f"class {c}"))
         if len(present) == 1 and not class_names:
             legend = [(PREDICTION, "prediction")]
     else:
@@ -102,6 +101,11 @@ def overlay(
     if pixel_size is not None:
         left = _scale_bar(left, pixel_size[1] * labels.shape[1] / size[1], unit)
     return _panel(left, drawn, legend)
+
+
+def colour(kind: int) -> tuple[int, int, int]:
+    """Of a class above 0; after six they come again."""
+    return CLASSES[(kind - 1) % len(CLASSES)]
 
 
 def to_rgb(planes: np.ndarray) -> np.ndarray:

@@ -31,8 +31,8 @@ MAX_BYTES = 16 << 30
 SUFFIXES = (".tif", ".tiff", ".png")
 
 _IMAGEJ = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.float32))
-_CLASSIC_BYTES = (4 << 30) - (32 << 20)  # offsets have 32 bits, and headers need some room
-_OME_UNITS = {"um": "µm", "inch": "in"}
+CLASSIC_BYTES = (4 << 30) - (32 << 20)  # offsets have 32 bits, and headers need some room
+OME_UNITS = {"um": "µm", "inch": "in"}
 _OTHERS = {
     b"\xff\xd8\xff": "a JPEG picture",
     b"\x89HDF": "an HDF5 file",
@@ -146,7 +146,7 @@ def write(
     resolution = None
     if pixel_size is not None:
         resolution = 1 / pixel_size[1], 1 / pixel_size[0]
-    small = int(np.prod(shape, dtype=object)) * dtype.itemsize < _CLASSIC_BYTES
+    small = int(np.prod(shape, dtype=object)) * dtype.itemsize < CLASSIC_BYTES
     if small and dtype in _IMAGEJ and first.shape[-1] > 1:
         settings |= {"unit": unit} if pixel_size else {}
         settings |= {"spacing": depth} if pixel_size and depth else {}
@@ -157,18 +157,18 @@ def write(
         settings |= {"Description": info} if info else {}
         if pixel_size is not None:
             y, x = pixel_size
-            settings |= {"PhysicalSizeX": x, "PhysicalSizeXUnit": _OME_UNITS.get(unit, unit)}
-            settings |= {"PhysicalSizeY": y, "PhysicalSizeYUnit": _OME_UNITS.get(unit, unit)}
+            settings |= {"PhysicalSizeX": x, "PhysicalSizeXUnit": OME_UNITS.get(unit, unit)}
+            settings |= {"PhysicalSizeY": y, "PhysicalSizeYUnit": OME_UNITS.get(unit, unit)}
             if depth:
                 settings |= {
                     "PhysicalSizeZ": depth,
-                    "PhysicalSizeZUnit": _OME_UNITS.get(unit, unit),
+                    "PhysicalSizeZUnit": OME_UNITS.get(unit, unit),
                 }
         kind = {"ome": True, "bigtiff": not small}
     with replacing(path, overwrite=overwrite) as temporary:
         tifffile.imwrite(
             temporary,
-            _planes(chain([first], rest), shape, dtype),
+            planes(chain([first], rest), shape, dtype),
             shape=(*stored, *first.shape),
             dtype=dtype,
             resolution=resolution,
@@ -178,7 +178,7 @@ def write(
         )
 
 
-def _planes(
+def planes(
     pages: Iterable[np.ndarray], shape: tuple[int, ...], dtype: np.dtype
 ) -> Iterator[np.ndarray]:
     """Every plane (height, width) in the order of the file; ValueError unless they fill `shape`."""

@@ -9,12 +9,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from .compiler_numba import compiler
 
 Array = Any
 
 FAR = float(1 << 30)
-fast = njit(nogil=True, cache=True, error_model="numpy")
+fast = compiler()
 
 
 @fast

@@ -12,8 +12,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from .compiler_numba import compiler
 from .im2col import pieces
 from .workers import Room
 
@@ -21,7 +21,7 @@ Array = Any
 
 ROWS = 16  # of y at a time
 # no promise that there are no NaNs: a loss must become NaN where it does in Caffe
-fast = njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz"})
+fast = compiler(fastmath={"contract", "nsz"})
 
 
 @fast

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
+from .compiler_numba import compiler
 
 Array = Any
 
-fast = njit(nogil=True, cache=True, error_model="numpy")
+fast = compiler()
 
 
 @fast

@@ -21,9 +21,11 @@ from typing import Any
 
 import llvmlite.binding as llvm
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
+
+from .compiler_numba import compiler
 
 Array = Any
 
@@ -32,7 +34,7 @@ ROWS, VECTORS = 4, 3  # 12 vectors of c, 3 of b and 1 of a fill 16 registers
 WIDTH = LANES * VECTORS
 DEPTH = 256  # of a panel at a time, so that it fits the first-level cache
 
-fast = njit(nogil=True, cache=True, error_model="numpy")
+fast = compiler()
 
 _float, _int = ir.FloatType(), ir.IntType(64)
 _vector = ir.VectorType(_float, LANES)

@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from .compiler_numba import compiler
 from .products_numba import LANES, WIDTH, scatter
 from .products_numba import multiply as multiply
 
@@ -20,7 +20,7 @@ Array = Any
 NAME = "Numba"
 f1 = np.float32
 # no promise that there are no NaNs: a loss must become NaN where it does in Caffe
-fast = njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
+fast = compiler(fastmath={"contract", "reassoc", "nsz"})
 
 
 def work_size(channels: int, rows: int, across: int) -> int:

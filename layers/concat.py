@@ -27,6 +27,7 @@ from .sizes import times
 
 class Concat(Layer):
     type = "Concat"
+    records = True
     bottoms = (1, None)
     repeats = True
 
@@ -35,6 +36,7 @@ class Concat(Layer):
         param = spec.concat_param
         old = param.HasField("concat_dim")
         self._axis = int(param.concat_dim if old else param.axis)
+        self.any_layout = self._axis == 1
         if old and param.HasField("axis"):
             raise SpecError(
                 f"{self.label} gives both axis and concat_dim",

@@ -31,6 +31,7 @@ from .windows import check_window, read_window
 
 class Filtering(Layer):
     bottoms = (1, None)
+    records = True
     tops = (1, None)
     backward_reads = ("bottom*",)
     repeats = True
@@ -40,6 +41,7 @@ class Filtering(Layer):
     def __init__(self, spec: Any, context: Context) -> None:
         super().__init__(spec, context)
         self.param, self.kernel = spec.convolution_param, getattr(context.device, self.family)
+        self.any_layout = self.param.axis == 1
         self.outputs, self.group = int(self.param.num_output), int(self.param.group)
         self._room = Room(context.budget // context.dtype.itemsize, context.workers)
         if len(spec.bottom) != len(spec.top):

@@ -32,12 +32,14 @@ from .windows import check_window, read_window
 
 class Pooling(Layer):
     type = "Pooling"
+    records = True
     tops = (1, 2)
     repeats = True
 
     def __init__(self, spec: Any, context: Context) -> None:
         super().__init__(spec, context)
         self.param = param = spec.pooling_param
+        self.any_layout = param.axis == 1
         self.is_max = self.picks = param.pool == param.MAX
         if param.pool == param.STOCHASTIC:
             raise SpecError(

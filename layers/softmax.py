@@ -11,15 +11,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
+from typing import Any
 
 from .axes import axis_of
-from .base import Array, Blob, Layer, Shape, Shapes
+from .base import Array, Blob, Context, Layer, Shape, Shapes
 
 
 class Softmax(Layer):
     type = "Softmax"
+    records = True
     in_place = True
     backward_reads = ("top0",)
+
+    def __init__(self, spec: Any, context: Context) -> None:
+        super().__init__(spec, context)
+        self.any_layout = spec.softmax_param.axis == 1
 
     def shapes(self, *bottom: Shape) -> Shapes:
         axis = axis_of(self, self.spec.softmax_param.axis, bottom[0])

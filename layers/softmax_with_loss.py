@@ -30,6 +30,7 @@ from .normalization import Normalization
 
 class SoftmaxWithLoss(Layer):
     type = "SoftmaxWithLoss"
+    records = True
     bottoms = (2, 3)
     is_loss = True
     no_gradient = frozenset({1, 2})
@@ -45,6 +46,7 @@ class SoftmaxWithLoss(Layer):
         super().__init__(spec, context)
         self._normalization = Normalization(spec.loss_param)
         self._ignore = self._normalization.ignore
+        self.any_layout = spec.softmax_param.axis == 1
         self._said = False  # that a batch taught nothing: once, for there may be many
         self._nothing = (
             f"warning: {self.label}: no place of this batch counts (each is ignored or has "

@@ -16,6 +16,10 @@ _WORD = (1 << 64) - 1
 
 def stream(context: Context, passes: int, which: int = 0) -> np.random.Generator:
     """The generator for pass number `passes` of the layer that was built with `context`."""
-    key = np.array([context.seed & _WORD, context.index], dtype=np.uint64)
-    counter = np.array([0, 0, which, passes], dtype=np.uint64)
+    key, counter = np.split(words(context, passes, which), [2])
     return np.random.Generator(np.random.Philox(key=key, counter=counter))
+
+
+def words(context: Context, passes: int, which: int = 0) -> np.ndarray:
+    """The same stream as six 64-bit words: two of the key, four of the counter."""
+    return np.array([context.seed & _WORD, context.index, 0, 0, which, passes], dtype=np.uint64)

@@ -81,6 +81,7 @@ def refit(old: Planned, inferred: Inferred, graph: Graph, layers: Sequence[Layer
         dtype=old.dtype,
         keep=old.keep,
         fused=old.fused,
+        last={key[1] for key in old.plan.last if key[0] == "data"},
     )
     if all(_size(plan, key) <= _room(old.plan, key) for key in plan.of):
         fitted = replace(old.plan, shapes={**old.plan.shapes, **plan.shapes})

@@ -19,7 +19,7 @@ import numpy as np
 
 from ..layers.base import Layer, Shape
 from ..netspec.graph import Graph, Value
-from . import slices
+from . import layout, slices
 from .arena import Lifetime
 from .fusion import Fused
 from .inference import Inferred, in_place
@@ -32,7 +32,9 @@ from .uses import BEFORE, Uses
 @dataclass(frozen=True)
 class Plan:
     """buffers: one lifetime each; of: which buffer holds an array; at: from which byte of it on (0
-    where nothing is said); zero: diffs nobody writes; order: of the steps."""
+    where nothing is said); last: those stored channels last; among: of those that are some channels
+    of another array, from which channel on, and of how many; zero: diffs nobody writes; order: of
+    the steps."""
 
     buffers: tuple[Lifetime, ...]
     of: dict[Key, int]
@@ -41,6 +43,8 @@ class Plan:
     zero: frozenset[Value]
     one_each: int  # bytes, if every blob had an array of its own as in Caffe
     order: Order
+    last: frozenset[Key] = frozenset()
+    among: dict[Key, tuple[int, int]] = field(default_factory=dict)
 
 
 def plan(
@@ -54,24 +58,29 @@ def plan(
     keep: bool,
     fused: Fused,
     dropped: Collection[Value] = (),
+    last: Collection[Value] = (),
 ) -> Plan:
     """Lifetimes of all arrays.  keep: data, diffs and what is saved live through the iteration and
-    beyond; dropped: root values whose data are given up after the forward pass and made again."""
+    beyond; dropped: root values whose data are given up after the forward pass and made again;
+    last: values stored channels last (net/layout.py)."""
     steps = order(graph, layers, uses, dropped)
     draft = Draft(graph, layers, inferred, flags, fused, uses, steps, dtype, keep)
     draft.data()
     zero = draft.diffs()
     draft.saved()
     draft.scratch()
-    inside = (
-        slices.find(graph, layers, inferred, uses, draft.spans, draft.alias, zero, dtype.itemsize)
-        if fused.slices
-        else {}
-    )
+    inside: dict[Key, tuple[Key, int]] = {}
+    among: dict[Key, tuple[int, int]] = {}
+    sizes = draft.sizes()
+    if fused.slices:
+        inside = slices.find(
+            graph, layers, inferred, uses, draft.spans, draft.alias, zero, dtype.itemsize
+        )
+        among = slices.interleave(inside, layout.keys(graph, inferred, last), draft.shapes, sizes)
     buffers: list[Lifetime] = []
     of: dict[Key, int] = {}
     at: dict[Key, int] = {}
-    for block in slices.blocks(draft.spans, draft.sizes(), inside):
+    for block in slices.blocks(draft.spans, sizes, inside):
         for key, start in block.starts.items():
             of[key] = len(buffers)
             at[key] = start
@@ -80,8 +89,11 @@ def plan(
         while target in draft.alias:
             target = draft.alias[target]
         of[key], at[key] = of[target], at[target]
+        if target in among:
+            among[key] = among[target]
     caffe = one_each(graph, layers, inferred, uses.runs, dtype)
-    return Plan(tuple(buffers), of, at, draft.shapes, zero, caffe, steps)
+    kept = layout.keys(graph, inferred, last)
+    return Plan(tuple(buffers), of, at, draft.shapes, zero, caffe, steps, kept, among)
 
 
 @dataclass

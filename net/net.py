@@ -208,6 +208,7 @@ class Net(Holdings):
             recompute=self._recompute,
             ahead=self._wants_ahead,
             outside=self._outside,
+            device=self.device,
         )
 
     def _bind(self, planned: Planned, memory: Memory) -> None:
@@ -277,14 +278,18 @@ class Net(Holdings):
         stop = len(self.layers) if end is None else end + 1
         self.device.looks = check or self.device.on_host
         if start == 0:
-            for given, read in self._inputs:
-                self.device.write(read, given)
-            if self.ahead is not None:
-                self.ahead.take()
+            self.take()
         if self._kept is not None:
             self._kept.before(start)
         with np.errstate(all="ignore"):  # what overflows is found where it matters: in the loss
             return sum(self._forward(i, check) for i in range(start, stop))
+
+    def take(self) -> None:
+        """Copy in what comes from elsewhere: inputs, and what ran ahead."""
+        for given, read in self._inputs:
+            self.device.write(read, given)
+        if self.ahead is not None:
+            self.ahead.take()
 
     def _forward(self, i: int, check: bool) -> float:
         """Run layer i; return its part of the loss."""
@@ -305,7 +310,7 @@ class Net(Holdings):
         if self._kept is not None:
             self._kept.after(i)
         for weight, top in zip(self.flags.loss_weights[i], self._tops[i], strict=True):
-            if weight:
+            if weight and not self.device.recording:
                 loss += weight * float(top.data.sum())
         if check:
             refuse_nonfinite(self.graph.nodes[i], layer, self._tops[i])

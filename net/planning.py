@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..kernels.device import CPU, Device
 from ..layers.base import Layer, Shape
 from ..netspec.graph import Graph, Value
-from . import arena, fusion, lifetimes, uses
+from . import arena, fusion, layout, lifetimes, uses
 from .ahead import prefix, without_gradient
 from .fusion import Fused
 from .inference import Inferred
@@ -68,6 +69,7 @@ def plan_net(
     recompute: bool = False,
     ahead: bool = False,
     outside: Mapping[Value, Shape] | None = None,
+    device: Device = CPU,
 ) -> Planned:
     """Plan everything.  fuse: let layers do each other's work (net/fusion.py); recompute: give up
     data and make them again, in training (net/recompute.py).  Neither where blobs are kept or
@@ -83,6 +85,8 @@ def plan_net(
     runs = [backward and flag for flag in flags.backward]
     used = uses.find(graph, layers, inferred, runs, fused, elsewhere)
 
+    last = layout.channels_last(graph, layers, inferred, used) if device.channels_last else ()
+
     def plan(dropped: Collection[Value]) -> Plan:
         return lifetimes.plan(
             graph,
@@ -94,6 +98,7 @@ def plan_net(
             keep=keep,
             fused=fused,
             dropped=dropped,
+            last=last,
         )
 
     dropped: Collection[Value] = ()

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import prod
 from typing import Any
 
 from ..layers.base import Layer
@@ -59,6 +60,40 @@ def find(
             if uses.runs[node.index] and node.tops[0] not in zero:
                 put(("diff", bottom), ("diff", node.tops[0]), start)
     return inside
+
+
+def interleave(
+    inside: dict[Key, tuple[Key, int]],
+    last: Collection[Key],
+    shapes: Mapping[Key, tuple[tuple[int, ...], Any]],
+    sizes: dict[Key, int],
+) -> dict[Key, tuple[int, int]]:
+    """Of arrays stored channels last that lie in others: from which channel on, of how many.
+
+    Such an array is spread over all of the outer one: in `inside` it starts where that starts, and
+    has its size.  Where only one of the two is stored so, the array gets a place of its own."""
+    for key, (into, _) in list(inside.items()):
+        if (key in last) != (into in last):
+            del inside[key]
+    channel: dict[Key, int] = {}
+    for key, (into, start) in inside.items():
+        if key in last:
+            shape, dtype = shapes[into]
+            channel[key] = start // (dtype.itemsize * prod(shape[2:]))
+    among = {}
+    for key in channel:
+        outer, first = key, 0
+        while outer in inside:
+            first += channel[outer]
+            outer = inside[outer][0]
+        among[key] = (first, shapes[outer][0][1])
+    for key in channel:
+        inside[key] = (inside[key][0], 0)
+        outer = key
+        while outer in inside:
+            outer = inside[outer][0]
+        sizes[key] = sizes[outer]
+    return among
 
 
 def _stays(graph: Graph, layers: Sequence[Layer], uses: Uses, node: Node, bottom: Value) -> bool:

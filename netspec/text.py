@@ -4,7 +4,8 @@
 
 Accepted: what protobuf's text format accepts (colon optional before a block, `,` or `;` behind a
 field, `[a, b]` lists, `< >` blocks, adjacent strings joined, enums by name or number).  Refused:
-unknown fields and names, a singular field given twice, numbers out of range, missing braces.
+unknown fields and names, a singular field given twice, numbers out of range, missing braces, zero
+bytes in strings.
 """
 
 from __future__ import annotations

@@ -68,6 +68,45 @@ class Observer:
         """One line worth a user's notice."""
 
 
+class Observers(Observer):
+    """Several at once, told in this order."""
+
+    def __init__(self, *observers: Observer) -> None:
+        self.observers = observers
+
+    def stepped(self, iteration: int, loss: float, rate: float, gradient_norm: float) -> None:
+        for observer in self.observers:
+            observer.stepped(iteration, loss, rate, gradient_norm)
+
+    def displayed(self, display: Display) -> None:
+        for observer in self.observers:
+            observer.displayed(display)
+
+    def finished(self, iteration: int, smoothed: float) -> None:
+        for observer in self.observers:
+            observer.finished(iteration, smoothed)
+
+    def testing(self, iteration: int, net: int) -> None:
+        for observer in self.observers:
+            observer.testing(iteration, net)
+
+    def tested(self, tested: Tested) -> None:
+        for observer in self.observers:
+            observer.tested(tested)
+
+    def remarked(self, layer_type: str, line: str) -> None:
+        for observer in self.observers:
+            observer.remarked(layer_type, line)
+
+    def snapshotted(self, path: Path) -> None:
+        for observer in self.observers:
+            observer.snapshotted(path)
+
+    def said(self, message: str) -> None:
+        for observer in self.observers:
+            observer.said(message)
+
+
 class Hook:
     """Called around the computation of a gradient (Caffe's Solver::Callback)."""
 

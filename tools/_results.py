@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ._model import Deployed
     from ._segmentation import Plan
 
-OUTPUTS = ("labels", "prob", "score", "instances")
+OUTPUTS = ("labels", "prob", "score", "instances", "ome")
 OBJECTS = ("min_size", "connectivity", "border", "fill_holes")  # arguments of imaging.instances
 
 
@@ -87,21 +87,25 @@ def prepared(
 
 def result(kind: str, score: np.ndarray, args: Any = None, where: str = "") -> np.ndarray:
     """One sample of a kind of output; its own memory."""
-    from ..imaging.instances import instances
     from ..imaging.predict import softmax
 
     if kind in ("labels", "instances"):
         labels = score.argmax(axis=0).astype(np.uint8 if len(score) <= 256 else np.uint16)
-        if kind == "labels":
-            return labels
-        given = {name: getattr(args, name) for name in OBJECTS}
-        wanted = {name: value for name, value in given.items() if value is not None}
-        return instances(labels, **wanted, where=where)
+        return labels if kind == "labels" else objects(labels, args, where)
     values = score.astype(np.float32)
     if kind == "score":
         return values
     prob = softmax(values)
-    return prob[1].copy() if len(prob) == 2 else prob
+    return prob[1].copy() if len(prob) == 2 and kind == "prob" else prob
+
+
+def objects(labels: np.ndarray, args: Any, where: str = "") -> np.ndarray:
+    """The objects of a map of classes, as the options say what one is."""
+    from ..imaging.instances import instances
+
+    given = {name: getattr(args, name) for name in OBJECTS}
+    wanted = {name: value for name, value in given.items() if value is not None}
+    return instances(labels, **wanted, where=where)
 
 
 def stored(samples: Sequence[np.ndarray]) -> list[np.ndarray]:

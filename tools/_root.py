@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-NEEDED = ("numpy", "scipy", "h5py", "google", "tifffile", "rich", "PIL")
+NEEDED = ("numpy", "scipy", "h5py", "google", "tifffile", "rich", "PIL", "shtab")
 
 
 def run(name: str) -> None:

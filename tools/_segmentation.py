@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import ImageError, MemoryBudgetError, ShapeError
-from ..imaging import averaging
+from ..imaging import averaging, tiff
 from ..imaging.pixel_size import micrometres
 from ..imaging.rescale import Rescaling, rescaling
 from ..net.limits import installed
@@ -121,6 +122,17 @@ def plan(deployed: Deployed, image: Image, args: Any) -> Plan:
     return made
 
 
+def opened(path: Path, args: Any) -> Image:
+    """An image file, its header read as the options say; ImageError where they do not fit it."""
+    image = tiff.read(
+        path,
+        axes=args.axes,
+        max_bytes=int(args.max_memory * 2**30) if args.max_memory else None,
+    )
+    chosen_pages(args.pages, image)
+    return image
+
+
 def split(image: Image, wanted: Sequence[int] | None, axes: int) -> tuple[tuple[int, ...], ...]:
     """The pages of each sample: every page, or for a net of three axes every volume along Z.
 
@@ -187,13 +199,7 @@ def pixel_sizes(
             found=_product(net, "g"),
             remedy="Give --model-pixel-size, or --pixel-size none",
         )
-    own: tuple[float | None, ...]
-    if args.pixel_size is not None:
-        own = spread(args.pixel_size, axes, "--pixel-size")
-    else:
-        plane = micrometres(image.pixel_size, image.unit)
-        deep = micrometres((image.depth,), image.unit) if image.depth else None
-        own = (*(deep or (None,)), *(plane or (None, None)))[-axes:]
+    own = micrometres_of(as_said(image, args, axes), axes)
     known = tuple(s for s in own if s is not None)
     if len(known) < axes:
         note = (
@@ -202,6 +208,28 @@ def pixel_sizes(
         )
         return None, (note,)
     return (known, net), ()
+
+
+def as_said(image: Image, args: Any, axes: int) -> Image:
+    """The image with the pixel size that the user says, if one is said."""
+    if args.pixel_size in (None, "none"):
+        return image
+    sizes = spread(args.pixel_size, axes, "--pixel-size")
+    depth = sizes[0] if axes == 3 else image.depth if image.unit == "um" else None
+    return replace(image, pixel_size=(sizes[-2], sizes[-1]), unit="um", depth=depth)
+
+
+def micrometres_of(image: Image, axes: int) -> tuple[float | None, ...]:
+    """Of a pixel along the last axes; None where unknown."""
+    plane = micrometres(image.pixel_size, image.unit)
+    deep = micrometres((image.depth,), image.unit) if image.depth else None
+    return (*(deep or (None,)), *(plane or (None, None)))[-axes:]
+
+
+def known(sizes: tuple[float | None, ...]) -> tuple[float, ...] | None:
+    """The sizes where all are known, else None."""
+    found = tuple(s for s in sizes if s is not None)
+    return found if len(found) == len(sizes) else None
 
 
 def spread(given: Sequence[T], axes: int, option: str) -> tuple[T, ...]:

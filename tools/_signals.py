@@ -39,12 +39,17 @@ def add_effects(parser: argparse.ArgumentParser) -> None:
 
 @contextmanager
 def obeyed(
-    solver: Solver, effects: Mapping[signal.Signals, str], *, again_at_once: bool = False
+    solver: Solver,
+    effects: Mapping[signal.Signals, str],
+    *,
+    again_at_once: bool = False,
+    quiet: bool = False,
 ) -> Iterator[None]:
     """Let signals act on the solver meanwhile.
 
-    again_at_once: say so when a stop is asked for, and let the second one interrupt at once.  The
-    solver's observer is told which snapshot holds the progress, where it ends before its time.
+    again_at_once: say so when a stop is asked for, and let the second one interrupt at once; quiet:
+    a view says so.  The solver's observer is told which snapshot holds the progress, where it ends
+    before its time.
     """
     told = False
 
@@ -57,7 +62,7 @@ def obeyed(
             if told and again_at_once:
                 raise KeyboardInterrupt
             told = solver.stop = True
-            if again_at_once:
+            if again_at_once and not quiet:
                 # not print: a handler may interrupt a print
                 os.write(2, b"stopping after this iteration (again: at once)\n")
 

@@ -1,12 +1,11 @@
-"""What a training shows: Caffe's lines, and on a terminal a progress bar with the time left."""
+"""What a training says: Caffe's lines.  On a terminal `_live.py` shows a view instead."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import numpy as np
 
@@ -18,13 +17,10 @@ if TYPE_CHECKING:
 
 
 class TrainingLog(Observer):
-    """Writes to `out`; the bar appears only where `out` is a terminal."""
+    """Writes to `out`, a line at a time."""
 
     def __init__(self, out: TextIO) -> None:
         self.out = out
-        self.bar: Any = None
-        self.task: Any = None
-        self.began = time.monotonic()
         self.test_loss = False
 
     def header(self, solver: Solver) -> None:
@@ -48,45 +44,11 @@ class TrainingLog(Observer):
 
     @contextmanager
     def running(self, solver: Solver) -> Iterator[None]:
-        """Show progress meanwhile."""
-        if not self.out.isatty():
-            yield
-            return
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
-
-        with Progress(
-            TextColumn("training"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("loss {task.fields[loss]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(elapsed_when_finished=True),
-            console=Console(file=self.out),
-        ) as self.bar:
-            self.task = self.bar.add_task(
-                "", total=solver.param.max_iter, completed=solver.iter, loss="-"
-            )
-            yield
-        self.bar = None
+        """While the solver steps."""
+        yield
 
     def said(self, message: str) -> None:
-        if self.bar is not None:
-            self.bar.console.print(message, markup=False, highlight=False, soft_wrap=True)
-        else:
-            print(message, file=self.out, flush=True)
-
-    def stepped(self, iteration: int, loss: float, rate: float, gradient_norm: float) -> None:
-        if self.bar is not None:
-            self.bar.update(self.task, completed=iteration, loss=f"{loss:.4f}")
+        print(message, file=self.out, flush=True)
 
     def displayed(self, display: Display) -> None:
         d = display

@@ -159,6 +159,8 @@ def solve(source: netspec.Source, args: Any, log: Glog) -> None:
     """Build the solver, and run it."""
     from .. import solvers
     from ..solvers import snapshot
+    from ..solvers.observer import Observers
+    from ._record import RunLog, beside
     from .solve import ignored, make_built_in_data
 
     param = source.message
@@ -179,7 +181,8 @@ def solve(source: netspec.Source, args: Any, log: Glog) -> None:
     adapted = list(param.weights) if args.adapt_classes else []
     if adapted:
         param.ClearField("weights")
-    solver = solvers.build(source, observer=observer, net_options=options)
+    record = RunLog(beside(param.snapshot_prefix), log.own)
+    solver = solvers.build(source, observer=Observers(observer, record), net_options=options)
     check_learns(solver.net)
     for names in adapted:
         load_adapted(solver, names, log)
@@ -200,7 +203,9 @@ def solve(source: netspec.Source, args: Any, log: Glog) -> None:
     log("solver.cpp:289", f"Solving {solver.net.name}")
     log("solver.cpp:290", f"Learning Rate Policy: {param.lr_policy}")
     effects = {signal.SIGINT: args.sigint_effect, signal.SIGHUP: args.sighup_effect}
-    with _signals.obeyed(solver, effects):
+    if param.snapshot or param.snapshot_after_train:  # beside what is written anyway
+        record.begin(solver, source, options=options, snapshot=args.snapshot or None)
+    with record, _signals.obeyed(solver, effects):
         solver.solve()
     if solver.stop:
         log("solver.cpp:311", "Optimization stopped early.")

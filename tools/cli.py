@@ -18,9 +18,12 @@ from ._main import guarded
 VERBS = {  # verb: (module, what it does)
     "pack": ("pack", "make training data from images and labels"),
     "train": ("solve", "train from a solver's prototxt"),
+    "report": ("report", "make a page about a training"),
     "test": ("score_net", "score a net on its test data"),
     "deploy": ("deploy", "segment images"),
+    "serve": ("serve", "segment images in the browser"),
     "evaluate": ("evaluate", "compare a segmentation with the truth"),
+    "objects": ("objects", "outline and measure the objects of label images"),
     "track": ("track", "follow objects through a time series"),
     "check": ("check", "find what is wrong in a net's prototxt"),
     "plan": ("plan", "print sizes and memory of a net"),

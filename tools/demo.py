@@ -50,6 +50,8 @@ def main(argv: Sequence[str]) -> int:
     tiff.write(image, drawn.pixels[np.newaxis], overwrite=True)
     tiff.write(labels, drawn.interior[np.newaxis], overwrite=True)
 
+    for name in ("solver-small.prototxt", "unet-small.prototxt"):
+        bring(Path("models") / name)
     model = args.folder / "unet-small"
     shorter = ["--max-iter", args.max_iter] if args.max_iter else []
     run(
@@ -67,6 +69,14 @@ def main(argv: Sequence[str]) -> int:
     print(f"\nLook at {args.folder / 'image.overlay.png'}: the cells that were found.")
     print(f"All of it took {time.monotonic() - began:.0f} s.")
     return 0
+
+
+def bring(path: Path) -> None:
+    """Put a file of the installation here, where this is not the repository."""
+    if not path.exists():
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes((Path(__file__).parent.parent / path).read_bytes())
+        print(f"{path}: copied from the installation")
 
 
 def run(name: str, main: object, argv: list[str]) -> None:

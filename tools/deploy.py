@@ -10,19 +10,17 @@ if not __package__:  # run as a script
 import sys
 import time
 from collections.abc import Sequence
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import OutputError
 from ..files import check_writable
-from . import _device, _options
+from . import _device, _options, _segmenting
 from ._batch import Batch, Done
-from ._results import OBJECTS, OUTPUTS, each_score, info, planes, result, stored
-from ._verify import add_verify
+from ._findings import OVERLAY, named, told
+from ._results import OBJECTS, OUTPUTS
 
 if TYPE_CHECKING:
-    from ..data.normalize import Normalization
     from ..imaging.image import Image
     from ._model import Deployed
 
@@ -35,6 +33,9 @@ examples:
   python tools/deploy.py --weights unet.h5 plate1/ 'plate2/*.tif' --instances --min-size 500
         folders and patterns; a number for each object of more than 500 pixels; a file that cannot
         be segmented is named in the table at the end, and the exit code is 1
+  python tools/deploy.py --weights unet.h5 img.tif --overlay --measure --rois --ome
+        contours with a scale bar (img.overlay.png), a table of the objects (img.objects.csv),
+        their outlines for ImageJ (img.rois.zip), probabilities for OME readers (img.ome.tif)
   python tools/deploy.py --weights unet.h5 img.tif --dry-run
         how it would be rescaled and cut, and the bytes it takes; nothing is written
   python tools/deploy.py --weights unet.h5 img.tif --pixel-size 0.19 --model-pixel-size 0.5
@@ -61,81 +62,41 @@ def parser() -> _options.Parser:
     p.add_argument(
         "images", nargs="+", metavar="IMAGE", help="TIFF (stacks too) or PNG, folders, patterns"
     )
-    p.add_argument(
-        "-weights", "--weights", required=True, metavar="FILE", help="unet.h5, or a Caffe file"
-    )
-    p.add_argument("-model", "--model", metavar="NET", help="prototxt, for a bare Caffe file")
-    add_verify(p)
+    _segmenting.add_model(p)
     p.add_argument(
         "--output",
         default="labels",
         metavar="KIND[,KIND]",
         help="labels, prob (probabilities), score (raw scores), instances (a number for each "
-        "object); default labels",
+        "object), ome (probabilities as OME-TIFF); default labels",
     )
     p.add_argument("--instances", action="store_true", help="also write a number for each object")
     p.add_argument("-o", "--folder", help="where results go (default: beside each image)")
     p.add_argument("--overwrite", action="store_true", help="replace results that exist")
     p.add_argument("--dry-run", action="store_true", help="print the plan, write nothing")
-    tiling = p.add_mutually_exclusive_group()
-    tiling.add_argument(
-        "--tile-size", type=_options.lengths, metavar="HxW", help="pixels the net sees"
-    )
-    tiling.add_argument(
-        "--tiles", type=_options.positive_int, metavar="N", help="about so many tiles"
-    )
-    tiling.add_argument(
-        "--memory",
-        type=_options.positive_float,
-        metavar="MIB",
-        help="for activations (default 2048, or half of what there is)",
-    )
-    p.add_argument("--pages", type=_options.pages, help="which pages of a stack: 0-19 or 0,3,5-7")
-    p.add_argument("--axes", help="how to read the image's axes, for example ZYX or TCYX")
-    p.add_argument(
-        "--average",
-        choices=("none", "mirror", "rotate", "all", "rotate7"),
-        default="none",
-        help="mean over 4 flips, 4 rotations, all 8 symmetries of the image or 7 rotations by "
-        "equal angles (default none)",
-    )
-    p.add_argument("--overlay", action="store_true", help="also write a PNG of the contours")
-    g = p.add_argument_group("grey values")
+    _segmenting.add(p)
+    g = p.add_argument_group("what to write besides")
     g.add_argument(
-        "--normalization",
-        metavar="NAME",
-        help="instead of the model's: none, depth, min-max, z-score, max-norm or percentile",
-    )
-    g.add_argument("--percentiles", type=_options.two_numbers, metavar="LOW,HIGH", help="1,99")
-    g.add_argument(
-        "--nonfinite",
-        choices=("refuse", "zero"),
-        default="refuse",
-        help="what to do with NaN and infinite pixels (default refuse)",
-    )
-    g = p.add_argument_group("pixel size, in micrometres: one number, or YxX")
-    g.add_argument(
-        "--pixel-size",
-        type=_options.pixel_size_or_none,
-        metavar="UM|none",
-        help="of the images, instead of what they say; none: nothing is rescaled",
+        "--overlay",
+        action="store_true",
+        help="img.overlay.png: image and contours; of a stack, one for each page",
     )
     g.add_argument(
-        "--model-pixel-size", type=_options.pixel_size, metavar="UM", help="instead of the model's"
+        "--measure",
+        action="store_true",
+        help="img.objects.csv: class, area, place and mean probability of each object",
     )
     g.add_argument(
-        "--max-tiles", type=_options.positive_int, metavar="N", help="of a page (default 10,000)"
+        "--rois",
+        action="store_true",
+        help="img.rois.zip: each object for ImageJ's ROI Manager (extra rois)",
     )
     g.add_argument(
-        "--max-memory",
-        type=_options.positive_float,
-        metavar="GIB",
-        help="for a page and its scores (default: the machine's)",
+        "--ome",
+        action="store_true",
+        help="img.ome.tif: OME-TIFF of the probabilities, a channel for each class",
     )
-    _options.add_instances(p)
-    _options.add_gpu(p)
-    _options.add_engine(p)
-    _options.add_python(p)
+    _segmenting.add_rest(p)
     return p
 
 
@@ -143,7 +104,7 @@ def main(argv: Sequence[str]) -> int:
     args = parser().parse_args(argv)
     _device.choose(args.gpu)
     kinds = output_kinds(args)
-    rule = normalization(args)
+    rule = _segmenting.normalization(args)
     batch = Batch(find_images(args.images))
     opened = open_images(batch, args)
     targets = plan_outputs(batch, opened, kinds, args)
@@ -169,23 +130,19 @@ def output_kinds(args: Any) -> list[str]:
             )
     if args.instances:
         kinds.append("instances")
+    kinds += [kind for kind in ("ome", "overlay", "rois") if getattr(args, kind)]
+    kinds += ["objects"] if args.measure else []
     unused = [name for name in OBJECTS if getattr(args, name) is not None]
-    if unused and "instances" not in kinds:
+    if unused and not {"instances", "rois", "objects"} & set(kinds):
         raise OutputError(
             f"--{unused[0].replace('_', '-')} says what an object is, but none are asked for",
-            remedy="Give --instances as well",
+            remedy="Give --instances, --rois or --measure as well",
         )
+    if args.rois:
+        from ..imaging.rois import library
+
+        library()
     return list(dict.fromkeys(kinds))
-
-
-def normalization(args: Any) -> Normalization | None:
-    """The rule that the options ask for, None for the model's own."""
-    from ..data.normalize import Normalization
-
-    name = args.normalization or ("percentile" if args.percentiles else None)
-    if name is None:
-        return None
-    return Normalization(name, dict(zip(("low", "high"), args.percentiles or (), strict=False)))
 
 
 def find_images(patterns: Sequence[str]) -> list[Path]:
@@ -208,22 +165,19 @@ def find_images(patterns: Sequence[str]) -> list[Path]:
 
 def is_result(path: Path) -> bool:
     """Whether a file has the name of something that this command writes."""
-    return Path(path.stem).suffix[1:] in (*OUTPUTS, "overlay")
+    kind = Path(path.stem).suffix[1:]
+    return kind in OUTPUTS or OVERLAY.fullmatch(kind) is not None
 
 
 def open_images(batch: Batch, args: Any) -> dict[Path, Image]:
     """Read the header of every image before any work."""
-    from ..imaging import tiff
-    from ._segmentation import chosen_pages
+    from ._segmentation import opened
 
-    opened = {}
-    most = int(args.max_memory * 2**30) if args.max_memory else None
+    images = {}
     for path in batch.paths:
         with batch.sparing(path):
-            image = tiff.read(path, axes=args.axes, max_bytes=most)
-            chosen_pages(args.pages, image)
-            opened[path] = image
-    return opened
+            images[path] = opened(path, args)
+    return images
 
 
 def plan_outputs(
@@ -231,14 +185,15 @@ def plan_outputs(
 ) -> dict[Path, dict[str, Path]]:
     """Where each result of each image will go; refuses before any work what could not be written
     after it."""
+    from ._segmentation import chosen_pages
+
     read = {image.resolve() for image in batch.paths}
     taken: dict[Path, Path] = {}
     targets: dict[Path, dict[str, Path]] = {}
     for number, image in enumerate(batch.paths):
         folder = Path(args.folder) if args.folder else image.parent
-        names = {kind: folder / f"{image.stem}.{kind}.tif" for kind in kinds}
-        if args.overlay:
-            names["overlay"] = folder / f"{image.stem}.overlay.png"
+        pages = chosen_pages(args.pages, opened[image]) if image in opened else (0,)
+        names = {k: folder / f"{image.stem}.{end}" for k, end in named(kinds, pages).items()}
         for target in names.values():
             if target.resolve() in read:
                 raise OutputError("would overwrite an image to be read", where=str(target))
@@ -262,10 +217,10 @@ def plan_outputs(
 
 def segment(deployed: Deployed, image: Image, targets: dict[str, Path], args: Any) -> Done:
     """Plan, read, normalise, predict and write one image, sample by sample."""
-    from ..imaging import picture, tiff
     from ..net.engines import engines
     from ._progress import track
     from ._segmentation import plan
+    from ._writing import write
 
     began = time.monotonic()
     made = plan(deployed, image, args)
@@ -273,61 +228,17 @@ def segment(deployed: Deployed, image: Image, targets: dict[str, Path], args: An
     for line in made.lines():
         print(f"  {line}")
     if args.dry_run:
-        for kind, target in targets.items():
-            print(f"  would write {target}: {kind}")
+        for kind, files in told(targets):
+            print(f"  would write {files}: {kind}")
         return Done(made.pages, made.tiles, 0.0, "planned")
 
-    volume = deployed.predictor.axes == 3
-
-    def write(kind: str, pages: Any) -> None:
-        tiff.write(
-            targets[kind],
-            pages,
-            count=made.pages,
-            pixel_size=image.pixel_size,
-            unit=image.unit,
-            depth=image.depth,
-            volumes=len(made.samples) if volume else 1,
-            display=(0, deployed.predictor.classes - 1) if kind == "labels" else None,
-            info=info(deployed, made, kind, args),
-            overwrite=args.overwrite,
-        )
-
-    objects: list[int] = []
-    contours = None
-    kinds = [kind for kind in targets if kind != "overlay"]
     with track(made.tiles, "tiles") as advance:
-        scores = each_score(deployed, made, args, advance)
-        first = next(scores)
-        if "overlay" in targets:
-            contours = next(planes(result("labels", first), volume))
-        scores = chain([first], scores)
-        if len(kinds) == 1 and kinds[0] != "instances":
-            # written as they come; several files would have to be open at once
-            write(kinds[0], (p for s in scores for p in planes(result(kinds[0], s), volume)))
-        else:
-            where = str(image.path)
-            results = [[result(kind, score, args, where) for kind in kinds] for score in scores]
-            for i, kind in enumerate(kinds):
-                of_kind = [sample[i] for sample in results]
-                if kind == "instances":
-                    objects = [int(sample.max()) for sample in of_kind]
-                    of_kind = stored(of_kind)
-                write(kind, (page for sample in of_kind for page in planes(sample, volume)))
-    if contours is not None:
-        picture.write_overlay(
-            targets["overlay"],
-            image.page(made.samples[0][0]),
-            contours,
-            class_names=deployed.class_names,
-            pixel_size=image.pixel_size,
-            unit=image.unit,
-            overwrite=args.overwrite,
-        )
-    for kind, target in targets.items():
-        print(f"{target}: {kind}" + (f", {sum(objects):,} objects" if kind == "instances" else ""))
+        objects = write(deployed, made, targets, args, advance)
+    for kind, files in told(targets):
+        count = f", {objects:,} objects" if kind in ("instances", "objects", "rois") else ""
+        print(f"{files}: {kind}{count}")
     seconds = time.monotonic() - began
     print(f"{seconds:.1f} s; {engines(deployed.predictor.net)}", flush=True)
-    names = ", ".join(target.name for target in targets.values())
-    names += f" ({sum(objects):,} objects)" if objects else ""
+    names = ", ".join(Path(files).name for _, files in told(targets))
+    names += f" ({objects:,} objects)" if objects is not None else ""
     return Done(made.pages, made.tiles, seconds, names)

@@ -142,12 +142,13 @@ def segmenting(
     if len(inputs) != 1:
         return None
     shapes = inputs[0].input_param.shape
-    own = list(shapes[0].dim) if shapes else [1, 1, *(drawn_tile(source) or (SIZE, SIZE))]
-    supposed = size is None and not shapes
-    del shapes[:]
-    shapes.add(dim=[own[0], channels or own[1], *(size or own[2:])])
-    if supposed:
-        fit(source, message, shapes[0])
+    if not shapes or size or channels:
+        own = list(shapes[0].dim) if shapes else [1, 1, *(drawn_tile(source) or (SIZE, SIZE))]
+        supposed = size is None and not shapes
+        del shapes[:]
+        shapes.add(dim=[own[0], channels or (*own, 1, 1)[1], *(size or own[2:])])
+        if supposed:
+            fit(source, message, shapes[0])
     return netspec.build(netspec.Source(source.path, message), "TEST")
 
 

@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,13 @@ from .. import netspec
 from ..errors import GraphError, SolverError, WriteError
 from ..files import check_writable
 from ..solvers import newest, snapshot
-from ..solvers.observer import Hook
-from . import _device, _options, _signals
+from ..solvers.observer import Hook, Observer, Observers
+from . import _device, _live, _options, _signals
 from ._debug import DebugInfo
 from ._learns import check_learns
 from ._lock import locked
 from ._progress import follow
+from ._record import RunLog, beside
 from ._training import TrainingLog
 from ._verify import add_verify
 
@@ -45,7 +47,9 @@ examples:
         fine-tune: start from the parameters of layers with the same names
 
 While it runs, Ctrl-C writes a snapshot and stops; a second Ctrl-C stops at once; kill -HUP writes a
-snapshot and goes on.  At the end PREFIX.h5 holds all that tools/deploy.py needs.
+snapshot and goes on.  At the end PREFIX.h5 holds all that tools/deploy.py needs.  On a terminal a
+view shows how it goes, in a pipe Caffe's lines do; log.jsonl beside the snapshots keeps it all, and
+tools/report.py makes a page of that.
 """
 
 
@@ -85,6 +89,10 @@ def parser() -> _options.Parser:
     p.add_argument("--overwrite", action="store_true", help="replace PREFIX.h5 if it exists")
     p.add_argument(
         "--time", type=_options.seconds, metavar="T", help="stop after this time: 90s, 40m, 2h"
+    )
+    p.add_argument("--no-live", action="store_true", help="lines as in a pipe, also on a terminal")
+    p.add_argument(
+        "--tensorboard", metavar="DIR", help="also write events for TensorBoard into DIR"
     )
     return p
 
@@ -135,7 +143,7 @@ def main(argv: Sequence[str]) -> int:
         model = Path(f"{prefix}.h5")
         check_writable(model, overwrite=args.overwrite or bool(args.snapshot))
         make_built_in_data(source)
-        train(source, args, model)
+        train(source, args, model, argv)
     return 0
 
 
@@ -190,19 +198,24 @@ def make_data_of(net: netspec.Source) -> Iterator[str]:
                     recipe.make(track=follow)
 
 
-def train(source: netspec.Source, args: Any, target: Path) -> None:
+def train(source: netspec.Source, args: Any, target: Path, argv: Sequence[str] = ()) -> None:
     """Build, restore, run, and write the deployable model."""
     from .. import solvers
     from ..solvers.build import train_source
     from ._model import describe
 
-    log = TrainingLog(sys.stdout)
-    debug = source.message.debug_info
+    live = _live.possible(sys.stdout) and not (args.no_live or source.message.debug_info)
+    log = _live.LiveLog(sys.stdout, args.time) if live else TrainingLog(sys.stdout)
+    record = RunLog(beside(source.message.snapshot_prefix), log.said)
+    events = None
+    if args.tensorboard is not None:
+        from ._tensorboard import Events
+
+        events = Events(args.tensorboard)
+    observers: list[Observer] = [log, record, *([events] if events else [])]
+    options = _options.net_options(args, debug=source.message.debug_info)
     solver = solvers.build(
-        source,
-        observer=log,
-        strict=args.strict,
-        net_options=_options.net_options(args, debug=debug),
+        source, observer=Observers(*observers), strict=args.strict, net_options=options
     )
     check_learns(solver.net)
     log.header(solver)
@@ -236,19 +249,23 @@ def train(source: netspec.Source, args: Any, target: Path) -> None:
         signal.SIGHUP: args.sighup_effect,
         signal.SIGTERM: "stop",
     }
+    record.begin(solver, source, options=options, command=["train", *argv], snapshot=args.snapshot)
     unwritten = None
-    try:
-        with _signals.obeyed(solver, effects, again_at_once=True), log.running(solver):
-            solver.solve()
-    except WriteError as error:  # no room for the last snapshot; the model is smaller
-        unwritten = error
-        log.said(f"the last snapshot was not written; {snapshot.kept(solver)}")
-    if description is not None:
-        solver.check_finite()
-        description.write(target, solver)
-        log.said(f"{target}: the model, ready for tools/deploy.py --weights {target}")
-    if unwritten is not None:
-        raise unwritten
+    with record, events or nullcontext():
+        try:
+            obeyed = _signals.obeyed(solver, effects, again_at_once=True, quiet=live)
+            with obeyed, log.running(solver):
+                solver.solve()
+        except WriteError as error:  # no room for the last snapshot; the model is smaller
+            unwritten = error
+            log.said(f"the last snapshot was not written; {snapshot.kept(solver)}")
+        if description is not None:
+            solver.check_finite()
+            description.write(target, solver)
+            record.wrote(target)
+            log.said(f"{target}: the model, ready for tools/deploy.py --weights {target}")
+        if unwritten is not None:
+            raise unwritten
 
 
 def ignored(param: Any, device: Any) -> Iterator[str]:

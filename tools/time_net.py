@@ -70,7 +70,7 @@ def table(net: Net, spent: np.ndarray) -> Table:
         (
             node.name,
             node.type,
-            "x".join(map(str, shapes[node.tops[0]])) if node.tops else "-",
+            ("x".join(map(str, shapes[node.tops[0]])) if node.tops else "") or "-",
             *(f"{ms:.2f}" for ms in times),
             f"{times.sum() / whole:.1%}",
         )

@@ -26,6 +26,7 @@ class OwnKernels(Device):
 
     on_host = False
     looks = False
+    channels_last = True
     strip = None
 
     def __init__(self, precision: str, capability: int, processors: int) -> None:

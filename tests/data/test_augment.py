@@ -93,7 +93,8 @@ def test_grey_values_keep_order_and_stay_near(rng):
     image = rng.normal(0, 1, (1, 40, 40)).astype(np.float32)
     other = augment.grey(image, rng)
     assert other.dtype == np.float32
-    assert (np.argsort(other.ravel()) == np.argsort(image.ravel())).all()
+    rising = other.ravel()[np.argsort(image.ravel())]
+    assert (np.diff(rising) > -1e-6).all()  # neighbours of one value may change places
     assert 0.5 < other.std() < 2
     assert not np.array_equal(other, image)
 

@@ -351,3 +351,33 @@ def test_tiles_are_of_the_streams_of_augment(stack, tmp_path):
         tile = np.pad(images[0], 50, mode="reflect")[42 + y : 70 + y, 42 + x : 70 + x]
         expected = augment.symmetry(tile, augment.random_symmetry(rng, square=True))
         np.testing.assert_array_equal(data[k, 0], expected)
+
+
+def test_bent_tiles_have_the_border_weights_on_their_own_background(tmp_path):
+    instances = np.zeros((1, 90, 90), np.uint16)
+    for k in range(16):
+        y, x = 6 + 20 * (k // 4), 5 + 20 * (k % 4)
+        instances[0, y : y + 20, x : x + 20] = k + 1
+    recipe = Recipe(
+        Pair((60, 60), (60, 60)),
+        LabelRule("instances"),
+        tiles=3,
+        augment=("elastic",),
+        border_inside=False,
+        sigma=2.5,
+    )
+    made = load(pack(np.zeros((1, 90, 90)), instances, tmp_path / "a.h5", recipe).files)
+    label, weight = made["label"][:, 0], made["weight"][:, 0]
+    cells, rest = (weight[(label == c) & (weight > 0)] for c in (1, 0))
+    assert np.ptp(cells) == 0  # w_c and nothing else
+    assert np.median(rest) > 4 * cells[0] and rest.min() >= 0.9 * cells[0]
+
+
+def test_a_constant_image_is_said(stack, tmp_path):
+    images, labels = stack
+    images[2] = 5
+    summary = pack(images, labels, tmp_path / "a.h5", Recipe(PAIR))
+    assert (
+        "slice 2: every pixel of the image is the same: nothing to learn from" in summary.warnings
+    )
+    assert np.isfinite(load(summary.files)["data"]).all()

@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 import pytest
+from demitasse.data.labels import LabelRule
 from demitasse.data.weight_map import (
     border_term,
     class_balance,
@@ -175,3 +176,14 @@ def test_touching_objects_are_parted_and_others_left_alone():
     np.testing.assert_array_equal(separate(alone), alone > 0)
     # the contact is 12 pixels long, and one more where the object's corner is passed
     assert (two_touching() > 0).sum() - separate(two_touching()).sum() in (12, 13)
+
+
+def test_the_gap_between_touching_objects_is_background():
+    """What parts two objects that touch must weigh, or nothing is gained by finding it."""
+    instances = np.zeros((20, 30), np.uint16)
+    instances[4:16, 3:15], instances[4:16, 15:27] = 1, 2
+    classes = LabelRule("instances").classes(instances)
+    gap = (instances > 0) & (classes == 0)
+    assert gap.sum() == 12
+    weight = weight_map(instances, classes, (1.0, 1.0), inside=False)
+    assert weight[gap].min() > 1 + 10 * np.exp(-9 / 50) and (weight[classes == 1] == 1).all()

@@ -35,7 +35,7 @@ def plate():
     ],
 )  # fmt: skip
 def test_one_bad_file_in_a_batch(spoil, words, plate, run):
-    """One file of a batch is cut off, empty, of NaN, of other channels.
+    """One file of a batch is cut off or empty, holds NaN, or has other channels.
     The others are segmented; a table at the end says why that one was not; exit code 1.
     """
     spoil(plate / "a2.tif")

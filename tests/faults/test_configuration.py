@@ -272,7 +272,7 @@ def test_a_data_source_that_is_not_there(net):
     assert f"lists/train.txt: does not exist. The path is relative to {Path.cwd()}" in said
 
 
-@pytest.mark.parametrize("device", ["0", "7", "all", "-1"])
+@pytest.mark.parametrize("device", ["99", "all", "-1", "first"])
 def test_a_gpu_that_cannot_be_used(device, refused):
     """A GPU was asked for where none can be used.
     Refused with CUDA's words "invalid device ordinal", which the Fiji plugin looks for.

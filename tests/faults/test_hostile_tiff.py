@@ -1,6 +1,8 @@
 """TIFF files: odd, broken and hostile ones"""
 
 import struct
+import subprocess
+import sys
 import tracemalloc
 import zlib
 from pathlib import Path
@@ -218,6 +220,29 @@ def test_compressed_tiffs(compression, segmented):
     Segmented.
     """
     assert "1 page, 1 channel, 40 x 50 pixels" in segmented(noise(40, 50), compression=compression)
+
+
+def test_a_compression_whose_library_is_missing():
+    """The library for LZW and JPEG was uninstalled.
+    Refused by its name; TIFFs without compression are read.
+    """
+    tifffile.imwrite("packed.tif", noise(40, 50), compression="lzw")
+    tifffile.imwrite("plain.tif", noise(40, 50))
+    code = (
+        "import sys; sys.modules['imagecodecs'] = None\n"
+        "from demitasse.tools import deploy\n"
+        "from demitasse.tools._main import guarded\n"
+        "sys.exit(guarded(deploy.main, sys.argv[1:]))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code, *MODEL, "packed.tif", "plain.tif"],
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 1 and "Traceback" not in ended.stderr
+    assert "packed.tif, page 0: cannot be decoded" in ended.stderr
+    assert "requires the 'imagecodecs' package" in ended.stderr
+    assert "1 of 2 images done; refused: packed.tif" in ended.stdout
 
 
 @pytest.mark.parametrize("settings", [{"byteorder": ">"}, {"bigtiff": True}, {"tile": (16, 16)}])

@@ -4,6 +4,7 @@ import os
 import pty
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -116,9 +117,9 @@ def test_a_home_that_cannot_be_written(trained, command):
     Works: nothing is kept in it.
     """
     env = {
-        "HOME": "/nonexistent",
-        "XDG_CACHE_HOME": "/nonexistent",
-        "XDG_CONFIG_HOME": "/nonexistent",
+        "HOME": "/proc/nowhere",
+        "XDG_CACHE_HOME": "/proc/nowhere",
+        "XDG_CONFIG_HOME": "/proc/nowhere",
     }
     ended = command("deploy", "--weights", "tiny.h5", "img.tif", env=env)
     assert ended.returncode == 0 and ended.stderr == "", ended.stderr
@@ -128,8 +129,26 @@ def test_a_training_with_a_home_that_cannot_be_written(command):
     """HOME does not exist, and a net is trained.
     Works.
     """
-    ended = command("solve", "solver.prototxt", env={"HOME": "/nonexistent"})
+    ended = command("solve", "solver.prototxt", env={"HOME": "/proc/nowhere"})
     assert ended.returncode == 0 and Path("tiny.h5").exists(), ended.stderr
+
+
+@pytest.mark.skipif(not find_spec("numba"), reason="the extra `fast` is not installed")
+def test_a_package_that_cannot_be_written(trained):
+    """Neither the package nor HOME may be written: there is nowhere to keep compiled code.
+    Works; the kernels are compiled in every process.
+    """
+    code = (
+        "import numpy as np\n"
+        "from demitasse.kernels.painting_numba import paint\n"
+        "y = np.empty((1, 1, 2, 2), 'f4')\n"
+        "paint(np.ones((1, 1, 2, 2, 1, 1), 'f4'), y, 0, 0, np.zeros(1, 'f4'), False)\n"
+        "assert (y == 1).all()"
+    )
+    nowhere = {"NUMBA_CACHE_LOCATOR_CLASSES": "UserProvidedCacheLocator"}
+    env = {**os.environ, "NUMBA_CACHE_DIR": "/proc/nowhere", **nowhere}
+    ended = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
 
 
 def test_paths_with_blanks_and_umlauts(run, edit):

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from demitasse.errors import ImageError
 from demitasse.imaging.axes import layout
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 
 def read(array, at):
@@ -70,3 +72,23 @@ def test_axes_that_do_not_fit_are_refused(override):
 def test_what_is_no_image_is_refused():
     with pytest.raises(ImageError, match="no stack of images"):
         layout((5,), "X")
+
+
+@given(
+    shape=st.lists(st.integers(1, 3), min_size=1, max_size=5).map(tuple),
+    axes=st.text("TZCYXSQ", min_size=1, max_size=5),
+    override=st.none() | st.text("TZCYXSQyx?é", max_size=6),
+    samples=st.none() | st.integers(1, 3),
+)
+@settings(max_examples=200, deadline=None)
+def test_any_letters_are_refused_or_read_every_value_once(shape, axes, override, samples):
+    axes = "".join(dict.fromkeys(axes))[: len(shape)].ljust(len(shape), "I")
+    try:
+        at = layout(shape, axes, override=override, samples=samples if "S" in axes else None)
+    except ImageError as error:
+        assert "axes" in str(error)
+        return
+    array = np.arange(np.prod(shape)).reshape(shape)
+    if at.samples is None:
+        assert sorted(read(array, at).ravel()) == list(range(array.size))
+    assert f"{at.height} x {at.width} pixels" in at.words()

@@ -423,7 +423,7 @@ def test_a_wrong_number_of_pages_leaves_no_file(stack, count, tmp_path):
 
 
 def test_beyond_4_gb_the_file_is_a_bigtiff_with_the_same_content(stack, tmp_path, monkeypatch):
-    monkeypatch.setattr(tiff, "_CLASSIC_BYTES", 100)
+    monkeypatch.setattr(tiff, "CLASSIC_BYTES", 100)
     tiff.write(tmp_path / "a.tif", stack, pixel_size=(4, 4), unit="nm")
     image = tiff.read(tmp_path / "a.tif")
     np.testing.assert_array_equal(image.pixels[:, 0], stack)

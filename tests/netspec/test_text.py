@@ -250,7 +250,7 @@ _LEAVES = {
     "float": st.floats(width=32, allow_nan=False),
     "double": st.floats(allow_nan=False),
     "bool": st.booleans(),
-    "string": st.text(max_size=6),
+    "string": st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=6),
     "bytes": st.binary(max_size=6),
 }
 
@@ -327,3 +327,9 @@ def test_any_damage_to_a_net_gives_a_net_or_a_spec_error(data):
 def test_deep_nesting_is_refused_not_followed():
     for opening in ("{", "layer {", "<", "layer [", "state: {"):
         refusal(opening * 3000)
+
+
+def test_a_zero_byte_in_a_string():
+    said = refusal('name: "a"\nlayer { top: "b\\0" }')
+    assert "x.prototxt:2:14: the string of 'top' holds a zero byte" in said
+    assert read('label: 1 data: "a\\0"', "Datum").data == b"a\0"

@@ -76,6 +76,21 @@ def test_resume_is_bit_exact(folder, at, dtype, kind):
     assert outcome(second) == outcome(straight)
 
 
+@pytest.mark.parametrize("kind", ["", HDF5])
+def test_a_snapshot_that_is_read_and_written_again_has_the_same_bytes(folder, kind):
+    first = build(SOLVER + kind)
+    first.step(6)
+    state = first.snapshot()
+    written = [state, Path(str(state).replace("solverstate", "caffemodel"))]
+    before = [path.read_bytes() for path in written]
+    again = build(SOLVER + kind)
+    again.restore(state)
+    for path in written:
+        path.unlink()
+    assert again.snapshot() == state
+    assert [path.read_bytes() for path in written] == before
+
+
 @pytest.mark.parametrize("name", sorted(set(SOLVERS) - {"SGD"}))
 @pytest.mark.parametrize("kind", ["", HDF5])
 def test_every_solver_resumes_bit_exactly(folder, name, kind):

@@ -6,6 +6,8 @@ import h5py
 import numpy as np
 import pytest
 import tifffile
+from demitasse import netspec, weights
+from demitasse.net import Net
 from demitasse.tools import solve
 from demitasse.tools._main import guarded
 
@@ -65,3 +67,25 @@ def trained(tiny):
     """tiny.h5, after four iterations."""
     assert guarded(solve.main, ["solver.prototxt"]) == 0
     return Path("tiny.h5")
+
+
+@pytest.fixture
+def deep(tmp_path, monkeypatch):
+    """deep.h5, in the current folder: a net for volumes that looks at each voxel alone."""
+    monkeypatch.chdir(tmp_path)
+    text = """layer { name: "in" type: "Input" top: "data"
+      input_param { shape { dim: 1 dim: 1 dim: 2 dim: 2 dim: 2 } } }
+    layer { name: "score" type: "Convolution" bottom: "data" top: "score"
+      convolution_param { num_output: 2 kernel_size: [1, 1, 1] bias_term: false } }"""
+    net = Net(netspec.build(netspec.parse_net(text, "deep"), "TEST"))
+    model = weights.Model(
+        deploy=text,
+        normalization={"name": "none", "parameters": {}},
+        class_names=("none", "cell"),
+        input_channels=1,
+        padding="mirror",
+        pixel_size=(),
+        origin={},
+    )
+    filters = np.array([0.0, 1.0], np.float32).reshape(2, 1, 1, 1, 1)  # p > 0.5 where x > 0
+    weights.write_model("deep.h5", {**net.parameters(), "score": [filters]}, model)

@@ -18,8 +18,9 @@ SMALLER = {
     ("-iterations", "100"): "1",
     ("-iterations", "10"): "1",
 }
-# examples of which only the options are read, and why
+# how examples begin of which only the options are read, and why
 READ_ONLY = {
+    "demitasse export --to bioimageio": "seconds; test_export.py does so",
     "demitasse demo": "make demo runs it, for two minutes",
     "demitasse plan models/unet.prototxt --recompute": "seconds; test_solve.py plans so",
 }
@@ -73,7 +74,7 @@ def test_an_example(line, made, tmp_path, monkeypatch, capsys):
     ]
     for i, pair in enumerate(itertools.pairwise(words)):
         words[i + 1] = SMALLER.get(pair, words[i + 1])
-    if line in READ_ONLY:
+    if line.startswith(tuple(READ_ONLY)):
         parser(words[0]).parse_args(words[1:])
         return
     code = cli.main(words)

@@ -270,3 +270,15 @@ def test_what_a_model_says(folder, capsys):
         assert (file["labels"][0] == 1).sum() == 28  # a disk of radius 3, cut by the edge
     with pytest.raises(DataError, match=r"--modeldef is of the plugin's convention"):
         pack.main(["--images", "i.tif", "--labels", "m.tif", "--modeldef", "x", "-o", "u.h5"])
+
+
+@pytest.mark.parametrize("purpose", ["train", "predict"])
+def test_a_constant_image_is_said(folder, purpose, capsys):
+    image = tiff.read("i.tif").pixels[:, 0]
+    image[1] = 7
+    tiff.write("i.tif", image, overwrite=True)
+    assert run(*INSTANCES, "--for", purpose) == 0
+    said = "warning: i.tif, page 1: every pixel of the image is the same: nothing to learn from"
+    assert said in capsys.readouterr().out
+    with h5py.File("t.h5") as file:
+        assert np.isfinite(file["data"][()]).all()

@@ -1,0 +1,136 @@
+"""Make the pictures of the documentation: `python docs/pictures.py`, a few minutes.
+
+    terminal.svg        a training as a terminal shows it
+    report.png          the top of its report, in Chromium
+    report-dark.png     the same where the system is dark
+    compare.png         two trainings compared
+    augmentation.png    the deformations of models/unet_augmented.prototxt
+
+A small U-Net is trained twice on the built-in images, in build/pictures/; what is there already is
+not trained again.  Screenshots want `chromium`; without it they are left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+from demitasse import netspec
+from demitasse.solvers.observer import Tested
+from demitasse.tools import _gallery, _live, _runs, _samples, report, solve
+
+ROOT = Path(__file__).resolve().parent.parent
+WHERE, IMAGES = Path("build/pictures"), Path("docs/images")  # from the root
+RUNS = {"a": [], "b": ["base_lr: 0.003"]}  # what differs from the solver below
+SOLVER = """\
+net: "models/unet-small.prototxt" type: "SGD" momentum: 0.99 base_lr: 0.01 lr_policy: "poly"
+power: 0.9 weight_decay: 0.0005 max_iter: {iterations} display: 1 average_loss: 20 test_iter: 8
+test_interval: 50 test_initialization: false snapshot_format: HDF5 random_seed: 1505
+"""
+
+
+def train(name: str, iterations: int) -> Path:
+    """The folder of a run, trained if it is not there."""
+    folder = WHERE / name
+    if not (folder / "unet-small.h5").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        text = SOLVER.format(iterations=iterations)
+        for line in RUNS[name]:
+            text = re.sub(rf"{line.partition(':')[0]}: \S+", line, text)
+        (folder / "solver.prototxt").write_text(text)
+        prefix = str(folder / "unet-small")
+        solve.main([str(folder / "solver.prototxt"), "--prefix", prefix])
+    return folder
+
+
+def terminal(folder: Path, part: float = 0.6) -> str:
+    """The view of a training when this part of it was done, from its log, as SVG."""
+    from rich.console import Console
+
+    run = _runs.read(folder)
+    now = [0.0]
+    view = _live.View(clock=lambda: now[0])
+    known = run.start
+    view.begin(
+        SimpleNamespace(
+            net=SimpleNamespace(name=known["net"]["name"]),
+            param=SimpleNamespace(max_iter=known["max_iter"], snapshot_prefix="runs/unet-small"),
+            type=known["solver"]["type"],
+            iter=0,
+            stop=False,
+        )
+    )
+    until = part * known["max_iter"]
+    for step in run.steps:
+        if step.iter < until:
+            now[0] = step.seconds
+            view.step(step.iter + 1, step.loss, step.rate, step.norm)
+            view.memory = lambda bytes_=step.resident: bytes_
+    for score in run.scores:
+        if score.iter <= until:
+            weights = {name: float("loss" in name) for name in score.outputs}
+            view.test(Tested(score.iter, score.net, 0.0, score.outputs, weights))
+    console = Console(record=True, width=_live.WIDEST, file=io.StringIO())
+    console.print(view.draw())
+    svg = console.export_svg(title="demitasse train models/solver-small.prototxt")
+    return re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)  # fetched, otherwise
+
+
+def shoot(page: Path, picture: Path, width: int, height: int, *, dark: bool = False) -> None:
+    """A screenshot of the top of a page."""
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        print(f"{picture}: left out, there is no chromium", file=sys.stderr)
+        return
+    subprocess.run(
+        [
+            *(chromium, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"),
+            *(f"--window-size={width},{height}", f"--screenshot={picture.absolute()}"),
+            *(["--blink-settings=preferredColorScheme=0"] if dark else []),
+            page.absolute().as_uri(),
+        ],
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+    print(picture)
+
+
+def augmentation() -> bytes:
+    """What the paper's augmentation makes of drawn micrographs, and of a regular grid."""
+    path = "models/unet_augmented.prototxt"
+    for said in solve.make_data_of(netspec.read_net(path)):
+        print(said)
+    text = netspec.to_text(netspec.read_net(path).message)
+    start = {"solver": {"text": f'net: "{path}"'}, "nets": {path: text}, "seed": 1505}
+    return _gallery.deformations(_samples.deformations(_runs.Run(Path(path), start), 3))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--iterations", type=int, default=400, help="of each training")
+    iterations = parser.parse_args().iterations
+    os.chdir(ROOT)
+    os.environ["COLUMNS"] = str(_live.WIDEST + 3)
+    a, b = (train(name, iterations) for name in RUNS)
+    (IMAGES / "terminal.svg").write_text(terminal(a), encoding="utf-8")
+    print(IMAGES / "terminal.svg")
+    (IMAGES / "augmentation.png").write_bytes(augmentation())
+    print(IMAGES / "augmentation.png")
+    page, compared = WHERE / "report.html", WHERE / "compare.html"
+    report.main([str(a), "-o", str(page), "--tiles", "2", "--overwrite"])
+    report.main(["--compare", str(a), str(b), "-o", str(compared), "--overwrite"])
+    shoot(page, IMAGES / "report.png", 1100, 1420)
+    shoot(page, IMAGES / "report-dark.png", 1100, 1420, dark=True)
+    shoot(compared, IMAGES / "compare.png", 1100, 1000)
+
+
+if __name__ == "__main__":
+    main()

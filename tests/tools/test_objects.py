@@ -1,0 +1,151 @@
+"""The objects command: what it measures of label images by anybody, and what it refuses."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+import roifile
+from demitasse.imaging import tiff
+from demitasse.tools import objects
+from demitasse.tools._main import guarded
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def run(capsys):
+    def run(*argv, code=0):
+        assert guarded(objects.main, [str(a) for a in argv]) == code
+        return capsys.readouterr().err
+
+    return run
+
+
+def table(name="img.objects.csv"):
+    with open(name, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def drawn(name="img.labels.tif", pages=1, **settings):
+    """A square of class 1 and a bar of class 2, apart, on each page."""
+    labels = np.zeros((pages, 20, 30), np.uint8)
+    labels[:, 2:6, 3:7] = 1
+    labels[:, 10, 5:15] = 2
+    labels[:, 15:17, 20:22] = 1
+    tiff.write(name, labels, **settings)
+    return labels
+
+
+def test_classes_are_taken_apart(run):
+    drawn(pixel_size=(0.5, 0.5))
+    run("img.labels.tif", "--class-names", "none,cell,fibre")
+    found = [(r["id"], r["class_name"], r["area_px"], r["area_um2"]) for r in table()]
+    assert found == [
+        ("1", "cell", "16", "4"),
+        ("2", "cell", "4", "1"),
+        ("3", "fibre", "10", "2.5"),
+    ]
+    assert table()[0]["centroid_y"] == "3.500" and table()[0]["mean_probability"] == ""
+
+
+def test_numbers_of_objects_are_kept(run):
+    labels = drawn("cells.tif")[0].astype(np.uint16)
+    labels[2:6, 3:7] = 41
+    tiff.write("cells.tif", labels[None], overwrite=True)
+    run("cells.tif", "--kind", "instances", "--min-size", "4", "--rois", "--measure")
+    assert [r["id"] for r in table("cells.objects.csv")] == ["2", "41"]
+    assert [roi.name for roi in roifile.roiread("cells.rois.zip")] == ["class1-0002", "class1-0041"]
+
+
+def test_an_overlay_on_the_image_beside(run):
+    drawn(pages=2)
+    image = np.random.default_rng(0).integers(0, 255, (2, 20, 30)).astype(np.uint8)
+    tiff.write("img.tif", image, pixel_size=(0.1, 0.1))
+    run("img.labels.tif", "--overlay", "--measure")
+    for page in (0, 1):
+        with PIL.Image.open(f"img.overlay-00{page}.png") as picture:
+            assert picture.width > 2 * 30
+    assert table()[0]["area_um2"] == "0.16"
+
+
+def test_the_mean_probability_is_of_the_objects_class(run):
+    labels = drawn()[0]
+    prob = np.zeros((1, 3, 20, 30), np.float32)
+    prob[0, 1], prob[0, 2] = 0.7, 0.9
+    prob[0, 2, 10, 5] = 0.4
+    tiff.write("p.tif", prob)
+    run("img.labels.tif", "--prob", "p.tif", "--measure")
+    assert [r["mean_probability"] for r in table()] == ["0.7000", "0.7000", "0.8500"]
+    tiff.write("one.tif", (labels * 0.25).astype(np.float32)[None])
+    run("img.labels.tif", "--prob", "one.tif", "--overwrite")
+    assert [r["mean_probability"] for r in table()] == ["0.2500", "0.2500", "0.5000"]
+
+
+def test_a_volume(run):
+    drawn(pages=3)
+    run("img.labels.tif", "--volumes", "--pixel-size", "2x1x1", "--rois", "--measure")
+    assert [(r["volume_px"], r["volume_um3"]) for r in table()] == [
+        ("48", "96"),
+        ("12", "24"),
+        ("30", "60"),
+    ]
+    regions = roifile.roiread("img.rois.zip")
+    assert len(regions) == 9 and {roi.position for roi in regions} == {1, 2, 3}
+
+
+def test_a_folder_with_a_bad_file(run):
+    Path("plate").mkdir()
+    drawn("plate/a.labels.tif")
+    Path("plate/b.labels.tif").write_text("no image")
+    assert "is not a TIFF or PNG file" in run("plate", code=1)
+    assert len(table("plate/a.objects.csv")) == 3
+
+
+def test_what_exists_is_refused_before_any_work(run):
+    drawn()
+    Path("img.objects.csv").write_text("mine")
+    assert "img.objects.csv: exists already" in run("img.labels.tif", "--rois", "--measure", code=2)
+    assert Path("img.objects.csv").read_text() == "mine" and not Path("img.rois.zip").exists()
+
+
+@pytest.mark.parametrize(
+    "argv, said",
+    [
+        (["--overlay"], "there is no image to draw its contours on; expected img.tif"),
+        (["--overlay", "--image", "small.tif"], "small.tif: has other pages than img.labels.tif"),
+        (["--prob", "small.tif"], "small.tif: has other pages than img.labels.tif"),
+        (["--kind", "instances", "--fill-holes"], "--fill-holes is for maps of classes"),
+        (["small.tif", "--image", "img.labels.tif"], "are for one label image"),
+    ],
+)
+def test_what_does_not_fit(run, argv, said):
+    drawn()
+    drawn("small.tif")
+    tiff.write("small.tif", np.zeros((1, 5, 5), np.uint8), overwrite=True)
+    assert said in run("img.labels.tif", *argv, code=2)
+    assert not list(Path().glob("*.csv")) and not list(Path().glob("*.png"))
+
+
+def test_two_maps_with_one_name(run):
+    drawn()
+    drawn("img.instances.tif")
+    assert "two label images would be written to one file" in run(
+        "img.labels.tif", "img.instances.tif", code=2
+    )
+
+
+def test_fractions_are_no_labels(run):
+    tiff.write("p.tif", np.full((1, 5, 5), 0.5, np.float32))
+    assert "holds fractions" in run("p.tif", code=2)
+
+
+def test_values_that_do_not_tell(run):
+    labels = np.zeros((1, 8, 8), np.uint8)
+    labels[0, 1, 1], labels[0, 3, 3] = 1, 2  # each in one piece, and only two
+    tiff.write("u.tif", labels)
+    assert "--kind classes or --kind instances" in run("u.tif", code=2)

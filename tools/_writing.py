@@ -1,0 +1,134 @@
+"""The files that segmenting one image gives: maps as TIFF, and what is told beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ._findings import Findings, wants_objects
+from ._results import each_score, info, planes, result, stored
+from ._segmentation import as_said, known, micrometres_of
+
+# the largest is written as it comes, the others are held: tifffile has one file open at a time
+BY_SIZE = ("ome", "score", "prob", "labels", "instances")
+
+if TYPE_CHECKING:
+    from ..imaging.image import Image
+    from ._model import Deployed
+    from ._segmentation import Plan
+
+
+def write(
+    deployed: Deployed,
+    plan: Plan,
+    targets: Mapping[str, Path],
+    args: Any,
+    advance: Callable[[], None],
+) -> int | None:
+    """Segment an image and write what `targets` names: of OUTPUTS and of `_findings`; the number of
+    objects, None where nobody asked for them.  Each file appears whole or not at all."""
+    volume, where = deployed.predictor.axes == 3, str(plan.image.path)
+    image = as_said(plan.image, args, deployed.predictor.axes)
+    pixel = known(micrometres_of(image, deployed.predictor.axes))
+    findings = Findings(image, deployed.class_names, pixel, targets)
+    counted = "instances" in targets or wants_objects(targets)
+    nothing, total = np.zeros(0, np.int32), 0
+
+    def samples() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        nonlocal total
+        for pages, score in zip(
+            plan.samples, each_score(deployed, plan, args, advance), strict=True
+        ):
+            objects = result("instances", score, args, where) if counted else nothing
+            total += int(objects.max(initial=0))
+            if findings.wanted:
+                sure = most_probable(score) if "objects" in targets else None
+                findings.add(pages, result("labels", score), objects, sure)
+            yield score, objects
+
+    def store(kind: str, pages: Iterator[np.ndarray]) -> None:
+        keep = _ome if kind == "ome" else _imagej
+        keep(targets[kind], pages, image, deployed, plan, kind, args)
+
+    first, *others = [kind for kind in BY_SIZE if kind in targets]
+    held: dict[str, list[np.ndarray]] = {kind: [] for kind in others}
+
+    def stream() -> Iterator[np.ndarray]:
+        for score, objects in samples():
+            for kind in others:
+                held[kind].append(objects if kind == "instances" else result(kind, score))
+            yield from planes(result(first, score), volume)
+
+    if first == "instances":
+        held[first] = [objects for _, objects in samples()]
+    else:
+        store(first, stream())
+    for kind, found in held.items():
+        if kind == "instances":
+            found = stored(found)
+        store(kind, (page for sample in found for page in planes(sample, volume)))
+    findings.write(overwrite=args.overwrite)
+    return total if counted else None
+
+
+def _imagej(
+    target: Path,
+    pages: Iterator[np.ndarray],
+    image: Image,
+    deployed: Deployed,
+    plan: Plan,
+    kind: str,
+    args: Any,
+) -> None:
+    from ..imaging import tiff
+
+    tiff.write(
+        target,
+        pages,
+        count=plan.pages,
+        pixel_size=image.pixel_size,
+        unit=image.unit,
+        depth=image.depth,
+        volumes=len(plan.samples) if deployed.predictor.axes == 3 else 1,
+        display=(0, deployed.predictor.classes - 1) if kind == "labels" else None,
+        info=info(deployed, plan, kind, args),
+        overwrite=args.overwrite,
+    )
+
+
+def _ome(
+    target: Path,
+    pages: Iterator[np.ndarray],
+    image: Image,
+    deployed: Deployed,
+    plan: Plan,
+    kind: str,
+    args: Any,
+) -> None:
+    from ..imaging import ome
+
+    names = deployed.class_names
+    chosen = [page for sample in plan.samples for page in sample]
+    letters, lengths = ome.page_axes(image.layout, chosen)
+    ome.write(
+        target,
+        pages,
+        letters=letters,
+        lengths=lengths,
+        channels=[*names, *(f"class {i}" for i in range(len(names), deployed.predictor.classes))],
+        pixel_size=image.pixel_size,
+        depth=image.depth,
+        unit=image.unit,
+        info=info(deployed, plan, kind, args),
+        overwrite=args.overwrite,
+    )
+
+
+def most_probable(score: np.ndarray) -> np.ndarray:
+    """The probability of every pixel's class."""
+    from ..imaging.predict import softmax
+
+    return softmax(score.astype(np.float32)).max(axis=0)

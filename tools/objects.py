@@ -1,0 +1,251 @@
+"""Outline and measure the objects of a label image: `python tools/objects.py img.labels.tif`."""
+
+from __future__ import annotations
+
+if not __package__:  # run as a script
+    import _root  # type: ignore[import-not-found]
+
+    _root.run("objects")
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import ImageError, OutputError
+from ..files import check_writable
+from . import _options
+from ._batch import Batch, Done
+from ._findings import Findings, named, told
+from ._results import OBJECTS, OUTPUTS
+
+if TYPE_CHECKING:
+    from ..imaging.image import Image
+
+KINDS = ("classes", "instances")
+EPILOG = """\
+In a label image every value besides 0 is a class, whose connected pixels are the objects, or the
+number of an object: that is told from the values, or by --kind.
+
+  --measure   img.objects.csv: page, number, class, area in pixels and um^2, centre, box; in volumes
+              the volume.  The middle of the first pixel is 0.  What is not known is empty
+  --rois      img.rois.zip: each object for ImageJ's ROI Manager (extra rois)
+  --overlay   img.overlay.png: the image and contours; of a stack, one for each page
+
+examples:
+  python tools/objects.py img.labels.tif
+        img.objects.csv
+  python tools/objects.py 'plate/*.labels.tif' --rois --overlay --min-size 50
+        contours on plate/NAME.tif or .png
+  python tools/objects.py mask.tif --image img.tif --prob img.prob.tif --measure --pixel-size 0.19
+        a mask by anybody, with the mean probability of each object
+"""
+
+
+def parser() -> _options.Parser:
+    p = _options.Parser(
+        prog="objects.py",
+        description="Outline and measure the objects of label images.",
+        epilog=EPILOG,
+    )
+    p.add_argument("maps", nargs="+", metavar="LABELS", help="TIFF or PNG, folders, patterns")
+    p.add_argument("--measure", action="store_true", help="a table (default, if nothing is said)")
+    p.add_argument("--rois", action="store_true", help="regions for ImageJ")
+    p.add_argument("--overlay", action="store_true", help="a picture of the contours")
+    p.add_argument("--image", metavar="FILE", help="the micrograph (default: beside its labels)")
+    p.add_argument("--prob", metavar="FILE", help="probabilities, for their mean")
+    p.add_argument("--kind", choices=KINDS, help="what the values are (default: told from them)")
+    p.add_argument("--class-names", default="", metavar="NAME,NAME,...", help="from class 0 on")
+    p.add_argument("--volumes", action="store_true", help="the pages of a file are one volume")
+    p.add_argument("--axes", help="how to read the labels' axes, for example ZYX or TYX")
+    p.add_argument(
+        "--pixel-size",
+        type=_options.pixel_size,
+        metavar="UM",
+        help="micrometres: one number, YxX or ZxYxX, instead of what the files say",
+    )
+    p.add_argument("-o", "--folder", help="where results go (default: beside the labels)")
+    p.add_argument("--overwrite", action="store_true", help="replace results that exist")
+    _options.add_instances(p)
+    return p
+
+
+def main(argv: Sequence[str]) -> int:
+    from ..imaging import tiff
+
+    args = parser().parse_args(argv)
+    kinds = [kind for kind in ("overlay", "rois") if getattr(args, kind)]
+    kinds += ["objects"] if args.measure or not kinds else []
+    if args.rois:
+        from ..imaging.rois import library
+
+        library()
+    batch = Batch(tiff.find(args.maps))
+    if len(batch.paths) > 1 and (args.image or args.prob):
+        raise OutputError(
+            "--image and --prob are for one label image",
+            found=f"{len(batch.paths)} of them",
+            remedy="Leave --image out: NAME.tif or NAME.png is found beside NAME.labels.tif",
+        )
+    opened, targets = {}, {}
+    for path in batch.paths:
+        with batch.sparing(path):
+            opened[path] = tiff.read(path, axes=args.axes)
+            names = named(kinds, range(len(opened[path])))
+            folder = Path(args.folder) if args.folder else path.parent
+            targets[path] = {k: folder / f"{stem(path)}.{end}" for k, end in names.items()}
+            for target in targets[path].values():
+                check_writable(target, overwrite=args.overwrite)
+    taken: dict[Path, Path] = {}
+    for path in batch.left:
+        other = taken.setdefault(next(iter(targets[path].values())).resolve(), path)
+        if other is not path:
+            raise OutputError(
+                "two label images would be written to one file",
+                where=str(next(iter(targets[path].values()))),
+                found=f"{other} and {path}",
+                remedy="Take one after the other, into different folders (-o)",
+            )
+    for path in batch.left:
+        with batch.sparing(path):
+            batch.done[path] = look(opened[path], targets[path], args)
+    return batch.end()
+
+
+def stem(path: Path) -> str:
+    """The name of the image that a label image belongs to: of img.labels.tif it is img."""
+    before, _, kind = path.stem.rpartition(".")
+    return before if kind in OUTPUTS else path.stem
+
+
+def look(labels: Image, targets: dict[str, Path], args: Any) -> Done:
+    """Find, measure and outline the objects of one file."""
+    from ..imaging import tiff
+    from ._segmentation import as_said, known, micrometres_of
+
+    began = time.monotonic()
+    axes = 3 if args.volumes else 2
+    where = str(labels.path)
+    image = micrograph(labels, args)
+    if image.pixel_size is None:
+        image = replace(image, pixel_size=labels.pixel_size, unit=labels.unit, depth=labels.depth)
+    image = as_said(image, args, axes)
+    sure = tiff.read(args.prob) if args.prob else None
+    if sure is not None:
+        check_same(sure, labels)
+    findings = Findings(
+        image, args.class_names.split(","), known(micrometres_of(image, axes)), targets
+    )
+    kind = args.kind or kind_of(labels)
+    total = 0
+    pages = tuple(range(len(labels)))
+    for sample in [pages] if args.volumes else [(page,) for page in pages]:
+        found = np.stack([plane(labels, page) for page in sample])
+        values = found if args.volumes else found[0]
+        classes, objects = apart(values, kind, args, where)
+        total += len(np.unique(objects[objects > 0]))
+        mean = None
+        if sure is not None:
+            each = np.stack([sure.page(page) for page in sample], axis=1)
+            mean = of_class(each if args.volumes else each[:, 0], classes)
+        findings.add(sample, classes, objects, mean)
+    findings.write(overwrite=args.overwrite)
+    print(f"{where}: {labels.summary()}; {total:,} objects, its values being {kind}")
+    for kind, files in told(targets):
+        print(f"{files}: {kind}")
+    names = ", ".join(Path(files).name for _, files in told(targets))
+    return Done(len(labels), 0, time.monotonic() - began, f"{names} ({total:,} objects)")
+
+
+def micrograph(labels: Image, args: Any) -> Image:
+    """The image to draw on, of the size of its labels; the labels where none is needed."""
+    from ..imaging import tiff
+
+    if args.image:
+        image = tiff.read(args.image)
+    else:
+        beside = [labels.path.with_name(stem(labels.path) + end) for end in tiff.SUFFIXES]
+        there = [path for path in beside if path != labels.path and path.exists()]
+        if not there:
+            if not args.overlay:
+                return labels
+            raise ImageError(
+                "there is no image to draw its contours on",
+                where=str(labels.path),
+                expected=", ".join(str(path) for path in beside if path != labels.path),
+                remedy="Name it: --image",
+            )
+        image = tiff.read(there[0])
+    check_same(image, labels)
+    return image
+
+
+def check_same(image: Image, labels: Image) -> None:
+    """Raise ImageError unless both have the same pages, of the same size."""
+    pages, _, height, width = image.shape
+    if (pages, height, width) != (labels.shape[0], *labels.shape[2:]):
+        raise ImageError(
+            f"has other pages than {labels.path} (pages, height, width)",
+            where=str(image.path),
+            expected=(labels.shape[0], *labels.shape[2:]),
+            found=(pages, height, width),
+        )
+
+
+def plane(labels: Image, page: int) -> np.ndarray:
+    """A page as whole numbers (height, width)."""
+    from ..data.labels import whole_numbers
+    from ..imaging.image import one_channel
+
+    where = f"{labels.path}, page {page}"
+    return whole_numbers(one_channel(labels.page(page), where, labels.axes), where=where)
+
+
+def kind_of(labels: Image) -> str:
+    """What the values are; ImageError where they do not tell."""
+    from ..imaging.recognise import LOOKED_AT, Survey
+
+    survey = Survey()
+    for page in range(min(len(labels), LOOKED_AT)):
+        survey.add(plane(labels, page), f"{labels.path}, page {page}")
+    kind, why = survey.kind(labels=True)
+    if kind in ("binary", "classes"):
+        return "classes"
+    if kind != "instances":
+        raise ImageError(
+            "the values do not tell whether they are classes or objects",
+            where=str(labels.path),
+            found=why,
+            remedy="Say --kind classes or --kind instances",
+        )
+    return kind
+
+
+def apart(values: np.ndarray, kind: str, args: Any, where: str) -> tuple[np.ndarray, np.ndarray]:
+    """Classes and objects of one page or volume."""
+    from ..imaging.instances import instances, select
+
+    given = {name: getattr(args, name) for name in OBJECTS if getattr(args, name) is not None}
+    if kind == "classes":
+        return values, instances(values, **given, where=where)
+    for name in ("connectivity", "fill_holes"):
+        if given.pop(name, None) is not None:
+            raise OutputError(
+                f"--{name.replace('_', '-')} is for maps of classes",
+                where=where,
+                found="a map of objects",
+                remedy="Leave it out, or say --kind classes",
+            )
+    keep = select(values, **given, where=where) > 0
+    return (values > 0).astype(np.uint8), np.where(keep, values, 0)
+
+
+def of_class(probabilities: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """The probability of every pixel's class; one channel is that of class 1."""
+    if len(probabilities) == 1:
+        return probabilities[0]
+    at = np.minimum(classes, len(probabilities) - 1).astype(np.intp)
+    return np.take_along_axis(probabilities, at[None], axis=0)[0]
