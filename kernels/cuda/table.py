@@ -82,10 +82,14 @@ def _cores(
 CONVOLVE = {
     mode: (
         _convolve(128, 128, (64, 32), mode, large),
-        _convolve(128, 64, (32, 32) if mode == BF16 else (64, 32), mode, large),
+        _convolve(128, 64, (32, 32) if mode == BF16 else (64, 32), mode, middle),
         _convolve(64, 64, (32, 32), mode, small),
     )
-    for mode, large, small in ((TF32, 176, 128), (TF32X3, 240, 168), (BF16, 224, 168))
+    for mode, large, middle, small in (
+        (TF32, 128, 176, 120),  # two blocks to a multiprocessor
+        (TF32X3, 216, 224, 152),
+        (BF16, 208, 160, 160),
+    )
 }
 CONVOLVE_SIMT = {  # whether channels may be read in quads: what is fast, and what is right
     True: (
@@ -99,7 +103,7 @@ WEIGHT_GRADIENT = {
         _gradient(128, (64, 32), mode, large),
         _gradient(64, (32, 32), mode, small),
     )
-    for mode, large, small in ((TF32, 144, 104), (TF32X3, 184, 136), (BF16, 144, 104))
+    for mode, large, small in ((TF32, 128, 72), (TF32X3, 184, 128), (BF16, 128, 72))
 }
 WEIGHT_GRADIENT_SIMT = {
     True: (
