@@ -33,6 +33,11 @@ class Tile(NamedTuple):
     depth: int
     kernel: Kernel
 
+    @property
+    def resident(self) -> int:
+        """Blocks that a multiprocessor's 65536 registers have room for."""
+        return 65536 // (self.kernel.threads * self.kernel.registers)
+
 
 TF32, TF32X3, BF16 = "TF32", "TF32X3", "BF16"
 FLOAT, ROUNDED, PAIRS = "FLOAT", "ROUNDED", "PAIRS"  # how weights are packed
@@ -50,7 +55,8 @@ SHORT_PIXELS = 4  # of one thread
 NARROW_OUTPUTS = 8
 NARROW_LANES = 8  # that share a pixel
 SPLIT_BLOCKS = 8  # of the reduction, at least, in each part of it
-SPLIT_GAIN = 0.85  # of the time, at most, that splitting must leave
+REUSE = 48  # terms as long as it takes to bring one row or column of a tile
+PLANE = {TF32X3: 360, TF32: 1080, BF16: 1440, None: 180}  # ... one partial sum, and to add it
 MOST_SPLITS = 64
 PLANES = 1 << 22  # elements of partial weight gradients, or twice the gradient if that is more
 PARTS = 512  # blocks among which a sum over pixels is cut
