@@ -151,8 +151,9 @@ def solve(path: str, args: Any, argv: Sequence[str], world: World | None) -> int
     with locked(prefix, print):
         newest.remove_leftovers(prefix, print)
         if args.resume:
-            args.snapshot = newest.newest(prefix, print)
-            print(f"--resume auto: {args.snapshot or 'there is no snapshot yet, beginning anew'}")
+            found = newest.newest(prefix, print)
+            print(f"--resume auto: {found or 'there is no snapshot yet, beginning anew'}")
+            args.snapshot = str(found) if found else None
         continued(source, args)
         model = Path(f"{prefix}.h5")
         check_writable(model, overwrite=args.overwrite or bool(args.snapshot))

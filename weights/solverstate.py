@@ -120,7 +120,7 @@ def _verified(state: State, sums: Any, where: str) -> State:
             raise SolverError(
                 f"checksum mismatch in {f'history/{i - 1}' if i else 'its description'}",
                 where=where,
-                remedy="The file has changed since it was written; take an earlier snapshot",
+                remedy="It has changed since it was written: fetch it again, or an earlier one",
             )
     return replace(state, verified=True)
 
