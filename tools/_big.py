@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,13 +63,11 @@ def check(kinds: Sequence[str], args: Any) -> None:
     if args.average != "none":
         raise OutputError("--average needs the whole image at once", remedy="Leave it out")
     for name in ("zarr", *(("distributed",) if args.dask else ())):
-        try:
-            __import__(name)
-        except ImportError:
+        if find_spec(name) is None:
             raise DeviceError(
                 f"the Python package {name} is needed for Zarr and Dask, and is not installed",
                 remedy="Install both: pip install 'demitasse[dask]'",
-            ) from None
+            )
 
 
 @contextmanager
