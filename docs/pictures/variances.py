@@ -1,0 +1,70 @@
+"""The variance of every feature map of an untrained U-Net, for three ways to draw its weights.
+
+    msra       N(0, sqrt(2 / N)), the paper's (He et al. 2015)
+    xavier     U(-sqrt(3 / N), sqrt(3 / N)), of variance 1 / N
+    gaussian   N(0, 0.01), what many nets of the time began with
+
+N is Caffe's fan_in, the weights of a blob over its first axis.  Measured is what each convolution
+gives, before its ReLU, over all channels and pixels; the image is a drawn micrograph with mean 0
+and variance 1.  `python docs/pictures variances` prints the table and draws variances.svg.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from demitasse import netspec
+from demitasse.data import synthetic
+from demitasse.net import Net
+
+SIZE, SEED = 188, 1505  # the smallest tile of the net, so that this takes seconds
+FILLERS = {
+    "msra": "N(0, sqrt(2 / N))",
+    "xavier": "U(-sqrt(3 / N), sqrt(3 / N))",
+    "gaussian": "N(0, 0.01)",
+}
+
+
+def net(filler: str, path: str = "models/unet.prototxt") -> Net:
+    """The net with that filler everywhere, every ReLU with a top of its own."""
+    message = netspec.deploy(netspec.read_net(path), shape=(1, 1, SIZE, SIZE), softmax=False)
+    for layer in message.layer:
+        if layer.type in ("Convolution", "Deconvolution"):
+            weights = layer.convolution_param.weight_filler
+            weights.Clear()
+            weights.type = filler
+            if filler == "gaussian":
+                weights.std = 0.01
+            layer.top[0] += " before"
+        elif layer.type == "ReLU":
+            layer.bottom[0] += " before"
+    followed = {layer.bottom[0] for layer in message.layer if layer.type == "ReLU"}
+    for layer in message.layer:  # the up-convolutions and the scores have no ReLU
+        if layer.type in ("Convolution", "Deconvolution") and layer.top[0] not in followed:
+            layer.top[0] = layer.top[0].removesuffix(" before")
+    return Net(netspec.build(message, "TEST"), seed=SEED, keep=True)
+
+
+def image() -> np.ndarray:
+    pixels = synthetic.image(SEED, (SIZE, SIZE)).pixels.astype("f4")
+    return ((pixels - pixels.mean()) / pixels.std())[np.newaxis, np.newaxis]
+
+
+def measure(filler: str) -> dict[str, float]:
+    """{feature map: variance}, in the order of the net."""
+    made = net(filler)
+    made.blobs["data"].data[...] = image()
+    made.forward()
+    found = {}
+    for node in made.graph.nodes:
+        if node.layer.type in ("Convolution", "Deconvolution"):
+            top = node.layer.top[0]
+            found[top.removesuffix(" before")] = float(made.read(top).astype("f8").var())
+    return found
+
+
+def table(measured: dict[str, dict[str, float]]) -> str:
+    """Markdown."""
+    lines = ["| map | " + " | ".join(FILLERS.values()) + " |", "|---|" + "---|" * len(FILLERS)]
+    for name in measured["msra"]:
+        lines.append("| " + " | ".join([name, *(f"{m[name]:.2g}" for m in measured.values())]) + " |")
+    return "\n".join(lines)
