@@ -5,8 +5,8 @@ images (tests/tools/world.py).  Of a block that is marked,
 
     ```sh parsed="needs an NVIDIA card"
 
-only the options are read, and the mark says why.  Commands of demitasse run in this process, all
-else in bash.
+only the options are read, and the mark says why; blocks that are a file (`file="NAME"`) are for
+test_layer.py.  Commands of demitasse run in this process, all else in bash.
 """
 
 import contextlib
@@ -49,7 +49,15 @@ class Block:
     @property
     def reason(self):
         """Why it is only parsed; "" where it runs."""
-        found = re.search(r'parsed="([^"]+)"', self.info)
+        return self._said("parsed")
+
+    @property
+    def file(self):
+        """Which file it shows; "" where it is none."""
+        return self._said("file")
+
+    def _said(self, key):
+        found = re.search(rf'{key}="([^"]+)"', self.info)
         return found[1] if found else ""
 
 
@@ -92,6 +100,7 @@ def ours():
         for kind, pixels in (("images", world.grey(60, 60)), ("labels", labels)):
             Path("mine", kind).mkdir(parents=True, exist_ok=True)
             world.save(f"mine/{kind}/{i}.tif", pixels)
+    world.save("stack_labels.tif", (world.grey(2, 30, 30) > 99).astype("u1"))
     net = Path("models/unet.prototxt").read_text()
     net = re.sub(r'"tiles.txt"', '"examples/isbi2012/train.txt"', net)
     net = re.sub(r"batch_size: 1\s+shuffle", "batch_size: 1 shuffle", net)
@@ -115,7 +124,7 @@ def test_the_blocks_of_a_page_run(page, made, tmp_path, monkeypatch):
     for block in blocks(page):
         if block.language == "python":
             code = compile(block.text, block.where, "exec")
-            if not block.reason:
+            if not (block.reason or block.file):
                 exec(code, said)
         elif block.language == "sh":
             for command in commands(block.text):
@@ -202,7 +211,7 @@ def other_read(command, where):
 def test_every_block_says_what_it_is(page):
     for block in blocks(page):
         assert block.language in LANGUAGES, f"{block.where}: a block in no known language"
-        assert not block.info or block.reason, f"{block.where}: {block.info}"
+        assert not block.info or block.reason or block.file, f"{block.where}: {block.info}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
