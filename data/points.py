@@ -107,8 +107,14 @@ def class_of(text: str, class_names: Sequence[str], where: str) -> int:
 
 
 def _rois(path: Path, class_names: Sequence[str]) -> Iterator[Mark]:
-    import roifile
-
+    try:
+        import roifile
+    except ImportError:
+        raise DataError(
+            "ImageJ's selections need the library roifile, which is not installed",
+            where=str(path),
+            remedy="pip install 'demitasse[rois]', or save the points as a table",
+        ) from None
     try:
         found = roifile.roiread(path)
     except Exception as error:  # whatever a damaged file makes of the reader

@@ -32,6 +32,7 @@ from .check import run
 from .onnx_writer import OPSET
 from .pieces import library
 from .to_onnx import measured, to_onnx
+from .words import normalised
 
 EXTRA = "bioimageio"
 COVER = 256  # pixels of each half of the cover
@@ -242,8 +243,7 @@ def readme(net: Net, about: About, rules: tuple[Geometry, ...]) -> str:
         + "\n".join(rows)
         + f"\n\n{border}\n\n"
         "## Normalisation\n\n"
-        f"{about.normalization.name}, with the statistics of the whole image, before it is cut "
-        "into tiles.\n\n"
+        f"{normalised(about.normalization)}\n\n"
         "## Validation\n\n"
         "`test_output.npy` is what demitasse computes from `test_input.npy`, a drawn micrograph; "
         "it says that a program runs the net correctly, not how well the net segments. Compare "

@@ -21,7 +21,7 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-TARGETS = ("prototxt", "binary", "hdf5", "tiff")
+TARGETS = ("prototxt", "binary", "hdf5", "tiff", "log")
 MOST_MEMORY, MOST_TIME, LONGEST = 1024, 20, 1 << 16  # MiB, seconds, bytes
 OURS = ["demitasse", "tifffile"]  # whose coverage counts
 

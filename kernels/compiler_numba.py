@@ -11,14 +11,14 @@ from numba import njit
 
 def compiler(**options: Any) -> Callable[[Any], Any]:
     """A decorator that compiles a function without Python's lock, with division as NumPy's."""
-    options = {"nogil": True, "error_model": "numpy"} | options
+    settings: Any = {"nogil": True, "error_model": "numpy"} | options
 
     def compiled(function: Any) -> Any:
         try:
-            return njit(cache=True, **options)(function)
+            return njit(cache=True, **settings)(function)
         except RuntimeError as error:
             if "no locator" not in str(error):
                 raise
-            return njit(**options)(function)
+            return njit(**settings)(function)
 
     return compiled

@@ -50,7 +50,7 @@ class Form(NamedTuple):
 
     def rectifies(self, slope: float) -> bool:
         """Whether the engine can apply a rectifier of this slope on the way."""
-        return slope == 0 or self.engine == WINOGRAD
+        return slope == 0 or self.engine not in (COLUMNS, DIRECT, THIN)
 
 
 def choose(x: Sizes, w: Sizes, y: Sizes, window: Window, group: int, dtype: Any) -> str:

@@ -10,6 +10,7 @@ device has of its own are NumPy's functions, which reach a device's arrays by Nu
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,8 @@ class Device:
     name = title = "cpu"  # title: for people
     on_host = True  # whether layers that read files may write its arrays
     channels_last = False  # whether its kernels like the channels of a place together
+    recording = False  # whether what is launched is kept, to be run again: nobody may wait for it
+    capture: Callable[[Callable[[], None]], Callable[[], None]] | None = None  # record what it does
     looks = True  # whether values may be looked at in every pass, to refuse what is illegal
     strip: int | None = 1 << 14  # elements that element-wise formulas take at a time; None: all
 

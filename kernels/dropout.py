@@ -17,12 +17,13 @@ from .strips import Array, strips
 WORDS = 1 << 14  # 64-bit words drawn at once
 
 
-def draw(mask: Array, p: float, rng: np.random.Generator) -> None:
-    """Write a C-contiguous uint8 mask."""
+def draw(mask: Array, p: float, stream: Array) -> None:
+    """Write a C-contiguous uint8 mask; stream: Philox's key and counter, six 64-bit words."""
+    bits = np.random.Philox(key=stream[:2], counter=stream[2:])
     flat, last = mask.reshape(-1).view(np.bool_), np.uint32(p * (2**32 - 1))
     for start in range(0, flat.size, 2 * WORDS):
         part = flat[start : start + 2 * WORDS]
-        words = rng.bit_generator.random_raw(-(-part.size // 2)).astype("<u8", copy=False)
+        words = bits.random_raw(-(-part.size // 2)).astype("<u8", copy=False)
         np.less_equal(words.view("<u4")[: part.size], last, out=part)
 
 

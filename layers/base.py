@@ -70,6 +70,7 @@ class Layer(ABC):
     reshapes: bool = False  # its tops may have other shapes in every pass (Filter)
     on_host: ClassVar[bool] = False  # runs on arrays of the host, on every device (data, Python)
     any_layout: bool = False  # it takes arrays channels first and last (net/layout.py)
+    records: ClassVar[bool] = False  # it never waits for a device's values (net/captured.py)
     runs_ahead: ClassVar[bool] = True  # False: what it does must happen in its pass (net/ahead.py)
     # which bottoms' image sizes its tops' follow; None: all (net/ahead.py)
     shaped_by: ClassVar[tuple[int, ...] | None] = None
@@ -137,6 +138,10 @@ class Layer(ABC):
         self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]
     ) -> None:
         """Write the diff of each bottom that propagates; add to the diff of each parameter."""
+
+    def begin(self) -> None:  # noqa: B027 (most have nothing to do)
+        """What a pass changes on the host.  `forward` calls it itself, unless the device records:
+        then it is called before each run of the recorded pass (net/captured.py)."""
 
     def prepare(self, top: Sequence[Blob]) -> None:  # noqa: B027 (most have nothing to do)
         """Called once, where every blob keeps its arrays: write the tops that forward then leaves

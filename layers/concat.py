@@ -27,6 +27,7 @@ from .sizes import times
 
 class Concat(Layer):
     type = "Concat"
+    records = True
     bottoms = (1, None)
     repeats = True
 

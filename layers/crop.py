@@ -25,6 +25,7 @@ from .sizes import times
 
 class Crop(Layer):
     type = "Crop"
+    records = True
     any_layout = True
     bottoms = 2
     no_gradient = frozenset({1})

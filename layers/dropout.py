@@ -19,11 +19,12 @@ import numpy as np
 
 from ..errors import SpecError
 from .base import Array, Blob, Buffer, Context, Layer, Shape, Shapes
-from .stream import stream
+from .stream import words
 
 
 class Dropout(Layer):
     type = "Dropout"
+    records = True
     any_layout = True
     in_place = True
 
@@ -46,14 +47,19 @@ class Dropout(Layer):
     def shapes(self, *bottom: Shape) -> Shapes:
         if not self._drops:
             return Shapes((bottom[0],))
-        mask = Buffer(bottom[0], "uint8")
-        return Shapes((bottom[0],), saved=(mask,), scratch=self.context.strip(prod(bottom[0])))
+        saved = Buffer(bottom[0], "uint8"), Buffer((6,), "uint64")  # the mask, its stream
+        return Shapes((bottom[0],), saved=saved, scratch=self.context.strip(prod(bottom[0])))
+
+    def begin(self) -> None:
+        if self._drops:
+            self.context.device.write(self.saved[1], words(self.context, self._forwards))
+            self._forwards += 1
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         if self._drops:
-            rng = stream(self.context, self._forwards)
-            self.context.device.dropout.draw(self.saved[0], self._keep, rng)
-            self._forwards += 1
+            if not self.context.device.recording:
+                self.begin()
+            self.context.device.dropout.draw(self.saved[0], self._keep, self.saved[1])
         self._apply(bottom[0].data, top[0].data)
 
     def backward(

@@ -31,6 +31,7 @@ from .windows import check_window, read_window
 
 class Filtering(Layer):
     bottoms = (1, None)
+    records = True
     tops = (1, None)
     backward_reads = ("bottom*",)
     repeats = True

@@ -19,6 +19,7 @@ from .base import Blob, Context, Layer, Shape, Shapes
 
 class Input(Layer):
     type = "Input"
+    records = True
     any_layout = True
     runs_ahead = False
     bottoms = 0

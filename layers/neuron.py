@@ -21,6 +21,7 @@ from .base import Array, Blob, Layer, Shape, Shapes
 
 class Neuron(Layer):
     in_place = True
+    records = True
 
     @abstractmethod
     def function(self, x: Array, y: Array) -> None:

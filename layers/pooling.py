@@ -32,6 +32,7 @@ from .windows import check_window, read_window
 
 class Pooling(Layer):
     type = "Pooling"
+    records = True
     tops = (1, 2)
     repeats = True
 

@@ -19,6 +19,7 @@ from .base import Blob, Context, Layer, Shape, Shapes
 
 class Power(Layer):
     type = "Power"
+    records = True
     in_place = True
 
     def __init__(self, spec: Any, context: Context) -> None:

@@ -20,6 +20,7 @@ from .base import Blob, Context, Layer, Shape, Shapes
 
 class ReLU(Layer):
     type = "ReLU"
+    records = True
     any_layout = True
     in_place = repeats = True
 

@@ -14,6 +14,7 @@ from .base import Blob, Layer, Shape, Shapes
 
 class Silence(Layer):
     type = "Silence"
+    records = True
     any_layout = True
     bottoms = (1, None)
     tops = 0

@@ -19,6 +19,7 @@ from .base import Array, Blob, Context, Layer, Shape, Shapes
 
 class Softmax(Layer):
     type = "Softmax"
+    records = True
     in_place = True
     backward_reads = ("top0",)
 

@@ -25,6 +25,7 @@ from .crop import Crop
 
 class Split(Layer):
     type = "Split"
+    records = True
     any_layout = True
     tops = (1, None)
     shares_data = True

@@ -52,6 +52,15 @@ class Holdings:
         }
         return {value.blob: weights[value] for value in self.graph.outputs}
 
+    def losses(self) -> list[tuple[float, Value]]:
+        """Every top with a loss weight."""
+        return [
+            (weight, top)
+            for node, flags in zip(self.graph.nodes, self.flags.loss_weights, strict=True)
+            for top, weight in zip(node.tops, flags, strict=True)
+            if weight
+        ]
+
     def parameters(self) -> dict[str, list[np.ndarray]]:
         """Parameter arrays by layer, in Caffe's order; a layer without any has an empty list."""
         return {

@@ -45,7 +45,8 @@ class Net(Holdings):
     more time (net/recompute.py); threads: of kernels (default: all CPUs); fill: run the
     fillers (not needed where weights are loaded);
     share: a net whose parameters this one uses (test nets); poison: fill freed buffers with NaN;
-    folder: what data sources are relative to; allow_python: run the code that Python layers name;
+    folder: what data sources are relative to; rank, ranks: which of how many processes that train
+    it together this is (layers/stream.py); allow_python: run the code that Python layers name;
     caffe_unet_2015: filler xavier is the Gaussian that it was in the U-Net authors' Caffe; memory:
     bytes that activations and parameters may take (default: what there is);
     device: where its arrays are (kernels/device.py);
@@ -73,6 +74,8 @@ class Net(Holdings):
         share: Net | None = None,
         poison: bool = False,
         folder: str = "",
+        rank: int = 0,
+        ranks: int = 1,
         allow_python: bool = False,
         caffe_unet_2015: bool = False,
         memory: int | None = None,
@@ -85,6 +88,7 @@ class Net(Holdings):
         if backward is None:
             backward = graph.phase == "TRAIN" or graph.force_backward
         self.plans_backward, self._fuse, self._recompute = backward, fuse, recompute
+        self.rank, self.ranks = rank, ranks
         self.callbacks, self.device = Callbacks(), device
         self.workers = Workers(threads or usable_cpus() if device.on_host else 1)
         self._outside: Mapping[Value, Shape] = {}
@@ -99,6 +103,8 @@ class Net(Holdings):
                     dtype=self.dtype,
                     seed=seed,
                     folder=folder,
+                    rank=rank,
+                    ranks=ranks,
                     budget=budget,
                     allow_python=allow_python,
                     workers=self.workers,
@@ -278,14 +284,18 @@ class Net(Holdings):
         stop = len(self.layers) if end is None else end + 1
         self.device.looks = check or self.device.on_host
         if start == 0:
-            for given, read in self._inputs:
-                self.device.write(read, given)
-            if self.ahead is not None:
-                self.ahead.take()
+            self.take()
         if self._kept is not None:
             self._kept.before(start)
         with np.errstate(all="ignore"):  # what overflows is found where it matters: in the loss
             return sum(self._forward(i, check) for i in range(start, stop))
+
+    def take(self) -> None:
+        """Copy in what comes from elsewhere: inputs, and what ran ahead."""
+        for given, read in self._inputs:
+            self.device.write(read, given)
+        if self.ahead is not None:
+            self.ahead.take()
 
     def _forward(self, i: int, check: bool) -> float:
         """Run layer i; return its part of the loss."""
@@ -306,7 +316,7 @@ class Net(Holdings):
         if self._kept is not None:
             self._kept.after(i)
         for weight, top in zip(self.flags.loss_weights[i], self._tops[i], strict=True):
-            if weight:
+            if weight and not self.device.recording:
                 loss += weight * float(top.data.sum())
         if check:
             refuse_nonfinite(self.graph.nodes[i], layer, self._tops[i])

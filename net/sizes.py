@@ -33,12 +33,20 @@ def trunk(graph: Graph) -> tuple[Value, list[Node]] | None:
 
 
 def try_size(
-    layers: Sequence[Layer], image: Value, nodes: Sequence[Node], shape: Shape
+    layers: Sequence[Layer],
+    image: Value,
+    nodes: Sequence[Node],
+    shape: Shape,
+    *,
+    exact: bool = False,
 ) -> dict[Value, Shape] | None:
-    """Shapes along the trunk for another image shape; None where a layer refuses it."""
+    """Shapes along the trunk for another image shape; None where a layer refuses it, or, if exact,
+    at the first layer that leaves a rest or cuts off centre."""
     shapes = {image: shape}
     for node in nodes:
         try:
+            if exact and (leaves_rest(node, layers, shapes) or cuts_aside(node, layers, shapes)):
+                return None
             read = (*node.bottoms, *node.likes)
             tops = layers[node.index].shapes(*(shapes[v] for v in read)).tops
         except ShapeError:
@@ -49,35 +57,23 @@ def try_size(
     return shapes
 
 
-def rests(
-    nodes: Sequence[Node], layers: Sequence[Layer], shapes: Mapping[Value, Shape]
-) -> Node | None:
-    """The first pooling whose windows do not cover its bottom without a rest."""
-    for node in nodes:
-        if node.type == "Pooling" and not node.layer.pooling_param.global_pooling:
-            size = shapes[node.bottoms[0]][2:]
-            window = layers[node.index].window(len(size))  # type: ignore[attr-defined]
-            if any(
-                (s + 2 * p - k) % step
-                for s, k, step, p in zip(
-                    size, window.kernel, window.stride, window.pad, strict=True
-                )
-            ):
-                return node
-    return None
+def leaves_rest(node: Node, layers: Sequence[Layer], shapes: Mapping[Value, Shape]) -> bool:
+    """Whether this is a pooling whose windows do not cover its bottom without a rest."""
+    if node.type != "Pooling" or node.layer.pooling_param.global_pooling:
+        return False
+    size = shapes[node.bottoms[0]][2:]
+    window = layers[node.index].window(len(size))  # type: ignore[attr-defined]
+    sides = zip(size, window.kernel, window.stride, window.pad, strict=True)
+    return any((s + 2 * p - k) % step for s, k, step, p in sides)
 
 
-def off_centre(
-    nodes: Sequence[Node], layers: Sequence[Layer], shapes: Mapping[Value, Shape]
-) -> Node | None:
-    """The first Crop that cuts more on one side of a spatial axis than on the other."""
-    for node in nodes:
-        if node.type == "Crop":
-            data, like = (shapes[v] for v in node.bottoms)
-            offsets = layers[node.index].offsets(len(data))  # type: ignore[attr-defined]
-            if any(a - b != 2 * o for a, b, o in zip(data[2:], like[2:], offsets[2:], strict=True)):
-                return node
-    return None
+def cuts_aside(node: Node, layers: Sequence[Layer], shapes: Mapping[Value, Shape]) -> bool:
+    """Whether this is a Crop that cuts more on one side of a spatial axis than on the other."""
+    if node.type != "Crop":
+        return False
+    data, like = (shapes[v] for v in node.bottoms)
+    offsets = layers[node.index].offsets(len(data))  # type: ignore[attr-defined]
+    return any(a - b != 2 * o for a, b, o in zip(data[2:], like[2:], offsets[2:], strict=True))
 
 
 def unpadded(nodes: Sequence[Node]) -> bool:
@@ -125,7 +121,8 @@ def misfit(
     if found is None or not unpadded(found[1]):
         return None
     image, nodes = found
-    pool, crop = rests(nodes, layers, shapes), off_centre(nodes, layers, shapes)
+    pool = next((node for node in nodes if leaves_rest(node, layers, shapes)), None)
+    crop = next((node for node in nodes if cuts_aside(node, layers, shapes)), None)
     if pool is None or crop is None:
         return None
     size = " x ".join(map(str, shapes[pool.bottoms[0]][2:]))
@@ -141,10 +138,7 @@ def legal(
     layers: Sequence[Layer], image: Value, nodes: Sequence[Node], shape: Shape
 ) -> dict[Value, Shape] | None:
     """Shapes along the trunk if nothing is left over or off centre, else None."""
-    shapes = try_size(layers, image, nodes, shape)
-    if shapes is None or rests(nodes, layers, shapes) or off_centre(nodes, layers, shapes):
-        return None
-    return shapes
+    return try_size(layers, image, nodes, shape, exact=True)
 
 
 @dataclass(frozen=True)

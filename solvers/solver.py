@@ -25,6 +25,7 @@ import numpy as np
 from .. import weights
 from ..errors import NonFiniteError, OutputError, SolverError
 from ..net import Net, origin
+from ..net.captured import Captured
 from . import lr_policy, snapshot, space
 from .checks import check
 from .observer import Display, Hook, Observer, Tested
@@ -75,7 +76,7 @@ class Solver(ABC):
         self._scratch = net.device.zeros(
             (net.workers.threads, 2 * min(CHUNK, net.flat_data.size)), net.dtype
         )
-        self._at_once = self._fused()
+        self._at_once, self._recorded = self._fused(), Captured(net)
 
     @abstractmethod
     def update(
@@ -157,15 +158,16 @@ class Solver(ABC):
 
     def accumulate(self) -> float:
         """iter_size forward and backward passes; the gradients add up; return the mean loss."""
-        total = 0.0
+        total, recorded = 0.0, self._recorded.possible
         for _ in range(self.param.iter_size):
             before = self._before = self.net.state()
             with origin.named(self.net, before):
-                loss = self.net.forward()
+                loss = self._recorded.run() if recorded else self.net.forward()
             if not math.isfinite(loss):
                 self._refuse_nonfinite("the loss", loss, before, rerun=True)
             self._remark(self.net)
-            self.net.backward()
+            if not recorded:
+                self.net.backward()
             total += loss
         return total / self.param.iter_size
 

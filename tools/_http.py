@@ -332,5 +332,6 @@ def too_large(name: str, size: int, limit: int) -> str:
     mib = 1 << 20
     return (
         f"{name}: is too large; expected at most {limit / mib:,.0f} MiB, found "
-        f"{size / mib:,.0f} MiB. Start the server with a larger --max-upload, or use demitasse deploy."
+        f"{size / mib:,.0f} MiB. Start the server with a larger --max-upload, or use demitasse "
+        "deploy."
     )

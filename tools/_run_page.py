@@ -59,7 +59,9 @@ def summary(run: Run) -> str:
 
 
 def span(seconds: float) -> str:
-    """ "41 s", "12 min 3 s", "5 h 7 min"."""
+    """ "0.3 s", "41 s", "12 min 3 s", "5 h 7 min"."""
+    if seconds < 9.5:
+        return f"{seconds:.1f} s"
     minutes, s = divmod(round(seconds), 60)
     hours, m = divmod(minutes, 60)
     if hours:
@@ -76,7 +78,8 @@ def cards(run: Run) -> Html:
         best = (min if is_loss(name) else max)(values, key=lambda p: p[1])
         found.append((number4(best[1]), f"best test {name}, at {best[0]:,}"))
     if run.seconds and math.isfinite(run.seconds) and run.iterations:
-        found.append((f"{run.iterations / run.seconds:.3g}", "iterations per second"))
+        speed = run.iterations / run.seconds
+        found.append((f"{speed:.3g}" if speed < 1000 else f"{speed:,.0f}", "iterations per second"))
     memory = max((s.resident for s in run.steps if s.resident == s.resident), default=0)
     if memory:
         found.append((f"{memory / 2**20:,.0f} MiB", "memory of the process, at most"))

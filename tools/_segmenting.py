@@ -25,7 +25,10 @@ def add(parser: argparse.ArgumentParser) -> None:
     """How images are cut and averaged."""
     tiling = parser.add_mutually_exclusive_group()
     tiling.add_argument(
-        "--tile-size", type=_options.lengths, metavar="HxW", help="pixels the net sees"
+        "--tile-size",
+        type=_options.lengths,
+        metavar="HxW",
+        help="pixels the net sees (of volumes DxHxW)",
     )
     tiling.add_argument(
         "--tiles", type=_options.positive_int, metavar="N", help="about so many tiles"

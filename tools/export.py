@@ -22,6 +22,7 @@ from ..export.check import onnx_difference
 from ..export.tensors import named_parameters, write_tensors
 from ..export.to_onnx import measured, to_onnx
 from ..export.to_torch import to_torch
+from ..export.words import normalised
 from ..files import check_writable, replacing
 from ..net import Net
 from . import _options
@@ -208,7 +209,7 @@ def write_onnx(net: Net, model: weights.Model | None, args: argparse.Namespace) 
 def write_torch(net: Net, model: weights.Model | None, args: argparse.Namespace) -> str:
     about = [f"It takes {fitting(net, args.size)}."]
     if model is not None:
-        about.append(f"Images are normalised by {Normalization.from_json(rule(model))}.")
+        about.append(normalised(Normalization.from_json(rule(model))))
     text, tensors = to_torch(net, args.output.stem, about)
     beside = args.output.with_suffix(".safetensors")
     write_tensors(beside, tensors, origin(args, model), overwrite=args.overwrite)
@@ -231,7 +232,7 @@ def write_bioimageio(net: Net, model: weights.Model | None, args: argparse.Names
     )
     about = About(
         name=args.name or (net.name if len(net.name) > 4 else f"{net.name or 'a'} net of Caffe"),
-        description=args.description or "Segments images with a net of Caffe.",
+        description=args.description or f"Segments images into {classes(net)} classes.",
         authors=tuple(args.author),
         license=args.license,
         classes=tuple(model.class_names) if model else (),
@@ -241,6 +242,11 @@ def write_bioimageio(net: Net, model: weights.Model | None, args: argparse.Names
     )
     status = write_package(args.output, net, about, overwrite=args.overwrite)
     return f"a package of the BioImage Model Zoo, {status}"
+
+
+def classes(net: Net) -> int:
+    """How many classes its score has."""
+    return net.planned.inferred.values[net.graph.outputs[0]][1]
 
 
 def rule(model: weights.Model | None) -> str:

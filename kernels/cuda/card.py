@@ -7,6 +7,7 @@ cause, where there is no CuPy, no driver, no such card, or one older than comput
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -37,6 +38,8 @@ class Card(OwnKernels):
         self.number, self.name = number, f"cuda:{number}"
         self._device = cupy.cuda.Device(number)
         self._device.use()
+        self.stream = cupy.cuda.Stream(non_blocking=True)  # graphs need one of their own
+        self.stream.use()
         capability = int(self._device.compute_capability)
         if capability < LEAST:
             raise DeviceError(
@@ -81,8 +84,25 @@ class Card(OwnKernels):
             self._kernels[key] = _launcher(kernel)
         return self._kernels[key]
 
+    def capture(self, run: Callable[[], None]) -> Callable[[], None]:
+        """Record what `run` launches as a CUDA graph; the result launches that."""
+        self.recording = True
+        try:
+            self.stream.begin_capture()
+            try:
+                run()
+            finally:
+                graph = self.stream.end_capture()
+        finally:
+            self.recording = False
+
+        def replay() -> None:
+            graph.launch(self.stream)
+
+        return replay
+
     def synchronize(self) -> None:
-        self.cupy.cuda.get_current_stream().synchronize()
+        self.stream.synchronize()
 
     def _memory(self) -> Any:
         return _Memory(self)
@@ -111,9 +131,11 @@ class _Memory:
 
 
 def _launcher(kernel: Any) -> Kernel:
+    allowed = [(48 << 10) - kernel.shared_size_bytes]  # without asking, static memory included
+
     def launch(grid: Any, block: Any, args: Any, shared: int = 0) -> None:
-        if shared > 48 << 10 and kernel.max_dynamic_shared_size_bytes < shared:
-            kernel.max_dynamic_shared_size_bytes = shared
+        if shared > allowed[0]:
+            kernel.max_dynamic_shared_size_bytes = allowed[0] = shared
         kernel(tuple(grid), tuple(block), tuple(args), shared_mem=shared)
 
     return launch

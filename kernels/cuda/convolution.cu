@@ -11,7 +11,9 @@
 //
 // A block of threads makes BM pixels x BN outputs; its warps WM x WN each.  Shared memory holds
 // STAGES blocks of 32 words of the reduction: rows of 128 bytes, whose 16-byte chunks are permuted by
-// the row's number so that neither copies nor load_matrices meet in a bank.
+// the row's number so that neither copies nor load_matrices meet in a bank.  Eight rows further the
+// permutation is the same, and two chunks further one bit of it changes: so addresses are a base, a
+// constant and, for each step, one exclusive or.
 #include "geometry.cuh"
 #include "ptx.cuh"
 
@@ -27,15 +29,21 @@ __device__ __forceinline__ unsigned low_part(unsigned bits) {
 }
 
 template <int BM, int BN, int WM, int WN, int STAGES, Precision P>
-__global__ void __launch_bounds__((BM / WM) * (BN / WN) * 32)
+__global__ void __launch_bounds__((BM / WM) * (BN / WN) * 32, P == TF32 ? 2 : 1)  // registers for so many blocks
 convolve(const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
          float* __restrict__ y, float* __restrict__ planes, const Geometry g) {
   constexpr int THREADS = (BM / WM) * (BN / WN) * 32;
   constexpr int QUADS = P == BF16 ? 16 : 8;  // of four channels, in a row of one block
   constexpr int ROWS_A = BM * QUADS / THREADS, ROWS_B = BN * 8 / THREADS;
   constexpr int MT = WM / 16, NT = WN / 8;
+  static_assert(THREADS / QUADS % 8 == 0 && THREADS % 64 == 0, "rows of a thread must share a permutation");
   extern __shared__ __align__(128) unsigned shared[];
   __shared__ int tap_quads[32];
+  struct Row {
+    int start;       // of the pixel's window, in quads
+    unsigned taken;  // the taps that count for it
+  };
+  __shared__ Row rows[BM];
   unsigned* const as = shared;
   unsigned* const bs = shared + STAGES * BM * WORDS;
 
@@ -48,18 +56,21 @@ convolve(const float* __restrict__ x, const float* __restrict__ w, const float* 
   w += static_cast<long long>(group) * g.outputs * row_words;
 
   if (tid < 32) tap_quads[tid] = tid < g.taps ? static_cast<int>(tap_offset(g, tid) / 4) : 0;
+  for (int i = tid; i < BM; i += THREADS) {
+    const Pixel pixel = pixel_of(min(m0 + i, g.pixels - 1), g.out);
+    rows[i].start = static_cast<int>(window_start(g, pixel) / 4);
+    rows[i].taken = m0 + i < g.pixels ? counting_taps(g, pixel) : 0;
+  }
+  __syncthreads();
 
-  // this thread copies one quad of some rows: of pixels, whose window starts and counting taps it
-  // keeps, and (16 bytes) of weights
+  // this thread copies one quad of some rows of pixels, and 16 bytes of some rows of weights
   const int quad = tid % QUADS, row_a = tid / QUADS;
   int start[ROWS_A];
   unsigned taken[ROWS_A];
 #pragma unroll
   for (int i = 0; i < ROWS_A; ++i) {
-    const int p = m0 + row_a + i * (THREADS / QUADS);
-    const Pixel pixel = pixel_of(min(p, g.pixels - 1), g.out);
-    start[i] = static_cast<int>(window_start(g, pixel) / 4);
-    taken[i] = p < g.pixels ? counting_taps(g, pixel) : 0;
+    start[i] = rows[row_a + i * (THREADS / QUADS)].start;
+    taken[i] = rows[row_a + i * (THREADS / QUADS)].taken;
   }
   const int chunk = tid % 8, row_b = tid / 8;
   const float* weights[ROWS_B];
@@ -76,18 +87,18 @@ convolve(const float* __restrict__ x, const float* __restrict__ w, const float* 
   };
   const auto copy_pixels = [&](int slot) {
     const int known = min(tap, 31), offset = tap_quads[known] + c;
+    unsigned* const to = as + slot * BM * WORDS + swizzled(row_a, quad);
 #pragma unroll
     for (int i = 0; i < ROWS_A; ++i) {
       const bool take = taken[i] >> known & 1;
-      copy_async<16>(as + slot * BM * WORDS + swizzled(row_a + i * (THREADS / QUADS), quad),
-                     x + (take ? 4ll * (start[i] + offset) : 0), take);
+      copy_async<16>(to + i * (THREADS / QUADS) * WORDS, x + 4ll * (start[i] + offset), take);
     }
     advance();
   };
   const auto copy_weights = [&](int block, int slot) {
+    unsigned* const to = bs + slot * BN * WORDS + swizzled(row_b, chunk);
 #pragma unroll
-    for (int i = 0; i < ROWS_B; ++i)
-      copy_async<16>(bs + slot * BN * WORDS + swizzled(row_b + i * (THREADS / 8), chunk), weights[i] + block * WORDS, true);
+    for (int i = 0; i < ROWS_B; ++i) copy_async<16>(to + i * (THREADS / 8) * WORDS, weights[i] + block * WORDS, true);
   };
   float4 fetched[P == BF16 ? ROWS_A : 1];
   const auto fetch_pixels = [&] {
@@ -99,15 +110,14 @@ convolve(const float* __restrict__ x, const float* __restrict__ w, const float* 
     advance();
   };
   const auto store_pixels = [&](int slot) {
+    unsigned* const to = as + slot * BM * WORDS + swizzled(row_a, quad / 2) + quad % 2 * 2;
 #pragma unroll
     for (int i = 0; i < ROWS_A; ++i) {
       const float4 v = fetched[P == BF16 ? i : 0];
-      unsigned* to = as + slot * BM * WORDS + swizzled(row_a + i * (THREADS / QUADS), quad / 2) + quad % 2 * 2;
-      *reinterpret_cast<uint2*>(to) = make_uint2(pack_bf16(v.x, v.y), pack_bf16(v.z, v.w));
+      *reinterpret_cast<uint2*>(to + i * (THREADS / QUADS) * WORDS) = make_uint2(pack_bf16(v.x, v.y), pack_bf16(v.z, v.w));
     }
   };
 
-  __syncthreads();  // tap_quads
   if (P == BF16 && first < last) {
     fetch_pixels();
     store_pixels(0);
@@ -134,17 +144,16 @@ convolve(const float* __restrict__ x, const float* __restrict__ w, const float* 
     }
     commit();
 
-    const unsigned* const a = as + slot * BM * WORDS;
-    const unsigned* const b = bs + slot * BN * WORDS;
+    const int a = slot * BM * WORDS + swizzled(warp_m + lane % 16, lane / 16);
+    const int b = slot * BN * WORDS + swizzled(warp_n + lane % 8 + lane / 16 * 8, lane / 8 % 2);
     float inside[P == TF32X3 ? MT : 1][P == TF32X3 ? NT : 1][4] = {};
-#pragma unroll
+#pragma unroll P == TF32X3 ? 2 : WORDS / 8  // three times as many products a step
     for (int step = 0; step < WORDS / 8; ++step) {
       unsigned fa[MT][4], fb[NT / 2][4];
 #pragma unroll
-      for (int i = 0; i < MT; ++i) load_matrices(fa[i], a + swizzled(warp_m + i * 16 + lane % 16, step * 2 + lane / 16));
+      for (int i = 0; i < MT; ++i) load_matrices(fa[i], as + (a ^ step << 3) + i * 16 * WORDS);
 #pragma unroll
-      for (int j = 0; j < NT / 2; ++j)
-        load_matrices(fb[j], b + swizzled(warp_n + j * 16 + lane % 8 + lane / 16 * 8, step * 2 + lane / 8 % 2));
+      for (int j = 0; j < NT / 2; ++j) load_matrices(fb[j], bs + (b ^ step << 3) + j * 16 * WORDS);
       if constexpr (P == TF32X3) {
         unsigned la[MT][4];
 #pragma unroll
@@ -183,44 +192,30 @@ convolve(const float* __restrict__ x, const float* __restrict__ w, const float* 
     if (P == BF16 && block + 1 < last) store_pixels((slot + 1) % STAGES);
   }
 
-  long long at[MT][2];
-#pragma unroll
-  for (int i = 0; i < MT; ++i)
-#pragma unroll
-    for (int h = 0; h < 2; ++h) {
-      const int p = m0 + warp_m + i * 16 + h * 8 + lane / 4;
-      at[i][h] = p >= g.pixels  ? -1
-                 : g.splits > 1 ? (static_cast<long long>(blockIdx.z) * g.pixels + p) * g.outputs
-                                : output_start(g, pixel_of(p, g.out));
-    }
+  wait<0>();
+  __syncthreads();  // nobody reads operands any more
+  auto& targets = *reinterpret_cast<Targets<BM, BN>*>(shared);
+  targets.fill(g, bias, m0, n0);
+  __syncthreads();
+  float* const to = g.splits > 1 ? planes : y;
+  const float slope = g.splits > 1 ? 1 : g.slope;
 #pragma unroll
   for (int j = 0; j < NT; ++j) {
-    const int n = n0 + warp_n + j * 8 + lane % 4 * 2;
-    long long offset[2] = {n, n + 1};
-    float b[2] = {};
-#pragma unroll
-    for (int e = 0; e < 2; ++e)
-      if (g.splits == 1 && n + e < g.outputs) {
-        const int output = output_of(g, group, n + e, offset[e]);
-        if (g.biased) b[e] = bias[output];
-      }
+    const int column = warp_n + j * 8 + lane % 4 * 2;
+    const long long at0 = targets.column[column], at1 = targets.column[column + 1];
+    const float b0 = targets.bias[column], b1 = targets.bias[column + 1];
 #pragma unroll
     for (int i = 0; i < MT; ++i)
 #pragma unroll
       for (int h = 0; h < 2; ++h) {
-        if (at[i][h] < 0) continue;
-        float v[2];
-#pragma unroll
-        for (int e = 0; e < 2; ++e) {
-          v[e] = sums[i][j][2 * h + e];
-          if (g.splits == 1) v[e] = rectify(v[e] + b[e], g.slope);
-        }
-        float* const to = (g.splits > 1 ? planes : y) + at[i][h];
-        if (g.paired && n + 1 < g.outputs) {
-          *reinterpret_cast<float2*>(to + offset[0]) = make_float2(v[0], v[1]);
+        const long long row = targets.row[warp_m + i * 16 + h * 8 + lane / 4];
+        if (row < 0 || at0 < 0) continue;
+        const float v0 = rectify(sums[i][j][2 * h] + b0, slope), v1 = rectify(sums[i][j][2 * h + 1] + b1, slope);
+        if (g.paired) {
+          *reinterpret_cast<float2*>(to + row + at0) = make_float2(v0, v1);
         } else {
-          if (n < g.outputs) to[offset[0]] = v[0];
-          if (n + 1 < g.outputs) to[offset[1]] = v[1];
+          to[row + at0] = v0;
+          if (at1 >= 0) to[row + at1] = v1;
         }
       }
   }

@@ -23,9 +23,9 @@ from ...errors import DeviceError
 from ..convolution import Form
 from ..im2col import Array, Sizes, Window
 from ..workers import Room
-from . import plans
-from .filters import Filters, backwards, plan_gradient, plan_product
-from .geometry import AXES, correlation, nominal, padded
+from . import products, table
+from .filters import Filters
+from .geometry import AXES, nominal
 
 ENGINE = "CUDA"
 
@@ -39,6 +39,12 @@ class _Engine(Filters):
                 found=f"{len(window.kernel)}",
                 remedy="Run this net on the CPU",
             )
+        if window.volume > table.MOST_TAPS:
+            raise DeviceError(
+                f"a GPU convolves with windows of up to {table.MOST_TAPS} elements",
+                found=f"{window.volume}",
+                remedy="Run this net on the CPU",
+            )
         if np.dtype(dtype) != np.float32:
             raise DeviceError(
                 "a GPU convolves float32",
@@ -50,20 +56,15 @@ class _Engine(Filters):
     def _scratch(self, large: Sizes, w: Sizes, small: Sizes, form: Form, room: Room) -> int:
         """Of all passes between the array that windows slide over and the one they make, however
         the arrays lie in memory."""
-        window, most = padded(form.window), 0
+        machine, most = self.machine, 0
         for wide in (False, True):
             a, b = nominal(large, wide), nominal(small, wide)
-            there = correlation(a, b, window, form.group)
-            back = backwards(b, a, window, form.group)
-            for plan in (
-                plan_product(a, b, there, self.machine, room.budget),
-                plan_product(b, a, back, self.machine, room.budget),
-                plan_gradient(a, b, there, self.machine, room.budget),
-            ):
-                most = max(most, plan.scratch)
-            for made in (a, b):
-                _, parts, _ = plans.output_sums(made.pixels, made.channels, wide)
-                most = max(most, parts * made.channels)
+            rest = (form.window, form.group, machine, room.budget)
+            most = max(most, products.gradient(a, b, *rest).plan.scratch)
+            for x, y, transpose in ((a, b, False), (b, a, True)):
+                passed = (form.window, form.group, transpose, 1.0, True, machine, room.budget)
+                most = max(most, products.product(x, y, w, *passed).plan.scratch)
+                most = max(most, products.sums(y, y, 1.0).parts * y.channels)
         return most
 
 

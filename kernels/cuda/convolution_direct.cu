@@ -36,10 +36,10 @@ convolve_short(const float* __restrict__ x, const float* __restrict__ w, const f
     for (int e = 0; e < WIDE; ++e) sums[i][e] = 0;
   }
   for (int tap = 0; tap < g.taps; ++tap) {
-    const long long offset = tap_offset(g, tap);
+    const Tap t = Tap::of(g, tap);
     bool take[PIXELS];
 #pragma unroll
-    for (int i = 0; i < PIXELS; ++i) take[i] = counts(g, pixel[i], tap);
+    for (int i = 0; i < PIXELS; ++i) take[i] = t.counts(g, pixel[i]);
     for (int c = 0; c < g.channels; ++c) {
       float v[WIDE];
       const float* const row = weights + (tap * g.channels + c) * g.outputs + n;
@@ -51,7 +51,7 @@ convolve_short(const float* __restrict__ x, const float* __restrict__ w, const f
       }
 #pragma unroll
       for (int i = 0; i < PIXELS; ++i) {
-        const float value = take[i] ? x[start[i] + offset + c * g.x_channel] : 0;
+        const float value = take[i] ? x[start[i] + t.offset + c * g.x_channel] : 0;
 #pragma unroll
         for (int e = 0; e < WIDE; ++e) sums[i][e] = fmaf(value, v[e], sums[i][e]);
       }
@@ -70,15 +70,16 @@ convolve_short(const float* __restrict__ x, const float* __restrict__ w, const f
   }
 }
 
-// Eight lanes share a pixel, each reads every eighth quad of its channels; OUTPUTS sums are added
+// Eight lanes share a pixel, each reads every eighth quad of its channels; up to OUTPUTS sums are added
 // across them.  One tap that never misses, one group, w (outputs, channels).
 template <int OUTPUTS>
 __global__ void __launch_bounds__(256)
 convolve_narrow(const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
                 float* __restrict__ y, const Geometry g) {
   constexpr int LANES = 8;
-  extern __shared__ __align__(16) float weights[];
-  for (int i = threadIdx.x; i < g.outputs * g.channels; i += blockDim.x) weights[i] = w[i];
+  extern __shared__ __align__(16) float weights[];  // zeros for outputs that are not there
+  for (int i = threadIdx.x; i < OUTPUTS * g.channels; i += blockDim.x)
+    weights[i] = i < g.outputs * g.channels ? w[i] : 0;
   __syncthreads();
   const int lane = threadIdx.x % LANES;
   const long long p = (blockIdx.x * static_cast<long long>(blockDim.x) + threadIdx.x) / LANES;
@@ -89,7 +90,6 @@ convolve_narrow(const float* __restrict__ x, const float* __restrict__ w, const 
     const float4 v = *reinterpret_cast<const float4*>(from + c);
 #pragma unroll
     for (int n = 0; n < OUTPUTS; ++n) {
-      if (n >= g.outputs) break;
       const float4 k = *reinterpret_cast<const float4*>(weights + n * g.channels + c);
       sums[n] = fmaf(v.x, k.x, fmaf(v.y, k.y, fmaf(v.z, k.z, fmaf(v.w, k.w, sums[n]))));
     }

@@ -10,7 +10,7 @@
 enum { DEPTH = 8 };  // terms in a block
 
 template <int BM, int BN, int TM, int TN, bool QUADS>
-__global__ void __launch_bounds__((BM / TM) * (BN / TN))
+__global__ void __launch_bounds__((BM / TM) * (BN / TN), 2)
 convolve_simt(const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
               float* __restrict__ y, float* __restrict__ planes, const Geometry g) {
   constexpr int THREADS = (BM / TM) * (BN / TN);
@@ -19,6 +19,8 @@ convolve_simt(const float* __restrict__ x, const float* __restrict__ w, const fl
   constexpr int READS_B = DEPTH * BN / THREADS;
   static_assert(THREADS % BM == 0 && READS_A > 0 && READS_B > 0);
   __shared__ __align__(16) float as[2][DEPTH][BM], bs[2][DEPTH][BN];
+  __shared__ Targets<BM, BN> targets;
+  extern __shared__ Tap taps[];
 
   const int tid = threadIdx.x;
   const int m0 = blockIdx.x * BM, n0 = blockIdx.y * BN;
@@ -31,6 +33,8 @@ convolve_simt(const float* __restrict__ x, const float* __restrict__ w, const fl
   const bool there = m0 + row < g.pixels;
   const Pixel pixel = pixel_of(min(m0 + row, g.pixels - 1), g.out);
   const long long start = window_start(g, pixel);
+  for (int k = tid; k < g.taps; k += THREADS) taps[k] = Tap::of(g, k);
+  __syncthreads();
 
   float next_a[READS_A][WIDE], next_b[READS_B];
   const auto fetch = [&](int block) {
@@ -38,8 +42,8 @@ convolve_simt(const float* __restrict__ x, const float* __restrict__ w, const fl
     for (int i = 0; i < READS_A; ++i) {
       const int term = block * DEPTH + (first_read + i * STEP_A) * WIDE;
       const int tap = term / g.channels, c = term - tap * g.channels;
-      const bool take = there && tap < g.taps && counts(g, pixel, tap);
-      const float* from = x + (take ? start + tap_offset(g, tap) + c * g.x_channel : 0);
+      const bool take = there && tap < g.taps && taps[tap].counts(g, pixel);
+      const float* from = x + (take ? start + taps[tap].offset + c * g.x_channel : 0);
       if constexpr (QUADS) {
         const float4 v = take ? *reinterpret_cast<const float4*>(from) : make_float4(0, 0, 0, 0);
         next_a[i][0] = v.x, next_a[i][1] = v.y, next_a[i][2] = v.z, next_a[i][3] = v.w;
@@ -96,23 +100,19 @@ convolve_simt(const float* __restrict__ x, const float* __restrict__ w, const fl
     __syncthreads();
   }
 
+  targets.fill(g, bias, m0, n0);
+  __syncthreads();
+  float* const to = g.splits > 1 ? planes : y;
+  const float slope = g.splits > 1 ? 1 : g.slope;
 #pragma unroll
   for (int i = 0; i < TM; ++i) {
-    const int p = m0 + i / 4 * (BM * 4 / TM) + tm * 4 + i % 4;
-    if (p >= g.pixels) continue;
-    const long long at = g.splits > 1 ? (static_cast<long long>(blockIdx.z) * g.pixels + p) * g.outputs
-                                      : output_start(g, pixel_of(p, g.out));
+    const long long row = targets.row[i / 4 * (BM * 4 / TM) + tm * 4 + i % 4];
+    if (row < 0) continue;
 #pragma unroll
     for (int j = 0; j < TN; ++j) {
-      const int n = n0 + j / 4 * (BN * 4 / TN) + tn * 4 + j % 4;
-      if (n >= g.outputs) continue;
-      if (g.splits > 1) {
-        planes[at + n] = sums[i][j];
-      } else {
-        long long offset;
-        const int output = output_of(g, group, n, offset);
-        y[at + offset] = rectify(sums[i][j] + (g.biased ? bias[output] : 0), g.slope);
-      }
+      const int n = j / 4 * (BN * 4 / TN) + tn * 4 + j % 4;
+      const long long column = targets.column[n];
+      if (column >= 0) to[row + column] = rectify(sums[i][j] + targets.bias[n], slope);
     }
   }
 }

@@ -30,11 +30,11 @@ __device__ void philox(const Stream& s, Word block, Word (&out)[4]) {
 }
 
 // mask (count elements, in the order of the blob's images, channels, places)
-__global__ void draw(unsigned char* mask, const Map of, unsigned last, const Stream stream, Long count) {
+__global__ void draw(unsigned char* mask, const Map of, unsigned last, const Stream* stream, Long count) {
   const Long block = blockIdx.x * (Long)blockDim.x + threadIdx.x;
   if (block * 8 >= count) return;
   Word words[4];
-  philox(stream, block, words);
+  philox(*stream, block, words);
   for (int i = 0; i < 8; ++i) {
     const Long e = block * 8 + i;
     if (e >= count) return;

@@ -30,7 +30,6 @@ from .launch import (
 
 BLOCK = (THREADS,)
 WINDOWS = np.dtype([(n, "i4", 3) for n in ("size", "out", "kernel", "stride", "pad")])
-STREAM = np.dtype([("key", "u8", 2), ("counter", "u8", 4)])
 TRUTH = np.dtype([("ignores", "i4"), ("ignore", "i4"), ("weighted", "i4")])
 
 
@@ -74,9 +73,7 @@ class Columns(Family):
 class Dropout(Family):
     specification, file = dropout, "dropout.cu"
 
-    def draw(self, mask: Array, p: float, rng: np.random.Generator) -> None:
-        state: Any = rng.bit_generator.state["state"]
-        stream = record(STREAM, state["key"], state["counter"])
+    def draw(self, mask: Array, p: float, stream: Array) -> None:
         words = -(-mask.size // 8)
         args = (mask, map_of(mask), np.uint32(p * (2**32 - 1)), stream, np.int64(mask.size))
         self.run("draw", (max(1, -(-words // THREADS)),), *args)

@@ -19,31 +19,12 @@ import numpy as np
 
 from ..im2col import Array, Window
 from ..workers import Room, Taker
-from . import plans, table
-from .geometry import AXES, Layout, correlation, layout, padded, painting, transposed
+from . import products, table
+from .geometry import layout
 from .plans import Machine, Plan
 from .table import Kernel
 
-PACKING = np.dtype(
-    [
-        *((name, np.int32) for name in ("outputs", "channels", "taps", "groups")),
-        *((name, np.int32) for name in ("reduction", "columns", "by_term")),
-        *((name, np.int64) for name in ("w_output", "w_channel", "w_group")),
-    ],
-    align=True,
-)
-OUTPUTS = np.dtype(
-    [
-        *((name, np.int32) for name in ("pixels", "outputs", "part")),
-        ("size", np.int32, AXES),
-        ("slope", np.float32),
-        *((name, np.int64) for name in ("y_image", "y_channel")),
-        ("y_axis", np.int64, AXES),
-        *((name, np.int64) for name in ("dy_image", "dy_channel")),
-        ("dy_axis", np.int64, AXES),
-    ],
-    align=True,
-)
+DIRECT = (*table.SHORT.values(), table.NARROW)
 
 
 class Launching(Protocol):
@@ -74,73 +55,48 @@ class Filters:
         room: Room,
     ) -> None:  # fmt: skip
         """Write y; b may be None."""
-        x_, y_, window = layout(x), layout(y), padded(window)
-        record = correlation(x_, y_, window, group)
-        rows, volume = w.shape[1] * window.volume, window.volume
-        self._product(x, w, b, y, x_, y_, record, (rows, volume), slope, room)
+        self._product(x, w, b, y, window, group, False, slope, room)
 
     def transpose(
         self, x: Array, w: Array, b: Array, y: Array, window: Window, group: int, slope: float,
         room: Room,
     ) -> None:  # fmt: skip
         """Write y; b may be None."""
-        x_, y_, window = layout(x), layout(y), padded(window)
-        record = backwards(x_, y_, window, group)
-        rows, volume = w.shape[1] * window.volume, window.volume
-        self._product(x, w, b, y, x_, y_, record, (volume, rows), slope, room)
+        self._product(x, w, b, y, window, group, True, slope, room)
 
     def _product(
-        self, x: Array, w: Array, b: Array, y: Array, x_: Layout, y_: Layout, record: Any,
-        strides: tuple[int, int], slope: float, room: Room,
+        self, x: Array, w: Array, b: Array, y: Array, window: Window, group: int, transpose: bool,
+        slope: float, room: Room,
     ) -> None:  # fmt: skip
-        """strides: of w, from output to output and from channel to channel."""
-        group, columns = int(record["groups"][0]), int(record["columns"][0])
-        plan = plan_product(x_, y_, record, self.machine, room.budget)
-        record["reduction"], record["splits"] = plan.reduction, plan.splits
-        record["slope"], record["biased"] = slope, b is not None
-        record["paired"] = columns % 2 == 0 and y_.wide(2)
+        plan, record, packing, packers, results = products.product(
+            layout(x), layout(y), w.shape, window, group, transpose, slope, b is not None,
+            self.machine, room.budget,
+        )  # fmt: skip
         take = Taker(room.scratch)
-        weights, planes = w, y
+        weights = w
         if plan.operand is not None:
             weights = take(plan.packed)
-            self._pack(w, weights, record, strides, plan)
-        if plan.planes:
-            planes = take(plan.planes)
-        bias = weights if b is None else b
-        common = (weights, bias, y)
-        whole = plan.kernel not in (*table.SHORT.values(), table.NARROW)
-        self._launch(plan, (x, *common, planes, record) if whole else (x, *common, record))
+            self._each(table.PACK[plan.operand], packers, (w, weights, packing))
+        bias = weights if b is None else b  # unread
+        if plan.kernel in DIRECT:
+            self._launch(plan, (x, weights, bias, y, record))
+            return
+        planes = take(plan.planes) if plan.planes else y  # unread
+        self._launch(plan, (x, weights, bias, y, planes, record))
         if plan.splits > 1:
-            count = group * int(record["pixels"][0]) * int(record["outputs"][0])
-            self._each(table.FINISH, count, (planes, bias, y, record))
-
-    def _pack(
-        self, w: Array, packed: Array, record: Any, strides: tuple[int, int], plan: Plan
-    ) -> None:
-        g = np.zeros(1, PACKING)
-        for name in ("outputs", "channels", "taps", "groups", "reduction", "columns"):
-            g[name] = record[name]
-        g["by_term"] = plan.by_term
-        g["w_output"], g["w_channel"] = strides
-        g["w_group"] = w.size // record["groups"]
-        assert plan.operand is not None
-        wide = 2 if plan.operand == table.PAIRS else 1
-        threads = int(record["groups"][0]) * int(record["outputs"][0])
-        threads *= int(record["channels"][0]) // wide
-        self._each(table.PACK[plan.operand], threads, (w, packed, g))
+            self._each(table.FINISH, results, (planes, bias, y, record))
 
     def weight_gradient(
         self, x: Array, dy: Array, dw: Array, window: Window, group: int, room: Room
     ) -> None:
         """Add to dw."""
-        x_, dy_ = layout(x), layout(dy)
-        record = correlation(x_, dy_, padded(window), group)
-        plan = plan_gradient(x_, dy_, record, self.machine, room.budget)
-        record["splits"] = plan.splits
+        plan, record = products.gradient(
+            layout(x), layout(dy), window, group, self.machine, room.budget
+        )
         planes = room.scratch[: plan.planes]
         self._launch(plan, (x, dy, planes, record))
-        rows, columns, taps = len(dw), dw.shape[1], window.volume
-        counts = [np.int32(n) for n in (rows, columns, taps, plan.splits)]
+        rows, columns = dw.shape[:2]
+        counts = [np.int32(n) for n in (rows, columns, window.volume, plan.splits)]
         self._each(table.ADD_PLANES, rows * columns, (planes, dw, *counts))
 
     def output_gradient(self, y: Array, dy: Array, db: Array, slope: float, room: Room) -> None:
@@ -148,23 +104,16 @@ class Filters:
         rectify = slope != 1
         if not rectify and db is None:
             return
-        dy_ = layout(dy)
-        y_ = layout(y) if rectify else dy_
-        quads = dy_.wide(4) and y_.wide(4)
-        part, parts, across = plans.output_sums(dy_.pixels, dy_.channels, quads)
-        g = np.zeros(1, OUTPUTS)
-        g["pixels"], g["outputs"], g["part"] = dy_.pixels, dy_.channels, part
-        g["size"], g["slope"] = dy_.size, slope
-        for name, a in (("y", y_), ("dy", dy_)):
-            g[f"{name}_image"], g[f"{name}_channel"] = a.image, a.channel
-            g[f"{name}_axis"] = a.axis
-        sums = room.scratch[: parts * dy_.channels]
+        of_dy, outputs = layout(dy), dy.shape[1]
+        of_y = layout(y) if rectify else of_dy
+        record, quads, parts, across = products.sums(of_y, of_dy, slope)
+        found = room.scratch[: parts * outputs]
         kernel = table.SUM_OUTPUTS[rectify, quads]
-        args = (y if rectify else dy, dy, sums, g)
+        args = (y if rectify else dy, dy, found, record)
         self._function(kernel)((parts, across, 1), (kernel.threads, 1, 1), args, 0)
         if db is not None:
-            counts = (np.int32(dy_.channels), np.int32(parts))
-            self._each(table.ADD_SUMS, 32 * dy_.channels, (sums, db, *counts))
+            counts = (np.int32(outputs), np.int32(parts))
+            self._each(table.ADD_SUMS, 32 * outputs, (found, db, *counts))
 
     def _launch(self, plan: Plan, args: Sequence[Any]) -> None:
         kernel = plan.kernel
@@ -178,25 +127,3 @@ class Filters:
 
     def _function(self, kernel: Kernel) -> Callable[..., None]:
         return self.device.function(kernel.file, kernel.expression)
-
-
-def backwards(x: Layout, y: Layout, window: Window, group: int) -> Any:
-    """The record of a transpose."""
-    tiles = window.tiling and not window.pointwise and window.inputs(x.size) == y.size
-    return (painting if tiles else transposed)(x, y, window, group)
-
-
-def plan_product(x: Layout, y: Layout, record: Any, machine: Machine, budget: int) -> Plan:
-    group = int(record["groups"][0])
-    return plans.product(record, _readable(x, group), y.wide(4), machine, budget)
-
-
-def plan_gradient(x: Layout, dy: Layout, record: Any, machine: Machine, budget: int) -> Plan:
-    group = int(record["groups"][0])
-    quads = _readable(x, group) and _readable(dy, group)
-    return plans.weight_gradient(record, quads, machine, budget)
-
-
-def _readable(a: Layout, group: int) -> bool:
-    """Four channels at a time, and counted in quads its offsets are 32-bit integers."""
-    return a.wide(4, group) and a.span // 4 < 2**31

@@ -84,27 +84,42 @@ __device__ __forceinline__ bool lies_inside(const Geometry& g, int axis, int sca
   if (g.divide[axis] == 1) return scaled < g.in[axis];
   return scaled % g.divide[axis] == 0 && scaled / g.divide[axis] < g.in[axis];
 }
-__device__ __forceinline__ bool counts(const Geometry& g, const Pixel& p, int k) {
-  if (g.plain) return true;
-  int at[3];
-  tap_of(k, g.kernel, at);
-  bool inside = true;
+// a tap, as far as it is the same for all pixels
+struct Tap {
+  long long offset;
+  int shift[3];
+
+  __device__ __forceinline__ static Tap of(const Geometry& g, int k) {
+    Tap tap;
+    int at[3];
+    tap_of(k, g.kernel, at);
+    tap.offset = tap_offset(g, k);
 #pragma unroll
-  for (int a = 0; a < 3; ++a)
-    inside = inside && lies_inside(g, a, g.step[a] * p.at[a] + g.tap[a] * at[a] + g.shift[a]);
-  return inside;
-}
+    for (int a = 0; a < 3; ++a) tap.shift[a] = g.tap[a] * at[a] + g.shift[a];
+    return tap;
+  }
+  __device__ __forceinline__ bool counts(const Geometry& g, const Pixel& p) const {
+    if (g.plain) return true;
+    bool inside = true;
+#pragma unroll
+    for (int a = 0; a < 3; ++a) inside = inside && lies_inside(g, a, g.step[a] * p.at[a] + shift[a]);
+    return inside;
+  }
+};
 // which taps count, as bits, for at most 32 of them
 __device__ __forceinline__ unsigned counting_taps(const Geometry& g, const Pixel& p) {
   if (g.plain) return ~0u >> (32 - g.taps);
   unsigned along[3] = {};
 #pragma unroll
   for (int a = 0; a < 3; ++a)
+#pragma unroll 1
     for (int k = 0; k < g.kernel[a]; ++k)
       along[a] |= (lies_inside(g, a, g.step[a] * p.at[a] + g.tap[a] * k + g.shift[a]) ? 1u : 0u) << k;
   unsigned bits = 0;
   int place = 0;
+#pragma unroll 1
   for (int i = 0; i < g.kernel[0]; ++i)
+#pragma unroll 1
     for (int j = 0; j < g.kernel[1]; ++j, place += g.kernel[2])
       if (along[0] >> i & along[1] >> j & 1) bits |= along[2] << place;
   return bits;
@@ -133,6 +148,33 @@ __device__ __forceinline__ int output_of(const Geometry& g, int group, int j, lo
   }
   return output;
 }
+
+// Where a block of threads writes its BM pixels x BN columns: to y, or where the reduction is split to
+// a plane of partial sums.  Filled by the whole block.
+template <int BM, int BN> struct Targets {
+  long long row[BM], column[BN];  // offsets of elements; negative where there is nothing to write
+  float bias[BN];
+
+  __device__ __forceinline__ void fill(const Geometry& g, const float* b, int m0, int n0) {
+    const int group = blockIdx.z / g.splits;
+    for (int i = threadIdx.x; i < BM; i += blockDim.x) {
+      const int p = m0 + i;
+      row[i] = p >= g.pixels  ? -1
+               : g.splits > 1 ? (static_cast<long long>(blockIdx.z) * g.pixels + p) * g.outputs
+                              : output_start(g, pixel_of(p, g.out));
+    }
+    for (int j = threadIdx.x; j < BN; j += blockDim.x) {
+      const int n = n0 + j;
+      long long offset = n < g.outputs ? n : -1;
+      bias[j] = 0;
+      if (g.splits == 1 && n < g.outputs) {
+        const int output = output_of(g, group, n, offset);
+        if (g.biased) bias[j] = b[output];
+      }
+      column[j] = offset;
+    }
+  }
+};
 
 __device__ __forceinline__ float rectify(float v, float slope) { return v > 0 ? v : slope * v; }
 

@@ -33,6 +33,11 @@ class Tile(NamedTuple):
     depth: int
     kernel: Kernel
 
+    @property
+    def resident(self) -> int:
+        """Blocks that a multiprocessor's 65536 registers have room for."""
+        return 65536 // (self.kernel.threads * self.kernel.registers)
+
 
 TF32, TF32X3, BF16 = "TF32", "TF32X3", "BF16"
 FLOAT, ROUNDED, PAIRS = "FLOAT", "ROUNDED", "PAIRS"  # how weights are packed
@@ -42,13 +47,16 @@ OPERANDS = {TF32: ROUNDED, TF32X3: FLOAT, BF16: PAIRS}
 TENSOR_CAPABILITY = 80
 TENSOR_TAPS = 31  # a thread keeps one bit for each
 STAGES = 3
+TAP = 24  # bytes of shared memory for each position of the kernel
+MOST_TAPS = 1024  # that every card has room for
 SHORT_TERMS = 32  # fewer, and a convolution waits for memory, not for arithmetic
 SHORT_SHARED = 48 << 10  # bytes of weights
 SHORT_PIXELS = 4  # of one thread
 NARROW_OUTPUTS = 8
 NARROW_LANES = 8  # that share a pixel
 SPLIT_BLOCKS = 8  # of the reduction, at least, in each part of it
-SPLIT_GAIN = 0.85  # of the time, at most, that splitting must leave
+REUSE = 48  # terms as long as it takes to bring one row or column of a tile
+PLANE = {TF32X3: 360, TF32: 1080, BF16: 1440, None: 180}  # ... one partial sum, and to add it
 MOST_SPLITS = 64
 PLANES = 1 << 22  # elements of partial weight gradients, or twice the gradient if that is more
 PARTS = 512  # blocks among which a sum over pixels is cut
@@ -80,39 +88,43 @@ def _cores(
 CONVOLVE = {
     mode: (
         _convolve(128, 128, (64, 32), mode, large),
-        _convolve(128, 64, (64, 32), mode, large),
+        _convolve(128, 64, (32, 32) if mode == BF16 else (64, 32), mode, middle),
         _convolve(64, 64, (32, 32), mode, small),
     )
-    for mode, large, small in ((TF32, 176, 128), (TF32X3, 240, 168), (BF16, 224, 168))
-}
-CONVOLVE_SIMT = {
-    quads: (
-        _cores("convolution_simt.cu", f"convolve_simt<128, 128, 8, 8, {text}>", 128, 128, 256, 128),
-        _cores("convolution_simt.cu", f"convolve_simt<64, 32, 4, 4, {text}>", 64, 32, 128, 80),
+    for mode, large, middle, small in (
+        (TF32, 128, 176, 120),  # two blocks to a multiprocessor
+        (TF32X3, 216, 224, 152),
+        (BF16, 208, 160, 160),
     )
-    for quads, text in ((True, "true"), (False, "false"))
+}
+CONVOLVE_SIMT = {  # whether channels may be read in quads: what is fast, and what is right
+    True: (
+        _cores("convolution_simt.cu", "convolve_simt<128, 128, 8, 8, true>", 128, 128, 256, 128),
+        _cores("convolution_simt.cu", "convolve_simt<64, 32, 4, 4, true>", 64, 32, 128, 112),
+    ),
+    False: (_cores("convolution_simt.cu", "convolve_simt<64, 32, 4, 4, false>", 64, 32, 128, 112),),
 }
 WEIGHT_GRADIENT = {
     mode: (
         _gradient(128, (64, 32), mode, large),
         _gradient(64, (32, 32), mode, small),
     )
-    for mode, large, small in ((TF32, 144, 104), (TF32X3, 184, 136), (BF16, 144, 104))
+    for mode, large, small in ((TF32, 128, 72), (TF32X3, 184, 128), (BF16, 128, 72))
 }
 WEIGHT_GRADIENT_SIMT = {
-    quads: (
-        _cores(
-            "weight_gradient.cu", f"weight_gradient_simt<128, 128, 8, {text}>", 128, 128, 256, 128
-        ),
-        _cores("weight_gradient.cu", f"weight_gradient_simt<64, 32, 4, {text}>", 64, 32, 128, 80),
-    )
-    for quads, text in ((True, "true"), (False, "false"))
+    True: (
+        _cores("weight_gradient.cu", "weight_gradient_simt<128, 128, 8, true>", 128, 128, 256, 128),
+        _cores("weight_gradient.cu", "weight_gradient_simt<64, 32, 4, true>", 64, 32, 128, 112),
+    ),
+    False: (
+        _cores("weight_gradient.cu", "weight_gradient_simt<64, 32, 4, false>", 64, 32, 128, 112),
+    ),
 }
 SHORT = {
-    wide: Kernel("convolution_direct.cu", f"convolve_short<{wide}, {SHORT_PIXELS}>", registers=96)
+    wide: Kernel("convolution_direct.cu", f"convolve_short<{wide}, {SHORT_PIXELS}>", registers=128)
     for wide in (4, 1)
 }
-NARROW = Kernel("convolution_direct.cu", f"convolve_narrow<{NARROW_OUTPUTS}>")
+NARROW = Kernel("convolution_direct.cu", f"convolve_narrow<{NARROW_OUTPUTS}>", registers=80)
 PACK = {
     operand: Kernel(
         "weights.cu", f"pack<{operand}>", capability=TENSOR_CAPABILITY if operand == PAIRS else 75
@@ -131,8 +143,43 @@ SUM_OUTPUTS = {
 ADD_SUMS = Kernel("outputs.cu", "add_sums")
 
 
+# what families.py and update.py launch, for float32; the compiler makes the others on demand
+_LAST = ("true", "false")
+FAMILIES = (
+    *(
+        Kernel("relu.cu", f"{name}<float, {last}>")
+        for name in ("relu", "gradient")
+        for last in _LAST
+    ),
+    Kernel("dropout.cu", "draw"),
+    *(Kernel("dropout.cu", f"apply<float, {last}>") for last in _LAST),
+    *(
+        Kernel("pooling.cu", f"{name}<float, {arg}, {last}>", registers=80)
+        for name in ("max_forward", "max_backward")
+        for arg in ("unsigned char", "int")
+        for last in _LAST
+    ),
+    *(
+        Kernel("pooling.cu", f"{name}<float, {last}>", registers=80)
+        for name in ("average_forward", "average_backward")
+        for last in _LAST
+    ),
+    *(
+        Kernel("softmax.cu", f"{name}<float>")
+        for name in ("softmax", "gradient", "losses", "finish", "loss_gradient")
+    ),
+    *(Kernel("update.cu", name) for name in ("update<float>", "squares<float>", "root")),
+)
+
+
 def kernels() -> Iterator[Kernel]:
     """All rows."""
+    yield from convolutions()
+    yield from FAMILIES
+
+
+def convolutions() -> Iterator[Kernel]:
+    """The rows of filters.py."""
     tiles = (*CONVOLVE.values(), *CONVOLVE_SIMT.values(), *WEIGHT_GRADIENT.values())
     for group in (*tiles, *WEIGHT_GRADIENT_SIMT.values()):
         yield from (tile.kernel for tile in group)

@@ -1,5 +1,7 @@
 """Points from tables and from ImageJ's selections."""
 
+import sys
+
 import numpy as np
 import pytest
 import roifile
@@ -80,4 +82,11 @@ def test_selections_of_imagej(tmp_path):
 def test_an_outline_is_refused(tmp_path):
     roi(tmp_path / "a.roi", kind=roifile.ROI_TYPE.POLYGON)
     with pytest.raises(DataError, match="the selection 'debris#1' is no point"):
+        points.read(tmp_path / "a.roi", NAMES)
+
+
+def test_selections_without_the_library(tmp_path, monkeypatch):
+    roi(tmp_path / "a.roi")
+    monkeypatch.setitem(sys.modules, "roifile", None)
+    with pytest.raises(DataError, match=r"a\.roi: ImageJ's selections need the library roifile"):
         points.read(tmp_path / "a.roi", NAMES)

@@ -6,18 +6,20 @@
 Arrays pass their address (strides are the kernel's affair), NumPy scalars and one-element
 structured arrays their value; kinds and sizes must be the parameter's.  A `Fault` says what a
 kernel did, in which block and thread, and where in the source: barriers that not all threads reach,
-shuffles from absent lanes, accesses out of bounds or misaligned, indices outside arrays, overflow.
-Shared memory and new arrays (`empty`) are NaN until written.  What depends on the order of threads
-shows as different results under different `SCHEDULES`.
+shuffles from absent lanes, accesses out of bounds or misaligned, indices outside arrays, overflow,
+shared memory that nobody wrote, and races: two threads or two blocks at the same bytes, one of them
+writing, and no barrier between.  New arrays (`empty`) are NaN until written.  `SCHEDULES` are
+orders in which blocks, warps and lanes run; results must not depend on them.
 """
 
 from .build import COMPILER, MISSING, CompileError
-from .device import EmulatedDevice
+from .device import KERNELS, EmulatedDevice
 from .memory import array, empty
 from .module import SCHEDULES, Fault, Function, Module
 
 __all__ = [
     "COMPILER",
+    "KERNELS",
     "MISSING",
     "SCHEDULES",
     "CompileError",

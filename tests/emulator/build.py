@@ -12,18 +12,22 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 from functools import cache
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 CACHE = Path(tempfile.gettempdir()) / f"cuda-emulator-{os.getuid()}"
+KEPT = 7 * 24 * 3600  # seconds, for as long a library stays there
 COMPILER = shutil.which("g++")
 MISSING = "the CUDA emulator needs g++, which is not installed"
 
 CHECKS = "alignment,bounds,shift,signed-integer-overflow,integer-divide-by-zero"
 COMMON = ["-std=c++17", "-fPIC", "-g1", "-fcf-protection=none", "-fno-strict-aliasing"]
+COMMON += ["-fno-gnu-unique"]  # a template's shared memory is its own in every library
 RUNTIME = [*COMMON, "-O2", "-Wall", "-Werror"]
 KERNEL = [*COMMON, "-O1", "-ffp-contract=off", "-march=native", "-fno-exceptions"]
+KERNEL += ["-fsanitize=thread", "--param=tsan-instrument-func-entry-exit=0"]  # races.cpp
 KERNEL += [f"-fsanitize={CHECKS}", "-fno-sanitize-recover=all", "-Wall", "-Werror=uninitialized"]
 KERNEL += ["-Wno-unknown-pragmas", "-Wno-unused-function", "-Wno-maybe-uninitialized"]
 
@@ -56,11 +60,15 @@ def flatten(path: Path, seen: set[Path]) -> str:
 
 @cache
 def runtime() -> Path:
-    text = (HERE / "cuda.h").read_text() + (HERE / "runtime.cpp").read_text()
-    return _library("runtime", text, [HERE / "runtime.cpp"], RUNTIME)
+    for old in CACHE.glob("*.so"):
+        if time.time() - old.stat().st_mtime > KEPT:
+            old.unlink(missing_ok=True)
+    parts = [HERE / name for name in ("cuda.h", "runtime.h", "runtime.cpp", "races.cpp")]
+    text = "".join(part.read_text() for part in parts)
+    return _library("runtime", text, [part for part in parts if part.suffix == ".cpp"], RUNTIME)
 
 
-def kernel(path: Path, expression: str, defines: tuple[str, ...] = ()) -> Path:
+def kernel(path: Path, expression: str, defines: tuple[str, ...]) -> Path:
     """The library of one kernel, compiled now unless it is there."""
     text = f"{flatten(path.resolve(), set())}\nEMULATOR_EXPORT({expression})\n"
     flags = [*KERNEL, *(f"-D{d}" for d in defines), "-include", str(HERE / "cuda.h")]
@@ -78,11 +86,13 @@ def _library(name: str, seen: str, source: str | list[Path], flags: list[str]) -
     with tempfile.TemporaryDirectory(dir=CACHE) as place:
         work = Path(place)
         if isinstance(source, str):
-            (work / f"{name}.cpp").write_text(source)
-            source = [work / f"{name}.cpp"]
+            (work / f"{name}.cu").write_text(source)
+            source = [work / f"{name}.cu"]
         # linked in a step of its own, without -fsanitize: the runtime is what the checks call
-        _run([COMPILER, *flags, "-c", *map(str, source), "-o", str(work / "object.o")])
-        _run([COMPILER, "-shared", str(work / "object.o"), "-o", str(work / "library.so")])
+        objects = [str(work / f"{part.stem}.o") for part in source]
+        for part, compiled in zip(source, objects, strict=True):
+            _run([COMPILER, *flags, "-x", "c++", "-c", str(part), "-o", compiled])
+        _run([COMPILER, "-shared", *objects, "-o", str(work / "library.so")])
         os.replace(work / "library.so", made)
     return made
 

@@ -74,6 +74,7 @@ extern dim3 block_size, grid_size;
 [[noreturn]] void fail(Place, const char* format, ...);
 void barrier(Place);
 char* dynamic_shared();
+void synchronize_warp();  // what lanes wrote is seen by the others
 
 // All lanes of the mask give `in`; when the last one has come, meaning(mask, in, out) is run once,
 // and each lane goes on with its `out`.
@@ -99,7 +100,9 @@ inline void __threadfence() {}
 inline void __threadfence_block() {}
 
 inline void __syncwarp(unsigned mask = ~0u, EMULATOR_CALLER) {
-  emulator::collective(mask, {}, [](unsigned, const emulator::Lane*, emulator::Lane*, emulator::Place) {}, {file, line});
+  emulator::collective(mask, {}, [](unsigned, const emulator::Lane*, emulator::Lane*, emulator::Place) {
+    emulator::synchronize_warp();
+  }, {file, line});
 }
 
 namespace emulator {
@@ -181,12 +184,13 @@ inline int __popc(unsigned x) { return __builtin_popcount(x); }
 inline int __ffs(int x) { return __builtin_ffs(x); }
 inline int __clz(int x) { return x ? __builtin_clz(static_cast<unsigned>(x)) : 32; }
 
-// one thread runs at a time, so plain code is atomic
-template <class T> inline T atomicAdd(T* p, std::common_type_t<T> v) { T old = *p; *p = old + v; return old; }
-template <class T> inline T atomicMax(T* p, std::common_type_t<T> v) { T old = *p; *p = max(old, v); return old; }
-template <class T> inline T atomicMin(T* p, std::common_type_t<T> v) { T old = *p; *p = min(old, v); return old; }
-template <class T> inline T atomicExch(T* p, std::common_type_t<T> v) { T old = *p; *p = v; return old; }
-template <class T> inline T atomicCAS(T* p, std::common_type_t<T> c, std::common_type_t<T> v) {
+// one thread runs at a time, so plain code is atomic; races.cpp does not look at it
+#define EMULATOR_ATOMIC template <class T> __attribute__((noinline, no_sanitize("thread"))) T
+EMULATOR_ATOMIC atomicAdd(T* p, std::common_type_t<T> v) { T old = *p; *p = old + v; return old; }
+EMULATOR_ATOMIC atomicMax(T* p, std::common_type_t<T> v) { T old = *p; *p = max(old, v); return old; }
+EMULATOR_ATOMIC atomicMin(T* p, std::common_type_t<T> v) { T old = *p; *p = min(old, v); return old; }
+EMULATOR_ATOMIC atomicExch(T* p, std::common_type_t<T> v) { T old = *p; *p = v; return old; }
+EMULATOR_ATOMIC atomicCAS(T* p, std::common_type_t<T> c, std::common_type_t<T> v) {
   T old = *p;
   if (old == c) *p = v;
   return old;

@@ -8,12 +8,17 @@ KERNELS = Path(__file__).resolve().parents[2] / "kernels" / "cuda"
 
 
 class EmulatedDevice:
-    def __init__(self, precision="fp32", capability=90, processors=4, schedule="forward"):
+    """folder: where the sources are; launched: expressions, in order."""
+
+    def __init__(
+        self, precision="fp32", capability=90, processors=4, schedule="forward", folder=KERNELS
+    ):
         self.precision, self.capability, self.processors = precision, capability, processors
-        self._schedule, self._modules, self.launched = schedule, {}, []
+        self._schedule, self._folder = schedule, folder
+        self._modules, self.launched = {}, []
 
     def function(self, file, expression):
         if file not in self._modules:
-            self._modules[file] = Module(KERNELS / file, self._schedule)
+            self._modules[file] = Module(self._folder / file, self._schedule)
         self.launched.append(expression)
         return self._modules[file].function(expression)

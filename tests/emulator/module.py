@@ -28,6 +28,7 @@ class _Report(ctypes.Structure):
         ("thread", ctypes.c_uint * 3),
         ("address", ctypes.c_ulonglong),
         ("code", ctypes.c_ulonglong),
+        ("other_code", ctypes.c_ulonglong),
     )
 
 
@@ -85,6 +86,7 @@ class Function:
         pointers = (ctypes.c_void_p * len(values))(*(v.ctypes.data for v in values))
         schedule = self.module.schedule if schedule is None else schedule
         number = {"forward": 0, "reverse": 1}.get(schedule)
+        watched = [n for a in args if _is_array(a) for n in (*_bounds(a), min(a.itemsize, 4))]
         report = _Report()
         with _LAUNCHING:
             failed = self._launch(
@@ -96,6 +98,8 @@ class Function:
                 pointers,
                 ctypes.c_uint(schedule + 2 if number is None else number),
                 ctypes.byref(report),
+                (ctypes.c_size_t * len(watched))(*watched),
+                len(watched) // 3,
             )
         if failed:
             raise Fault(self._describe(report, args))
@@ -126,14 +130,32 @@ class Function:
     def _describe(self, report, args):
         place = f"{report.file.decode()}:{report.line}" if report.line else ""
         what = report.what.decode()
-        if report.address or report.code:
-            symbol = _Symbol()
-            ctypes.CDLL(None).dladdr(ctypes.c_void_p(report.code), ctypes.byref(symbol))
-            if symbol.file == str(self._path).encode():
-                place = build.place_of(self._path, report.code - symbol.base)
+        if report.code:
+            place = self._place(report.code) or place
+        if report.address:
             what += _nearest(report.address, args)
+        if report.other_code:
+            what += f" ({self._place(report.other_code)})"
         at = f"block {tuple(report.block)}, thread {tuple(report.thread)}"
         return f"{self.expression}: {what} ({f'{place}, ' if place else ''}{at})"
+
+    def _place(self, code):
+        """file:line of an instruction of this kernel, or nothing."""
+        symbol = _Symbol()
+        ctypes.CDLL(None).dladdr(ctypes.c_void_p(code), ctypes.byref(symbol))
+        if symbol.file != str(self._path).encode():
+            return ""
+        return build.place_of(self._path, code - symbol.base)
+
+
+def _is_array(a):
+    return isinstance(a, np.ndarray) and a.ndim and a.dtype.names is None
+
+
+def _bounds(a):
+    """The addresses of an array's first byte, and of what is behind its last one."""
+    low = a.ctypes.data
+    return low, low + sum((n - 1) * s for n, s in zip(a.shape, a.strides, strict=True)) + a.itemsize
 
 
 def _fits(dtype, wanted):
@@ -158,10 +180,9 @@ def _nearest(address, args):
     """Which argument's array a bad address is close to."""
     found = ""
     for i, a in enumerate(args):
-        if not isinstance(a, np.ndarray) or not a.ndim:
+        if not _is_array(a):
             continue
-        low = a.ctypes.data
-        high = low + sum((n - 1) * s for n, s in zip(a.shape, a.strides, strict=True)) + a.itemsize
+        low, high = _bounds(a)
         if high <= address < high + 4096:
             found = f", {address - high} bytes behind argument {i}"
         elif low - 4096 <= address < low:

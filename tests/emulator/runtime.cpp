@@ -8,28 +8,14 @@
 #include <csignal>
 #include <cstdarg>
 #include <cstdio>
-#include <cstdlib>
 #include <link.h>
 #include <random>
 #include <sys/mman.h>
-#include <ucontext.h>
-#include <vector>
 
-#include "cuda.h"
-
-extern "C" {
-struct Report {
-  char what[400], file[200];
-  int line;
-  unsigned block[3], thread[3];
-  unsigned long long address, code;  // of a bad access, and of who did it
-};
-}
+#include "runtime.h"
 
 // ---------------------------------------------------------------- fibers
 #if defined(__x86_64__) && !defined(EMULATOR_PORTABLE)
-// rdi: where to leave this stack pointer; rsi: the one to go on with
-extern "C" void emulator_switch(void** leave, void* enter) __attribute__((visibility("hidden")));
 asm(R"(
 .text
 .hidden emulator_switch
@@ -43,49 +29,9 @@ emulator_switch:
   ret
 .size emulator_switch, . - emulator_switch
 )");
-struct Context {
-  void* stack_pointer;
-  void make(char* stack, size_t size, void (*entry)()) {
-    void** top = reinterpret_cast<void**>(stack + size) - 1;  // as after a call: off 16 by 8
-    *--top = reinterpret_cast<void*>(entry);
-    stack_pointer = top - 6;  // six registers, of any value
-  }
-  void go(Context& next) { emulator_switch(&stack_pointer, next.stack_pointer); }
-};
-#else
-struct Context {
-  ucontext_t saved;
-  void make(char* stack, size_t size, void (*entry)()) {
-    getcontext(&saved);
-    saved.uc_stack.ss_sp = stack;
-    saved.uc_stack.ss_size = size;
-    saved.uc_link = nullptr;
-    makecontext(&saved, entry, 0);
-  }
-  void go(Context& next) { swapcontext(&saved, &next.saved); }
-};
 #endif
 
 namespace emulator {
-
-enum class State { fresh, ready, at_barrier, in_warp, left };
-struct Copy {
-  char* to;
-  const char* from;
-  int bytes, filled;
-};
-struct Fiber : Thread {
-  State state;
-  Place place;
-  Context context;
-  std::vector<Copy> open;
-  std::vector<std::vector<Copy>> groups;
-};
-struct Warp {
-  unsigned arrived, mask;
-  Place place;
-  Lane in[32], out[32];
-};
 
 constexpr size_t stack_size = 128 << 10, shared_limit = 227 << 10, page = 4096;
 
@@ -93,21 +39,19 @@ Thread* self;
 uint3 block;
 dim3 block_size, grid_size;
 
-static std::vector<Fiber> fibers;
-static std::vector<Warp> warps;
+std::vector<Fiber> fibers;
+std::vector<Warp> warps;
+Report* report;
 static std::vector<char*> stacks;
 static Context scheduler;
 static Entry entry;
 static void** arguments;
-static Report* report;
 static bool failed;
 static sigjmp_buf bad_access;
 static char *shared_end, *shared_start;
 static std::minstd_rand random_bits;
 static unsigned schedule;
 static int threads;
-
-static Fiber& me() { return *static_cast<Fiber*>(self); }
 
 static void note(Place place, const char* format, va_list values) {
   if (failed) return;  // the first one counts
@@ -187,6 +131,9 @@ Lane collective(unsigned mask, const Lane& in, Meaning meaning, Place place) {
 void copy_async(void* to, const void* from, int bytes, int filled, Place place) {
   if ((reinterpret_cast<uintptr_t>(to) | reinterpret_cast<uintptr_t>(from)) % bytes)
     fail(place, "an asynchronous copy of %d bytes is misaligned", bytes);
+  touch(from, filled, false, __builtin_return_address(0));
+  touch(to, bytes, true, __builtin_return_address(0));
+  mark_copy(to, bytes, true);
   memset(to, 0xff, bytes);
   me().open.push_back({static_cast<char*>(to), static_cast<const char*>(from), bytes, filled});
 }
@@ -199,12 +146,15 @@ void wait_copies(int left) {
   const size_t done = groups.size() > size_t(left) ? groups.size() - left : 0;
   for (size_t i = 0; i < done; ++i)
     for (const Copy& c : groups[i]) {
+      mark_copy(c.to, c.bytes, false);
+      touch(c.to, c.bytes, true, __builtin_return_address(0));
       memcpy(c.to, c.from, c.filled);
       memset(c.to + c.filled, 0, c.bytes - c.filled);
     }
   groups.erase(groups.begin(), groups.begin() + done);
 }
 char* dynamic_shared() { return shared_start; }
+void synchronize_warp() { ++warps[me().warp].syncs; }
 
 // ---------------------------------------------------------------- one block
 static void resume(Fiber& f, size_t number) {
@@ -263,11 +213,13 @@ static void nobody_can_go_on() {
     note(at->place, "__syncthreads() waits for %d threads that have left the kernel", left);
   } else {
     for (Fiber& f : fibers) f.state = State::ready;
+    count_barrier();
   }
 }
 
 static void run_block() {
-  for (Warp& w : warps) w.arrived = 0;
+  for (Warp& w : warps) w.arrived = w.syncs = 0;
+  count_block();
   for (int i = 0; i < threads; ++i) {
     Fiber& f = fibers[i];
     f.state = State::fresh;
@@ -370,8 +322,10 @@ static void launch(Segment shared) {
 
 using namespace emulator;
 
+// arrays: of each, where it starts, where it ends, and how many bytes are written together
 extern "C" int emulator_launch(Entry kernel, const char* anchor, const unsigned* grid, const unsigned* size,
-                               size_t dynamic, void** values, unsigned order, Report* to) {
+                               size_t dynamic, void** values, unsigned order, Report* to,
+                               const size_t* arrays, int array_count) {
   report = to;
   *report = {};
   failed = false;
@@ -395,15 +349,20 @@ extern "C" int emulator_launch(Entry kernel, const char* anchor, const unsigned*
   if (count < 1 || count > 1024 || size[2] > 64) note({"", 0}, "a block of %llu threads", count);
   if (!grid[0] || !grid[1] || !grid[2] || grid[0] > 0x7fffffffu || grid[1] > 65535 || grid[2] > 65535)
     note({"", 0}, "a grid of %u x %u x %u blocks", grid[0], grid[1], grid[2]);
-  if (dynamic > shared_limit) note({"", 0}, "%zu bytes of dynamic shared memory", dynamic);
+  if (dynamic + shared.size > shared_limit)
+    note({"", 0}, "%zu bytes of shared memory, %zu of them dynamic", dynamic + shared.size, dynamic);
   if (shared.size > 48 << 10) note({"", 0}, "%zu bytes of static shared memory", shared.size);
   if (failed) return 1;
   shared_start = shared_end - (dynamic + 127) / 128 * 128;
   threads = count;
   fibers.resize(count);
   warps.resize((count + 31) / 32);
+  watch(uintptr_t(shared.start), uintptr_t(shared.start + shared.size), 1, true);
+  watch(uintptr_t(shared_start), uintptr_t(shared_end), 1, true);
+  for (int i = 0; i < array_count; ++i) watch(arrays[3 * i], arrays[3 * i + 1], arrays[3 * i + 2], false);
   Signals signals;
   if (!sigsetjmp(bad_access, 1)) launch(shared);
+  watch_nothing();
   return failed;
 }
 

@@ -44,6 +44,10 @@ __global__ void all_shuffles(const int* x, int* down, int* up, int* across, int*
   votes[i] = __ballot_sync(~0u, v % 3 == 0);
 }
 
+__global__ void histogram(const int* x, int* counts) {
+  atomicAdd(&counts[x[blockIdx.x * blockDim.x + threadIdx.x]], 1);
+}
+
 // a (16 x 8) b (8 x 8), over and over into the same sums
 __global__ void products_tf32(const float* a, const float* b, float* d, int times) {
   const int g = threadIdx.x / 4, t = threadIdx.x % 4;
@@ -84,7 +88,9 @@ __global__ void pipeline(const float* x, float* sums, int rows) {
   commit();
   for (int row = 0; row < rows; ++row) {
     wait<0>();
+#ifndef MISSING_BARRIER
     __syncthreads();
+#endif
     if (row + 1 < rows) copy_async<4>(&slots[(row + 1) % SLOTS][i], x + (row + 1) * 64 + i, true);
     commit();
     s += slots[row % SLOTS][from];
@@ -145,7 +151,7 @@ __global__ void misaligned_copy(const float* x, float* y, int by) {
   y[0] = held[0];
 }
 __global__ void unwaited_copy(const float* x, float* y) {
-  __shared__ __align__(16) float held[32];
+  __shared__ __align__(16) float held[64];
   copy_async<4>(&held[threadIdx.x], x + threadIdx.x, true);
   commit();
   y[threadIdx.x] = held[threadIdx.x];
@@ -156,5 +162,14 @@ __global__ void unwritten_shared(float* x) {
   __syncthreads();
   x[threadIdx.x] = held[threadIdx.x];
 }
+__global__ void neighbours_of_a_warp(float* x) {
+  __shared__ float held[64];
+  held[threadIdx.x] = x[threadIdx.x];
+#ifndef MISSING_BARRIER
+  __syncwarp();
+#endif
+  x[threadIdx.x] = held[threadIdx.x ^ 1];
+}
+__global__ void reads_what_others_write(float* x) { x[threadIdx.x] = x[(threadIdx.x + 1) % blockDim.x]; }
 __global__ void overflow(int* x) { x[threadIdx.x] *= 1 << 20; }
 __global__ void divides(int* x) { x[threadIdx.x] = 7 / x[threadIdx.x]; }

@@ -114,11 +114,28 @@ def test_asynchronous_copies_through_a_ring_of_slots(run):
     np.testing.assert_array_equal(sums, np.roll(x.sum(0), 32))
 
 
-def test_what_nobody_wrote_is_nan(run):
-    assert np.isnan(empty((2, 3))).all()
-    x = array(np.zeros(64, f32))
-    run("unwritten_shared", x)
-    assert np.isnan(x[0]) and (x[1:] == 1).all()
+def test_a_new_array_is_nan_until_it_is_written():
+    assert np.isnan(empty((2, 3))).all() and (empty(2, np.int32) == -1).all()
+
+
+def test_atomic_sums_of_many_blocks(samples):
+    counts = array(np.zeros(4, np.int32))
+    samples.function("histogram")((5,), (64,), (array(np.arange(320) % 4, np.int32), counts))
+    assert set(counts) == {80}
+
+
+def test_the_same_template_in_two_modules_has_shared_memory_of_its_own(tmp_path):
+    text = """template <int N> __global__ void parts(float* x) {
+      __shared__ float held[N];
+      if (threadIdx.x < WRITTEN) held[threadIdx.x] = 1;
+      __syncthreads();
+      x[threadIdx.x] = held[threadIdx.x];
+    }"""
+    (tmp_path / "parts.cu").write_text(text)
+    whole, part = (Module(tmp_path / "parts.cu", defines=[f"WRITTEN={n}"]) for n in (64, 63))
+    whole.function("parts<64>")((1,), (64,), (empty(64),))
+    with pytest.raises(Fault, match="nobody wrote"):
+        part.function("parts<64>")((1,), (64,), (empty(64),))
 
 
 # ---------------------------------------------------------------- what a card would forgive
@@ -162,22 +179,39 @@ def test_a_fault_is_reported_with_its_place_and_the_process_goes_on(
     test_a_grid_covers_an_array(samples)
 
 
-def test_a_missing_barrier_shows(run):
+RACES = [
+    ("reversed_by_shared", ["MISSING_BARRIER"], r"shared memory that nobody wrote"),
+    ("pipeline", ["SLOTS=1"], r"race: thread \d+ read this, too.*\(samples\.cu:\d+\)"),
+    ("pipeline", ["MISSING_BARRIER"], r"shared memory that nobody wrote"),
+    ("unwaited_copy", [], r"race: an asynchronous copy to this is under way"),
+    ("unwritten_shared", [], r"reads shared memory that nobody wrote"),
+    (
+        "neighbours_of_a_warp",
+        ["MISSING_BARRIER"],
+        r"shared memory that nobody wrote",
+    ),
+    ("reads_what_others_write", [], r"race: thread \d+ (wrote|read) this, too"),
+]
+
+
+@pytest.mark.parametrize(("name", "defines", "words"), RACES)
+def test_what_no_barrier_orders_is_found_in_every_schedule(run, name, defines, words):
+    module = Module(SAMPLES, defines=defines)
+    args = {"pipeline": (empty(64), i32(5)), "unwaited_copy": (empty(64),)}.get(name, ())
+    with pytest.raises(Fault, match=words):
+        run(name, ramp(320), *args, shared=256, module=module)
+
+
+def test_lanes_of_a_warp_are_ordered_by_its_barrier(run):
     v = ramp()
-    run("reversed_by_shared", v, shared=256, module=Module(SAMPLES, defines=["MISSING_BARRIER"]))
-    assert np.isnan(v).any()
+    run("neighbours_of_a_warp", v)
+    np.testing.assert_array_equal(v, np.arange(64) ^ 1)
 
 
-def test_a_slot_that_is_copied_to_while_it_is_read_shows(run):
-    v, sums = array(np.random.default_rng(0).integers(0, 9, (5, 64)), f32), empty(64)
-    run("pipeline", v, sums, i32(5), module=Module(SAMPLES, defines=["SLOTS=1"]))
-    assert not np.array_equal(sums, np.roll(v.sum(0), 32))
-
-
-def test_a_copy_that_is_not_waited_for_shows(run):
-    sums = empty(32)
-    run("unwaited_copy", ramp(), sums, threads=32)
-    assert np.isnan(sums).all()
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_blocks_that_write_the_same_element_are_found(samples, schedule):
+    with pytest.raises(Fault, match="race: another block wrote this array, too"):
+        samples.function("block_sum")((2,), (64,), (ramp(), empty(1), i32(64)), schedule=schedule)
 
 
 @pytest.mark.parametrize(
@@ -210,7 +244,7 @@ def test_records_of_another_size_are_refused(samples):
         ((1,), (2048,), 0, "a block of 2048 threads"),
         ((1, 70000), (32,), 0, "a grid of 1 x 70000 x 1 blocks"),
         ((0,), (32,), 0, "a grid of 0 x 1 x 1 blocks"),
-        ((1,), (32,), 300_000, "300000 bytes of dynamic shared memory"),
+        ((1,), (32,), 300_000, r"\d+ bytes of shared memory, 300000 of them dynamic"),
     ],
 )
 def test_impossible_launches_are_refused(samples, grid, block, shared, words):

@@ -281,7 +281,7 @@ def test_a_log_of_caffe_is_reported_as_far_as_it_goes(tmp_path, monkeypatch):
     )
     page = made("train.log")
     assert page.headings() == ["Curves", "Settings"] and "base_lr: 0.5" in page.text
-    assert "10 iterations in 9 s" in page.text
+    assert "10 iterations in 9.0 s" in page.text
 
 
 @pytest.mark.parametrize(

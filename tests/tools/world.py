@@ -91,8 +91,13 @@ def tiles(name: str, size: int, out: int) -> None:
 def parameters() -> None:
     """Files of parameters, snapshots and a model of the Fiji plugin."""
     argv = ["models/solver.prototxt", "--max-iter", "2", "--prefix", "unet"]
-    with contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.redirect_stdout(io.StringIO()) as said:
         assert solve.main(argv) == 0
+    for name in ("unet", "a", "b"):
+        Path("runs", name).mkdir(parents=True)
+        shutil.copy("log.jsonl", Path("runs", name))
+    Path("old").mkdir()
+    Path("old/train.log").write_text(said.getvalue())
     state = "unet_iter_2.solverstate.h5"
     for name in ("unet_iter_400", "unet_iter_1000", "net_iter_1000"):
         shutil.copy(state, f"{name}.solverstate.h5")

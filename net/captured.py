@@ -1,0 +1,71 @@
+"""A forward and backward pass recorded once and run again, where the device can (a CUDA graph).
+
+    the first WARM passes run as always: kernels are compiled, intermediate arrays are made
+    the next one is recorded; from then on one call does what some hundred launches did
+
+What changes from pass to pass lies in the device's memory: inputs, what ran ahead, and what
+`Layer.begin` writes.  A net whose layers look at the host in every pass, or change their shapes,
+runs as always; so does one with a loss that is overwritten before the pass ends.  After
+`Net.reshape` the passes are recorded anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .net import Net
+
+WARM = 2
+
+
+class Captured:
+    """Passes of `net`, which plans backward."""
+
+    def __init__(self, net: Net) -> None:
+        self.net = net
+        self._forget()
+
+    def _forget(self) -> None:
+        self._of, self._passes = self.net.planned, 0
+        self._replay: Callable[[], None] | None = None
+
+    @property
+    def possible(self) -> bool:
+        """Whether the passes of this net can be recorded."""
+        net = self.net
+        return (
+            net.device.capture is not None
+            and all(self._records(i) for i in range(len(net.layers)))
+            and all(top in net.graph.outputs for _, top in net.losses())
+        )
+
+    def _records(self, i: int) -> bool:
+        layer = self.net.layers[i]
+        return i in self.net.planned.ahead or (layer.records and not layer.reshapes)
+
+    def run(self) -> float:
+        """Forward and backward; returns the loss."""
+        net = self.net
+        if net.planned is not self._of:
+            self._forget()
+        if self._passes < WARM or not self.possible:
+            self._passes += 1
+            loss = net.forward()
+            net.backward()
+            return loss
+        net.take()
+        for layer in net.layers:
+            layer.begin()
+        if self._replay is None:
+            capture = net.device.capture
+            assert capture is not None
+            self._replay = capture(self._record)
+        self._replay()
+        return sum(weight * float(net.values[top].data.sum()) for weight, top in net.losses())
+
+    def _record(self) -> None:
+        for i in range(len(self.net.layers)):
+            self.net._forward(i, False)
+        self.net.backward()

@@ -1,0 +1,81 @@
+// What the parts of the runtime know of each other.
+#pragma once
+#include <cstddef>
+#include <cstdlib>
+#include <ucontext.h>
+#include <vector>
+
+#include "cuda.h"
+
+extern "C" {
+struct Report {
+  char what[400], file[200];
+  int line;
+  unsigned block[3], thread[3];
+  unsigned long long address, code;  // of a bad access, and of who did it
+  unsigned long long other_code;     // of who else did
+};
+}
+
+#if defined(__x86_64__) && !defined(EMULATOR_PORTABLE)
+// rdi: where to leave this stack pointer; rsi: the one to go on with
+extern "C" void emulator_switch(void** leave, void* enter) __attribute__((visibility("hidden")));
+
+struct Context {
+  void* stack_pointer;
+  void make(char* stack, size_t size, void (*entry)()) {
+    void** top = reinterpret_cast<void**>(stack + size) - 1;  // as after a call: off 16 by 8
+    *--top = reinterpret_cast<void*>(entry);
+    stack_pointer = top - 6;  // six registers, of any value
+  }
+  void go(Context& next) { emulator_switch(&stack_pointer, next.stack_pointer); }
+};
+#else
+struct Context {
+  ucontext_t saved;
+  void make(char* stack, size_t size, void (*entry)()) {
+    getcontext(&saved);
+    saved.uc_stack.ss_sp = stack;
+    saved.uc_stack.ss_size = size;
+    saved.uc_link = nullptr;
+    makecontext(&saved, entry, 0);
+  }
+  void go(Context& next) { swapcontext(&saved, &next.saved); }
+};
+#endif
+
+namespace emulator {
+
+enum class State { fresh, ready, at_barrier, in_warp, left };
+struct Copy {
+  char* to;
+  const char* from;
+  int bytes, filled;
+};
+struct Fiber : Thread {
+  State state;
+  Place place;
+  Context context;
+  std::vector<Copy> open;
+  std::vector<std::vector<Copy>> groups;
+};
+struct Warp {
+  unsigned arrived, mask, syncs;
+  Place place;
+  Lane in[32], out[32];
+};
+
+extern std::vector<Fiber> fibers;
+extern std::vector<Warp> warps;
+extern Report* report;
+inline Fiber& me() { return *static_cast<Fiber*>(self); }
+
+// races.cpp
+void watch(uintptr_t start, uintptr_t end, size_t grain, bool shared);
+void watch_nothing();
+void count_block();
+void count_barrier();
+void touch(const void*, size_t bytes, bool write, const void* code);
+void mark_copy(const void* to, size_t bytes, bool under_way);
+
+}  // namespace emulator

@@ -1,0 +1,58 @@
+"""Every kernel of the table compiles for every card, within its registers and without a spill."""
+
+from itertools import groupby
+from pathlib import Path
+
+import nvrtc
+import pytest
+from demitasse.kernels.cuda import table
+
+SOURCES = Path(__file__).resolve().parents[3] / "kernels" / "cuda"
+HEADERS = {p.name: p.read_text() for p in sorted(SOURCES.glob("*.cuh"))}
+CARDS = {"sm_75": 75, "sm_80": 80, "sm_90a": 90, "sm_100": 100}
+ROWS = sorted(table.kernels())
+FILES = sorted({kernel.file for kernel in ROWS})
+
+pytestmark = pytest.mark.skipif(nvrtc.library() is None, reason=nvrtc.MISSING)
+
+
+@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("card", CARDS)
+def test_compiles_within_its_registers_and_without_a_spill(card, file):
+    capability = CARDS[card]
+    if capability not in nvrtc.architectures():
+        pytest.skip(f"this NVRTC knows no {card}")
+    rows = [k for k in ROWS if k.file == file and k.capability <= capability]
+    if not rows:
+        assert capability < table.TENSOR_CAPABILITY
+        return
+    text = (SOURCES / file).read_text()
+    used = nvrtc.compile(text, file, HEADERS, [k.expression for k in rows], card, ["-ftz=true"])
+    too_many = {
+        k.expression: used[k.expression] for k in rows if used[k.expression][0] > k.registers
+    }
+    spilled = {e: n for e, (_, n) in used.items() if n}
+    assert (too_many, spilled) == ({}, {})
+
+
+def test_the_table_names_every_source():
+    assert sorted(p.name for p in SOURCES.glob("*.cu")) == FILES
+    assert all(len(list(rows)) == 1 for _, rows in groupby(ROWS, lambda k: (k.file, k.expression)))
+
+
+def test_blocks_fit_on_a_card():
+    for kernel in ROWS:
+        limit = 65536 // kernel.threads  # registers of a multiprocessor
+        assert kernel.registers <= min(255, limit) and kernel.shared <= 99 << 10, kernel
+
+
+def test_a_spill_and_a_greedy_kernel_are_noticed():
+    text = """
+    extern "C" __global__ void __launch_bounds__(1024, 2) greedy(float* x) {
+      float v[64];
+      for (int i = 0; i < 64; ++i) v[i] = x[i * 1024 + threadIdx.x];
+      __syncthreads();
+      for (int i = 0; i < 64; ++i) x[(63 - i) * 1024 + threadIdx.x] = v[i] * v[63 - i];
+    }"""
+    ((registers, spilled),) = nvrtc.compile(text, "greedy.cu", {}, ["greedy"], "sm_80").values()
+    assert registers == 32 and spilled > 0
