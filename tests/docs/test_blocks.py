@@ -143,7 +143,7 @@ def commands(text):
         if "<<'END'" in line:
             while not line.endswith("\nEND"):
                 line += "\n" + next(lines)
-        if line.strip():
+        if line.strip() and not line.startswith("#"):
             yield line
 
 
