@@ -42,7 +42,7 @@ def table(name: str, skip: tuple[str, ...] = ()) -> str:
         f"| `{f.name}` | {kind(f)} | {default(f)} | {remarks().get((name, f.name), '')} |"
         for f in fields
     ]
-    return "\n".join(["| field | type | default | |", "|---|---|---|---|", *rows])
+    return "\n".join(["| field | type | default | remark |", "|---|---|---|---|", *rows])
 
 
 def kind(field: Any) -> str:
