@@ -7,6 +7,8 @@ from pathlib import Path
 import PIL.Image
 from demitasse.tools import demo, draw
 
+WIDTH = 1028
+
 
 def net(folder: Path) -> None:
     """unet.svg."""
@@ -14,8 +16,10 @@ def net(folder: Path) -> None:
 
 
 def segmented(folder: Path) -> None:
-    """demo.png, in 256 colours; the demo runs where it has not yet."""
+    """demo.png, smaller than it is and in 64 colours; the demo runs where it has not yet."""
     found = Path("demo/image.overlay.png")
     if not found.exists():
         demo.main([])
-    PIL.Image.open(found).convert("RGB").quantize(256).save(folder / "demo.png", optimize=True)
+    picture = PIL.Image.open(found).convert("RGB")
+    picture.thumbnail((WIDTH, picture.height), PIL.Image.Resampling.LANCZOS)
+    picture.quantize(64).save(folder / "demo.png", optimize=True)

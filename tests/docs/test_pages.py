@@ -4,11 +4,12 @@ import importlib.util
 import re
 import subprocess
 import sys
-from pathlib import Path
+import tomllib
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from .test_blocks import PAGES, ROOT
+
 MADE = ROOT / "docs" / "made"
 
 
@@ -81,6 +82,16 @@ def test_each_skip_is_cropped_to_where_the_map_below_lies():
         skip, cut, up = (spans[name.format(level)] for name in ("d{}c", "d{}cc", "u{}a"))
         assert cut == up and skip.pixels - up.pixels == 2 * crop
     assert spans["score"].first == 92
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_the_extras_that_a_page_names_exist(page):
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    named = re.findall(r"demitasse\[([\w,]+)\]", page.read_text())
+    named += re.findall(r"\(extra `(\w+)`\)", page.read_text())
+    assert {one for names in named for one in names.split(",")} <= set(
+        extras["optional-dependencies"]
+    )
 
 
 def test_the_figures_of_the_plan_in_the_readme(capsys):
