@@ -2,6 +2,7 @@
 # make demo    data, training, segmentation and scores in under four minutes
 # make test    everything that must be green
 # make release-check   build, install and try out a release, from outside the repository
+# make docs    the documentation as a site, in build/site
 # make bench   the timings that the documentation quotes
 # make fuzz    damaged and hostile files, FUZZ_SECONDS (60) for each reader
 # make endurance   long runs: memory stays flat, no file stays open
@@ -9,7 +10,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test lint bench fuzz endurance clean descriptor release-check
+.PHONY: setup demo test lint docs bench fuzz endurance clean descriptor release-check
 
 setup: .venv/.setup
 
@@ -39,6 +40,10 @@ lint: .venv/.dev
 
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist worksteal -q
+
+docs: .venv/.dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo build/site/index.html
 
 bench: .venv/.dev
 	@for name in layers step deploy memory scaling; do \

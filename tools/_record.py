@@ -65,7 +65,7 @@ class RunLog(Observer):
         *,
         options: Mapping[str, Any],
         command: Sequence[str] = (),
-        snapshot: str | None = None,
+        snapshot: str | Path | None = None,
     ) -> None:
         """Write what is known before the first iteration; snapshot: the state that was restored."""
         self._solver, self._began = solver, time.monotonic()
@@ -78,7 +78,7 @@ class RunLog(Observer):
         except OSError as error:
             self._give_up(error)
             return
-        resumed = {"snapshot": snapshot, "iter": solver.iter} if snapshot else None
+        resumed = {"snapshot": str(snapshot), "iter": solver.iter} if snapshot else None
         now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
         self._write(
             "start",

@@ -102,6 +102,14 @@ def test_going_on_appends_another_run_that_says_from_where(shown):
     assert again == [r["loss"] for r in records() if r["kind"] == "train"][2:4]
 
 
+def test_a_job_that_goes_on_by_itself_says_from_where(shown):
+    """`--resume auto` finds the snapshot: nobody typed its name."""
+    assert guarded(solve.main, ["solver.prototxt"]) == 0
+    assert guarded(solve.main, ["solver.prototxt", "--resume", "auto", "--max-iter", "6"]) == 0
+    _, second = (r for r in records() if r["kind"] == "start")
+    assert second["resumed"] == {"snapshot": "tiny_iter_4.solverstate.h5", "iter": 4}
+
+
 def test_a_run_after_one_that_was_cut_begins_a_new_line(shown):
     Path("log.jsonl").write_text('{"kind": "train", "it')
     assert guarded(solve.main, ["solver.prototxt"]) == 0

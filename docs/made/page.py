@@ -1,41 +1,31 @@
-"""The pictures of the page for the documentation.
+"""Pictures of the page of `demitasse serve`, of the model and the image that `make demo` leaves.
 
-    python docs/picture_serve.py --weights demo/unet-small.h5 demo/image.tif
-
-Needs Chromium, its driver and selenium.  Writes docs/images/serve.png and serve-dark.png.
+serve.png and serve-dark.png.  Needs Chromium, its driver and selenium.
 """
 
 from __future__ import annotations
 
-import argparse
 import io
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
 VIEWS = {  # width, height, dark
     "serve": (1280, 800, False),
     "serve-dark": (1280, 800, True),
 }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("image", type=Path)
-    parser.add_argument("--weights", required=True)
-    parser.add_argument("--pixel-size", default="none")
-    parser.add_argument("--folder", type=Path, default=ROOT / "docs" / "images")
-    args = parser.parse_args()
-    command = [sys.executable, str(ROOT / "tools" / "serve.py"), "--no-browser"]
-    command += ["--weights", args.weights, "--pixel-size", args.pixel_size]
+def draw(folder: Path) -> None:
+    model, image = Path("demo/unet-small.h5"), Path("demo/image.tif")
+    command = [sys.executable, "tools/serve.py", "--no-browser", "--weights", str(model)]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None
         url = server.stdout.readline().split()[-1]
         for name, (width, height, dark) in VIEWS.items():
-            picture(url, args.image, args.folder / f"{name}.png", width, height, dark)
+            picture(url, image, folder / f"{name}.png", width, height, dark)
     finally:
         server.terminate()
         server.wait()
@@ -68,7 +58,3 @@ def picture(url: str, image: Path, target: Path, width: int, height: int, dark: 
         driver.find_element(By.CSS_SELECTOR, ".remove").click()
     finally:
         driver.quit()
-
-
-if __name__ == "__main__":
-    main()

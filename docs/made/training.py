@@ -1,4 +1,4 @@
-"""Make the pictures of the documentation: `python docs/pictures.py`, a few minutes.
+"""Pictures of trainings: a small U-Net is trained twice on the built-in images, in build/pictures/.
 
     terminal.svg        a training as a terminal shows it
     report.png          the top of its report, in Chromium
@@ -6,13 +6,12 @@
     compare.png         two trainings compared
     augmentation.png    the deformations of models/unet_augmented.prototxt
 
-A small U-Net is trained twice on the built-in images, in build/pictures/; what is there already is
-not trained again.  Screenshots want `chromium`; without it they are left out.
+What is trained already is not trained again.  Screenshots want `chromium`; without it they are left
+out.
 """
 
 from __future__ import annotations
 
-import argparse
 import io
 import os
 import re
@@ -26,8 +25,7 @@ from demitasse import netspec
 from demitasse.solvers.observer import Tested
 from demitasse.tools import _gallery, _live, _runs, _samples, report, solve
 
-ROOT = Path(__file__).resolve().parent.parent
-WHERE, IMAGES = Path("build/pictures"), Path("docs/images")  # from the root
+WHERE = Path("build/pictures")  # from the root
 RUNS = {"a": [], "b": ["base_lr: 0.003"]}  # what differs from the solver below
 SOLVER = """\
 net: "models/unet-small.prototxt" type: "SGD" momentum: 0.99 base_lr: 0.01 lr_policy: "poly"
@@ -113,24 +111,15 @@ def augmentation() -> bytes:
     return _gallery.deformations(_samples.deformations(_runs.Run(Path(path), start), 3))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--iterations", type=int, default=400, help="of each training")
-    iterations = parser.parse_args().iterations
-    os.chdir(ROOT)
+def draw(folder: Path, iterations: int = 400) -> None:
+    """All of them; takes minutes."""
     os.environ["COLUMNS"] = str(_live.WIDEST + 3)
     a, b = (train(name, iterations) for name in RUNS)
-    (IMAGES / "terminal.svg").write_text(terminal(a), encoding="utf-8")
-    print(IMAGES / "terminal.svg")
-    (IMAGES / "augmentation.png").write_bytes(augmentation())
-    print(IMAGES / "augmentation.png")
+    (folder / "terminal.svg").write_text(terminal(a), encoding="utf-8")
+    (folder / "augmentation.png").write_bytes(augmentation())
     page, compared = WHERE / "report.html", WHERE / "compare.html"
     report.main([str(a), "-o", str(page), "--tiles", "2", "--overwrite"])
     report.main(["--compare", str(a), str(b), "-o", str(compared), "--overwrite"])
-    shoot(page, IMAGES / "report.png", 1100, 1420)
-    shoot(page, IMAGES / "report-dark.png", 1100, 1420, dark=True)
-    shoot(compared, IMAGES / "compare.png", 1100, 1000)
-
-
-if __name__ == "__main__":
-    main()
+    shoot(page, folder / "report.png", 1100, 1420)
+    shoot(page, folder / "report-dark.png", 1100, 1420, dark=True)
+    shoot(compared, folder / "compare.png", 1100, 1000)

@@ -1,0 +1,118 @@
+"""What pages have from the code is what the code says now, and the site builds from them."""
+
+import importlib.util
+import re
+import subprocess
+import sys
+import tomllib
+
+import pytest
+
+from .test_blocks import PAGES, ROOT
+
+MADE = ROOT / "docs" / "made"
+
+
+@pytest.fixture(scope="module")
+def made():
+    """docs/made/__main__.py."""
+    sys.path.insert(0, str(MADE))
+    try:
+        spec = importlib.util.spec_from_file_location("docs_made", MADE / "__main__.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        yield module
+    finally:
+        sys.path.remove(str(MADE))
+
+
+def test_the_pages_are_as_the_code_has_it(made):
+    assert list(made.stale()) == [], "run `python docs/made`"
+
+
+def test_every_part_is_on_a_page(made):
+    text = "".join(path.read_text() for path in made.DOCS.rglob("*.md"))
+    assert set(re.findall(r"<!-- made: (\w+) -->", text)) == set(made.PARTS)
+
+
+def test_measured_numbers_may_differ_a_little_and_nothing_else_at_all(made):
+    assert made.agree("| u3a | 0.0011 | 2.9e-13 |", "| u3a | 0.00112 | 3e-13 |")
+    assert not made.agree("| u3a | 0.0011 |", "| u3a | 0.0013 |")
+    assert not made.agree("| u3a | 0.0011 |", "| u3b | 0.0011 |")
+
+
+def test_every_layer_and_every_field_is_in_the_reference(made):
+    from demitasse.layers import registry
+    from demitasse.netspec import schema
+
+    page = (ROOT / "docs/reference/prototxt.md").read_text()
+    assert all(f"\n### {kind}\n" in page for kind in registry.MODULES)
+    for message in ("ConvolutionParameter", "PoolingParameter", "SolverParameter"):
+        fields = [field.name for field in schema.message(message).DESCRIPTOR.fields]
+        assert fields and all(f"| `{name}` |" in page for name in fields)
+    convolution = page.split("\n### Convolution\n")[1].split("\n### ")[0]
+    assert "`num_output`" in convolution and "| `bias_term` | bool | `true` |" in convolution
+
+
+def test_every_picture_is_made_by_a_script_and_shown(made):
+    source = "".join(path.read_text() for path in MADE.glob("*.py"))
+    pages = "".join(path.read_text() for path in [ROOT / "README.md", *made.DOCS.rglob("*.md")])
+    for path in (ROOT / "docs/images").iterdir():
+        stem = path.stem.partition("-")[0]
+        assert stem in source, f"{path.name}: no script makes it"
+        assert f"images/{path.name}" in pages, f"{path.name}: no page shows it"
+
+
+def test_the_errors_of_the_pictures_say_what_the_page_says_of_them(made):
+    """Prose that a change of the pictures would make untrue."""
+    import mistakes
+
+    scores = {name: mistakes.scores(interior) for name, (_, interior) in mistakes.spoilt().items()}
+    dearest = {m: max(scores, key=lambda name: scores[name][m]) for m in mistakes.MEASURES}
+    assert dearest["pixel_error"] == "thick" and dearest["rand_error"] == "gap"
+    assert {n for n, s in scores.items() if s["warping_error"] == 0} >= {"thick", "shift", "lost"}
+    assert set(scores["truth"].values()) == {0.0}
+
+
+def test_each_skip_is_cropped_to_where_the_map_below_lies():
+    import alignment
+
+    spans = alignment.spans()
+    for level, crop in enumerate((88, 40, 16, 4)):
+        skip, cut, up = (spans[name.format(level)] for name in ("d{}c", "d{}cc", "u{}a"))
+        assert cut == up and skip.pixels - up.pixels == 2 * crop
+    assert spans["score"].first == 92
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_the_extras_that_a_page_names_exist(page):
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    named = re.findall(r"demitasse\[([\w,]+)\]", page.read_text())
+    named += re.findall(r"\(extra `(\w+)`\)", page.read_text())
+    assert {one for names in named for one in names.split(",")} <= set(
+        extras["optional-dependencies"]
+    )
+
+
+def test_the_figures_of_the_plan_in_the_readme(capsys):
+    from demitasse.tools import plan
+
+    assert plan.main([str(ROOT / "models/unet.prototxt")]) == 0
+    said = capsys.readouterr().out
+    readme = (ROOT / "README.md").read_text()
+    least, most = re.findall(r"(\d+) MiB for activations", said)
+    blobs = re.findall(r"one array per blob ([\d,]+) MiB", said)
+    assert f"{least} MiB, {blobs[0]} MiB" in readme
+    assert f"| {most} MiB, " in readme and f"{blobs[1]} MiB |" in readme
+
+
+def test_the_site_builds_and_asks_the_network_for_nothing(tmp_path):
+    argv = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-d", str(tmp_path)]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for page in tmp_path.rglob("*.html"):
+        text = page.read_text()
+        loads = re.findall(r'<(?:script|img|link|iframe)[^>]*?(?:src|href)="(https?:[^"]+)"', text)
+        assert loads == [], page
+    css = "".join(path.read_text() for path in tmp_path.rglob("*.css"))
+    assert not re.findall(r"url\(['\"]?https?:|@import", css)
