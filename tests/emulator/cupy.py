@@ -16,7 +16,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from .array import DeviceArray
+from .device_array import DeviceArray
 from .emulated import FOLDER
 from .memory import empty
 from .module import Module

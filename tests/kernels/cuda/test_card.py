@@ -11,8 +11,8 @@ from demitasse.kernels.cuda.card import Card
 from demitasse.net import Net
 from demitasse.netspec import build, parse_net
 
-from ...emulator.array import DeviceArray
 from ...emulator.cupy import FakeCupy
+from ...emulator.device_array import DeviceArray
 from ...net.test_golden_nets import NETS, close, load
 
 
