@@ -28,8 +28,10 @@ def total(a: Array) -> Array:
 
 
 def dot(a: Array, b: Array) -> Array:
-    """(channels,)"""
-    return np.einsum("oci,oci->c", a, b)
+    """(channels,); by the BLAS, which adds up in many lanes: einsum's one running sum is off by
+    1.6e-4 after two million float32."""
+    products: Array = np.matmul(a[:, :, None, :], b[:, :, :, None])
+    return products[..., 0, 0].sum(axis=0)
 
 
 def scale(x: Array, factor: Array, y: Array, shift: Array | None = None) -> None:

@@ -22,7 +22,7 @@ def centre(x: Array, y: Array) -> None:
 
 def standardize(y: Array, eps: float, std: Array) -> None:
     """Divide y, which is centred, by std, which is written: (groups,)."""
-    std[...] = np.einsum("gi,gi->g", y, y)
+    std[...] = _dot(y, y)
     std /= y.shape[1]
     np.sqrt(std, out=std)
     std += eps
@@ -31,7 +31,7 @@ def standardize(y: Array, eps: float, std: Array) -> None:
 
 def gradient(y: Array, dy: Array, std: Array, dx: Array, scratch: Array) -> None:
     """Write dx; scratch: `strips.length` elements."""
-    mean, slope = dy.mean(axis=1), np.einsum("gi,gi->g", dy, y) / y.shape[1]
+    mean, slope = dy.mean(axis=1), _dot(dy, y) / y.shape[1]
     for groups, elements in boxes(y.shape, LENGTH):
         group = slice(*groups)
         part = (group, slice(*elements))
@@ -40,3 +40,9 @@ def gradient(y: Array, dy: Array, std: Array, dx: Array, scratch: Array) -> None
         t += mean[group, None]
         np.subtract(dy[part], t, out=dx[part])
         dx[part] /= std[group, None]
+
+
+def _dot(a: Array, b: Array) -> Array:
+    """Of each row; as channels.dot, and for its reason."""
+    products: Array = np.matmul(a[:, None, :], b[:, :, None])
+    return products[:, 0, 0]

@@ -56,6 +56,13 @@ class HDF5Output(Counted):
             )
         if not param.file_name:
             raise SpecError(f"{self.label} has no file_name", where=context.where)
+        for name in self._names:
+            if not name.replace("/", "").replace(".", ""):
+                raise SpecError(
+                    f"{self.label} has a dset_name that names nothing",
+                    where=context.where,
+                    found=f"'{name}'",
+                )
         for pattern in (param.file_name, *self._names):
             if len(_NUMBER.sub("", pattern).replace("%%", "").split("%")) > 1:
                 raise SpecError(

@@ -41,7 +41,7 @@ class SoftmaxWithLoss(Layer):
                 f"layer '{spec.name}' (SoftmaxWithLoss) has a second top, '{spec.top[1]}', for the "
                 "probabilities, which no Caffe could build",
                 where=context.where,
-                remedy=f"Add a Softmax layer with bottom '{spec.bottom[0]}'",
+                remedy=f"Add a Softmax layer with bottom '{''.join(spec.bottom[:1])}'",
             )
         super().__init__(spec, context)
         self._normalization = Normalization(spec.loss_param)

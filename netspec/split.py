@@ -86,7 +86,8 @@ def without_splits(layers: Sequence[Any]) -> list[Any]:
     original: dict[str, str] = {}
     result = []
     for old in layers:
-        if old.type == "Split" and all(top == f"{old.name}_{k}" for k, top in enumerate(old.top)):
+        ours = all(top == f"{old.name}_{k}" for k, top in enumerate(old.top))
+        if old.type == "Split" and len(old.bottom) == 1 and ours:
             original.update(dict.fromkeys(old.top, old.bottom[0]))
             continue
         layer = schema.LayerParameter()

@@ -6,6 +6,7 @@ are right and they belong together.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ KINDS = ("solverstate", "caffemodel")
 def newest(prefix: str, said: Callable[[str], None]) -> Path | None:
     """The state to go on from; a line for each newer snapshot that is incomplete or damaged."""
     by_iteration: dict[int, list[Path]] = {}
-    for path, match in entries(prefix, r"(\d+)\.(\w+?)(\.h5)?"):
+    for path, match in entries(prefix, r"_iter_(\d+)\.(\w+?)(\.h5)?"):
         if match[2] in KINDS:
             by_iteration.setdefault(int(match[1]), []).append(path)
     for iteration in sorted(by_iteration, reverse=True):
@@ -40,15 +41,16 @@ def newest(prefix: str, said: Callable[[str], None]) -> Path | None:
 def remove_leftovers(prefix: str, said: Callable[[str], None]) -> None:
     """Delete the parts of files that a killed training did not finish; whoever calls this knows
     that no other training writes to this prefix."""
-    for path, _ in entries(prefix, r"\d+\.(solverstate|caffemodel)(\.h5)?\.\d+\.tmp", "."):
+    parts = r"(_iter_\d+\.(solverstate|caffemodel))?(\.h5)?\.\d+\.tmp"
+    for path, _ in entries(prefix, parts, before="."):
         path.unlink(missing_ok=True)
         said(f"removed {path}, which a killed training did not finish")
 
 
 def entries(prefix: str, pattern: str, before: str = "") -> Iterator[tuple[Path, re.Match[str]]]:
-    """The files called `before` PREFIX_iter_`pattern`."""
-    stem = Path(f"{prefix}_iter_")
-    wanted = re.compile(re.escape(before + stem.name) + pattern)
-    for path in sorted(stem.parent.iterdir()) if stem.parent.is_dir() else ():
+    """The files called `before` PREFIX `pattern`, in the prefix's folder."""
+    folder, name = os.path.split(prefix)
+    wanted = re.compile(re.escape(before + name) + pattern)
+    for path in sorted(Path(folder).iterdir()) if Path(folder).is_dir() else ():
         if match := wanted.fullmatch(path.name):
             yield path, match

@@ -68,6 +68,7 @@ def write(solver: Solver) -> Path:
     extra = {
         "solver": solver.type,
         "seed": int(net.seed),
+        "precision": net.device.precision,
         "losses": [float(loss) for loss in solver.losses],
         "layers": net.state(),
         "test_layers": [test.state() for test in solver.test_nets],
@@ -129,6 +130,12 @@ def read(solver: Solver, path: Path) -> None:
         solver.observer.said(
             f"{path} was written by a run with the random seed {state.extra['seed']}; this run has"
             " another, so what is random goes on differently"
+        )
+    wrote, now = state.extra.get("precision", "cpu"), solver.net.device.precision
+    if wrote != now:
+        solver.observer.said(
+            f"{path} was computed in precision {wrote}; this run computes in {now}, so it goes on,"
+            " but not bit for bit"
         )
     solver.losses.clear()
     solver.losses.extend(state.extra["losses"])

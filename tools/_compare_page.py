@@ -49,7 +49,7 @@ def results(runs: Sequence[Run], names: Sequence[str]) -> Html:
     for name, run, found in zip(names, runs, outputs, strict=True):
         best = []
         for output in tested:
-            values = [v for _, v in found.get(output, [])]
+            values = [v for _, v in found.get(output, []) if v == v]  # NaN is never the best
             least = is_loss(output)
             best.append(number4((min if least else max)(values)) if values else "-")
         loss = number4(run.steps[-1].smoothed) if run.steps else "-"

@@ -131,9 +131,9 @@ class View:
                 )
 
     def _score(self, key: str, value: float, when: int, *, least: bool) -> None:
-        """least: it is a loss, so the smallest is the best."""
+        """least: it is a loss, so the smallest is the best; NaN is never the best."""
         _, _, since, best = self._scores.get(key, (0, 0.0, when, value))
-        if value < best if least else value > best:
+        if best != best or (value < best if least else value > best):
             since, best = when, value
         self._scores[key] = (when, value, since, best)
 

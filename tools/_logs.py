@@ -31,6 +31,7 @@ _OUTPUT = re.compile(rf"\s*(Train|Test) net output #\d+: (\S+) = ({NUMBER})")
 _STATE = re.compile(r"Snapshotting solver state to .*?file (.+)")
 _SOLVER = "Initializing solver from parameters:"
 _NET = "Initializing net from parameters:"
+_HALF_A_YEAR = 183 * 86400  # seconds
 
 
 @dataclass
@@ -114,11 +115,11 @@ def _take(log: Log, message: str, clock: _Clock) -> None:
 
 
 class _Clock:
-    """Seconds since the first header, or the times between displays."""
+    """Seconds since the first header, or the times between displays; they never run back."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
-        self._first: datetime | None = None
+        self._last: datetime | None = None
 
     def at(self, when: str) -> None:
         if when.index(" ") == 4:  # a header before glog 0.6 has no year; 2000 has every day
@@ -127,13 +128,14 @@ class _Clock:
             now = datetime.strptime(when, "%Y%m%d %H:%M:%S.%f")
         except ValueError:
             return
-        if self._first is None:
-            self._first = now
-        seconds = (now - self._first).total_seconds()
-        self.seconds = seconds if seconds >= 0 else seconds + 366 * 86400  # over a new year
+        passed = (now - self._last).total_seconds() if self._last else 0.0
+        if passed < -_HALF_A_YEAR:  # a new year, which a header does not say
+            passed += 366 * 86400
+        self.seconds += max(passed, 0.0)  # else the clock was set back
+        self._last = now
 
     def took(self, seconds: str | None) -> None:
-        if self._first is None and seconds is not None:
+        if self._last is None and seconds is not None:
             self.seconds += _number(seconds)
 
 

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
+from ..errors import DeviceError
 from ..net.limits import installed, mib
 
 NEEDED = ("numpy", "scipy", "h5py", "protobuf", "tifffile", "imagecodecs", "rich", "pillow")
 OPTIONAL = ("numba", "lmdb", "pydot")
-NO_KERNELS = "this version of demitasse has no GPU kernels"
 NO_DEVICE = 100  # CUDA_ERROR_NO_DEVICE
 
 
@@ -67,12 +67,17 @@ def available() -> int | None:
 
 
 def gpu() -> tuple[list[str], list[str]]:
-    """GPUs that are there, and every reason why none is used."""
+    """The cards that CUDA's driver shows, and every reason why none can be used; no reason where
+    `-gpu N` works."""
+    from ..kernels.cuda.card import usable
+
     found, driver = _devices()
     reasons = [driver] if driver else []
-    if importlib.util.find_spec("cupy") is None:
-        reasons.append("CuPy is not installed (pip install 'demitasse[gpu]')")
-    return found, [*reasons, NO_KERNELS]
+    try:
+        usable()
+    except DeviceError as error:
+        reasons.append(error.what.removeprefix("--gpu auto: "))
+    return found, reasons
 
 
 def _devices() -> tuple[list[str], str]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -77,11 +78,11 @@ def numbers(
     fill(net)
     net.clear_param_diffs()
     found = {"loss": measured(np.array([net.forward()]))}
-    found["score"] = measured(net.blobs["score"].data)
+    found["score"] = measured(net.read("score"))
     net.backward()
     for name, blobs in net.params.items():
         for k, blob in enumerate(blobs):
-            found[f"{name}/{k}"] = measured(blob.diff)
+            found[f"{name}/{k}"] = measured(net.device.host(blob.diff))
     return found, net
 
 
@@ -90,19 +91,20 @@ def fill(net: Net) -> None:
     k = 0
     for blobs in net.params.values():
         for blob in blobs:
-            fan = blob.data[0].size
-            blob.data[...] = wave(blob.data.shape, k) * np.sqrt(2 / fan if fan > 1 else 1e-2)
+            fan = prod(blob.shape[1:])
+            scale = np.sqrt(2 / fan if fan > 1 else 1e-2)
+            net.device.write(blob.data, (scale * wave(blob.shape, k)).astype(net.dtype))
             k += 1
     for name in ("data", "label", "weight"):
         blob = net.blobs[name]
-        values = wave(blob.data.shape, k)
-        blob.data[...] = values > 0 if name == "label" else values + 2 * (name == "weight")
+        values = wave(blob.shape, k)
+        values = values > 0 if name == "label" else values + 2 * (name == "weight")
+        blob.data[...] = values  # inputs are on the host
         k += 1
 
 
 def wave(shape: tuple[int, ...], k: int) -> np.ndarray:
-    count = int(np.prod(shape))
-    return np.cos(np.arange(count) ** 1.1 + k).reshape(shape)
+    return np.cos(np.arange(prod(shape)) ** 1.1 + k).reshape(shape)
 
 
 def measured(array: np.ndarray) -> tuple[float, float]:

@@ -15,7 +15,8 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__
-from . import _machine, _options
+from ..errors import DemitasseError
+from . import _device, _machine, _options
 from ._verify import checks, said
 
 if TYPE_CHECKING:
@@ -102,23 +103,36 @@ def examined() -> Iterator[Finding]:
     yield Finding("BLAS", None, blas())
     yield Finding("compiled", None, _machine.compiled())
     yield Finding("memory", None, _machine.memory())
-    devices, reasons = _machine.gpu()
-    yield Finding("GPU", None, "; ".join([*devices, f"not used: {'; '.join(reasons)}"]))
+    cards, reasons = _machine.gpu()
+    why = f"not used: {'; '.join(reasons)}" if reasons else "used with -gpu N"
+    yield Finding("GPU", None, "; ".join([*cards, why]))
     for engine in ("caffe", "auto"):
-        yield self_test(engine)
+        yield self_test(f"engine {engine}", engine=engine)
+    for number in range(0 if reasons else len(cards)):
+        yield card_test(number)
 
 
-def self_test(engine: str) -> Finding:
-    """One tile by an engine against the stored numbers."""
+def card_test(number: int) -> Finding:
+    """One tile on a card."""
+    try:
+        card = _device.choose(str(number))
+    except DemitasseError as error:
+        return Finding("self test", False, str(error))
+    return self_test(f"-gpu {number}", device=card)
+
+
+def self_test(what: str, **options: Any) -> Finding:
+    """One tile against the stored numbers; options: of `Net`."""
     from ..net.engines import engines
     from . import _selftest
 
     try:
-        found, net = _selftest.numbers(engine=engine)
+        found, net = _selftest.numbers(**options)
     except Exception as error:  # whatever is broken here is the finding
-        return Finding("self test", False, f"engine {engine}: {type(error).__name__}: {error}")
+        return Finding("self test", False, f"{what}: {type(error).__name__}: {error}")
+    who = engines(net) if net.device.on_host else what
     off, where = _selftest.error(found)
-    text = f"{engines(net)}: loss, score and gradients within {off:.1g} of the stored numbers"
+    text = f"{who}: loss, score and gradients within {off:.1g} of the stored numbers"
     if off > _selftest.LIMIT:
-        text = f"{engines(net)}: {where} is off by {off:.2g}, more than {_selftest.LIMIT:g}"
+        text = f"{who}: {where} is off by {off:.2g}, more than {_selftest.LIMIT:g}"
     return Finding("self test", off <= _selftest.LIMIT, text)

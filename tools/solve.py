@@ -13,12 +13,12 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from .. import netspec
-from ..errors import GraphError, SolverError, WriteError
+from ..errors import DeviceError, GraphError, MemoryBudgetError, SolverError, WriteError
 from ..files import check_writable
 from ..solvers import newest, snapshot
 from ..solvers.observer import Hook, Observer, Observers
@@ -137,8 +137,9 @@ def main(argv: Sequence[str]) -> int:
     with locked(prefix, print):
         newest.remove_leftovers(prefix, print)
         if args.resume:
-            args.snapshot = newest.newest(prefix, print)
-            print(f"--resume auto: {args.snapshot or 'there is no snapshot yet, beginning anew'}")
+            found = newest.newest(prefix, print)
+            print(f"--resume auto: {found or 'there is no snapshot yet, beginning anew'}")
+            args.snapshot = str(found) if found else None
         continued(source, args)
         model = Path(f"{prefix}.h5")
         check_writable(model, overwrite=args.overwrite or bool(args.snapshot))
@@ -214,9 +215,10 @@ def train(source: netspec.Source, args: Any, target: Path, argv: Sequence[str] =
         events = Events(args.tensorboard)
     observers: list[Observer] = [log, record, *([events] if events else [])]
     options = _options.net_options(args, debug=source.message.debug_info)
-    solver = solvers.build(
-        source, observer=Observers(*observers), strict=args.strict, net_options=options
-    )
+    with naming_what_fits(source, options):
+        solver = solvers.build(
+            source, observer=Observers(*observers), strict=args.strict, net_options=options
+        )
     check_learns(solver.net)
     log.header(solver)
     if args.caffe_unet_2015:
@@ -266,6 +268,34 @@ def train(source: netspec.Source, args: Any, target: Path, argv: Sequence[str] =
             log.said(f"{target}: the model, ready for tools/deploy.py --weights {target}")
         if unwritten is not None:
             raise unwritten
+
+
+@contextmanager
+def naming_what_fits(source: netspec.Source, options: dict[str, Any]) -> Iterator[None]:
+    """Let a refusal for want of memory say which tile would fit."""
+    from ..net.limits import installed
+
+    device = options["device"]
+    try:
+        yield
+    except (MemoryBudgetError, DeviceError) as error:
+        if isinstance(error, DeviceError) and "out of memory" not in error.what:
+            raise
+        from ..solvers.build import train_source
+        from ..solvers.registry import solver_class
+        from ._fits import advice
+
+        most = options["memory"] or device.free() or installed()
+        error.remedy = error.remedy.removesuffix(".")
+        said = advice(
+            train_source(source.message, source.path, ""),
+            most,
+            histories=solver_class(source.message.type, source.path).histories,
+            recompute=options["recompute"],
+            device=device,
+        )
+        error.remedy = ". ".join(part for part in (said, error.remedy) if part)
+        raise
 
 
 def ignored(param: Any, device: Any) -> Iterator[str]:

@@ -84,7 +84,7 @@ def read_blob(
         raise error(
             f"checksum mismatch in {path.removeprefix('data/')}",
             where=file.filename,
-            remedy="The file has changed since it was written; fetch it again",
+            remedy="It has changed since it was written: fetch it again, or an earlier one",
         )
     return array, stored is not None
 

@@ -37,6 +37,7 @@ _EXTRA: dict[str, Any] = {
     "layers": json.dumps,
     "test_layers": json.dumps,
     "parameters": str,
+    "precision": str,
 }
 _KINDS = {  # what each must be, so that nothing else gets further
     "solver": str,
@@ -45,8 +46,9 @@ _KINDS = {  # what each must be, so that nothing else gets further
     "layers": dict,
     "test_layers": list,
     "parameters": str,
+    "precision": str,
 }
-_SINCE_0_2 = {"parameters"}  # files of earlier versions lack it
+_SINCE_0_2 = {"parameters", "precision"}  # files of earlier versions lack it
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ def _verified(state: State, sums: Any, where: str) -> State:
             raise SolverError(
                 f"checksum mismatch in {f'history/{i - 1}' if i else 'its description'}",
                 where=where,
-                remedy="The file has changed since it was written; take an earlier snapshot",
+                remedy="It has changed since it was written: fetch it again, or an earlier one",
             )
     return replace(state, verified=True)
 

@@ -29,7 +29,7 @@ __device__ __forceinline__ unsigned low_part(unsigned bits) {
 }
 
 template <int BM, int BN, int WM, int WN, int STAGES, Precision P>
-__global__ void __launch_bounds__((BM / WM) * (BN / WN) * 32)
+__global__ void __launch_bounds__((BM / WM) * (BN / WN) * 32, P == TF32 ? 2 : 1)  // registers for so many blocks
 convolve(const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
          float* __restrict__ y, float* __restrict__ planes, const Geometry g) {
   constexpr int THREADS = (BM / WM) * (BN / WN) * 32;

@@ -112,11 +112,14 @@ __device__ __forceinline__ unsigned counting_taps(const Geometry& g, const Pixel
   unsigned along[3] = {};
 #pragma unroll
   for (int a = 0; a < 3; ++a)
+#pragma unroll 1
     for (int k = 0; k < g.kernel[a]; ++k)
       along[a] |= (lies_inside(g, a, g.step[a] * p.at[a] + g.tap[a] * k + g.shift[a]) ? 1u : 0u) << k;
   unsigned bits = 0;
   int place = 0;
+#pragma unroll 1
   for (int i = 0; i < g.kernel[0]; ++i)
+#pragma unroll 1
     for (int j = 0; j < g.kernel[1]; ++j, place += g.kernel[2])
       if (along[0] >> i & along[1] >> j & 1) bits |= along[2] << place;
   return bits;

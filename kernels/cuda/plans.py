@@ -73,17 +73,14 @@ def product(record: Any, quads: bool, wide: bool, machine: Machine, budget: int)
         return Plan(table.NARROW, (-(-g.pixels // pixels), 1, 1), shared=shared)
     mode = machine.mode if quads and g.taps <= table.TENSOR_TAPS else None
     tiles = table.CONVOLVE_SIMT[quads] if mode is None else table.CONVOLVE[mode]
-    tile = _tile(tiles, g.pixels, g.outputs, g.groups, machine)
-    reduction = -(-terms // tile.depth) * tile.depth
+    depth = tiles[0].depth
+    reduction = -(-terms // depth) * depth
     operand = table.FLOAT if mode is None else table.OPERANDS[mode]
     packed = _quads(g.groups * g.outputs * reduction // (2 if operand == table.PAIRS else 1))
     plane = g.groups * g.pixels * g.outputs
-    splits = _splits(
-        _blocks(tile, g.pixels, g.outputs) * g.groups,
-        reduction // tile.depth,
-        min(table.MOST_SPLITS, max(0, budget - packed) // plane),
-        machine,
-    )
+    most = max(0, budget - packed) // plane
+    sizes = (g.pixels, g.outputs, reduction, g.groups)
+    tile, splits = _cut(tiles, *sizes, most, mode, machine.processors)
     return Plan(
         tile.kernel,
         (-(-g.pixels // tile.rows), -(-g.outputs // tile.columns), g.groups * splits),
@@ -101,18 +98,13 @@ def weight_gradient(record: Any, quads: bool, machine: Machine, budget: int) -> 
     """Who computes planes of dw from the forward pass's record; quads: both arrays may be read four
     channels at a time."""
     g = _Counts.of(record)
-    mode = machine.mode if quads else None
+    mode = machine.mode if quads and g.taps <= table.TENSOR_TAPS else None
     tiles = table.WEIGHT_GRADIENT_SIMT[quads] if mode is None else table.WEIGHT_GRADIENT[mode]
     columns = g.taps * g.channels
-    tile = tiles[0] if min(g.outputs, columns) > tiles[-1].rows else tiles[-1]
     plane = g.groups * g.outputs * columns
     most = min(max(table.PLANES, 2 * plane), budget) // plane
-    splits = _splits(
-        _blocks(tile, g.outputs, columns) * g.groups,
-        -(-g.pixels // tile.depth),
-        most,
-        machine,
-    )
+    sizes = (g.outputs, columns, g.pixels, g.groups)
+    tile, splits = _cut(tiles, *sizes, most, mode, machine.processors)
     return Plan(
         tile.kernel,
         (-(-g.outputs // tile.rows), -(-columns // tile.columns), g.groups * splits),
@@ -149,30 +141,33 @@ def _quads(elements: int) -> int:
     return -(-elements // 4) * 4
 
 
-def _blocks(tile: Tile, rows: int, columns: int) -> int:
-    return -(-rows // tile.rows) * -(-columns // tile.columns)
+def _cut(
+    tiles: Sequence[Tile], rows: int, columns: int, terms: int, groups: int, most: int,
+    mode: str | None, processors: int,
+) -> tuple[Tile, int]:  # fmt: skip
+    """Which tile, and in how many parts the reduction is cut: what should take the shortest time.
+
+    The busiest processor counts; two blocks at once, where they fit, keep it busy, one of them half
+    of the time.  Large tiles bring less for each product, parts have to be added.
+    """
+
+    def time(choice: tuple[Tile, int]) -> float:
+        tile, splits = choice
+        blocks = -(-rows // tile.rows) * -(-columns // tile.columns) * groups * splits
+        turns = max(-(-blocks // processors), min(2, tile.resident)) / splits
+        each = 1 + table.REUSE * (1 / tile.rows + 1 / tile.columns)
+        found = turns * tile.rows * tile.columns * each * terms
+        if splits > 1:
+            found += table.PLANE[mode] * splits * rows * columns * groups / processors
+        return found
+
+    choices = [
+        (tile, splits)
+        for tile in tiles
+        for splits in range(1, _most_splits(-(-terms // tile.depth), most) + 1)
+    ]
+    return min(choices, key=time)
 
 
-def _tile(tiles: Sequence[Tile], rows: int, columns: int, groups: int, machine: Machine) -> Tile:
-    """The one that keeps processors longest at what counts: a large tile reuses more of what it
-    reads, a small one wastes less at the borders and feeds more processors."""
-
-    def time(tile: Tile) -> float:
-        waves = -(-_blocks(tile, rows, columns) * groups // machine.processors)
-        reuse = 1 / tile.rows + 1 / tile.columns
-        return waves * tile.rows * tile.columns * (1 + 16 * reuse)
-
-    return min(tiles, key=time)
-
-
-def _splits(blocks: int, depth: int, most: int, machine: Machine) -> int:
-    """In how many parts the reduction is cut: the fewest with nearly the shortest time."""
-    most = max(1, min(most, depth // table.SPLIT_BLOCKS, table.MOST_SPLITS))
-
-    def time(splits: int) -> float:
-        return -(-blocks * splits // machine.processors) / splits
-
-    best = min(time(s) for s in range(1, most + 1))
-    if best > table.SPLIT_GAIN * time(1):
-        return 1
-    return next(s for s in range(1, most + 1) if time(s) <= best / table.SPLIT_GAIN)
+def _most_splits(depth: int, most: int) -> int:
+    return max(1, min(most, depth // table.SPLIT_BLOCKS, table.MOST_SPLITS))

@@ -33,6 +33,11 @@ class Tile(NamedTuple):
     depth: int
     kernel: Kernel
 
+    @property
+    def resident(self) -> int:
+        """Blocks that a multiprocessor's 65536 registers have room for."""
+        return 65536 // (self.kernel.threads * self.kernel.registers)
+
 
 TF32, TF32X3, BF16 = "TF32", "TF32X3", "BF16"
 FLOAT, ROUNDED, PAIRS = "FLOAT", "ROUNDED", "PAIRS"  # how weights are packed
@@ -50,7 +55,8 @@ SHORT_PIXELS = 4  # of one thread
 NARROW_OUTPUTS = 8
 NARROW_LANES = 8  # that share a pixel
 SPLIT_BLOCKS = 8  # of the reduction, at least, in each part of it
-SPLIT_GAIN = 0.85  # of the time, at most, that splitting must leave
+REUSE = 48  # terms as long as it takes to bring one row or column of a tile
+PLANE = {TF32X3: 360, TF32: 1080, BF16: 1440, None: 180}  # ... one partial sum, and to add it
 MOST_SPLITS = 64
 PLANES = 1 << 22  # elements of partial weight gradients, or twice the gradient if that is more
 PARTS = 512  # blocks among which a sum over pixels is cut
@@ -82,10 +88,14 @@ def _cores(
 CONVOLVE = {
     mode: (
         _convolve(128, 128, (64, 32), mode, large),
-        _convolve(128, 64, (32, 32) if mode == BF16 else (64, 32), mode, large),
+        _convolve(128, 64, (32, 32) if mode == BF16 else (64, 32), mode, middle),
         _convolve(64, 64, (32, 32), mode, small),
     )
-    for mode, large, small in ((TF32, 176, 128), (TF32X3, 240, 168), (BF16, 224, 168))
+    for mode, large, middle, small in (
+        (TF32, 128, 176, 120),  # two blocks to a multiprocessor
+        (TF32X3, 216, 224, 152),
+        (BF16, 208, 160, 160),
+    )
 }
 CONVOLVE_SIMT = {  # whether channels may be read in quads: what is fast, and what is right
     True: (
@@ -99,7 +109,7 @@ WEIGHT_GRADIENT = {
         _gradient(128, (64, 32), mode, large),
         _gradient(64, (32, 32), mode, small),
     )
-    for mode, large, small in ((TF32, 144, 104), (TF32X3, 184, 136), (BF16, 144, 104))
+    for mode, large, small in ((TF32, 128, 72), (TF32X3, 184, 128), (BF16, 128, 72))
 }
 WEIGHT_GRADIENT_SIMT = {
     True: (

@@ -15,8 +15,8 @@ __device__ __forceinline__ unsigned low_part(unsigned bits) {
   return __float_as_uint(__uint_as_float(bits) - __uint_as_float(bits & 0xffffe000u));
 }
 
-// By tensor cores: unit channel strides, channels and other strides multiples of four.  A block of
-// threads makes SIZE x SIZE of one plane, its warps WM x WN each.
+// By tensor cores: unit channel strides, channels and other strides multiples of four, at most 31 taps.
+// A block of threads makes SIZE x SIZE of one plane, its warps WM x WN each.
 template <int SIZE, int WM, int WN, int STAGES, Precision P>
 __global__ void __launch_bounds__((SIZE / WM) * (SIZE / WN) * 32)
 weight_gradient(const float* __restrict__ x, const float* __restrict__ dy, float* __restrict__ planes, const Geometry g) {
@@ -24,8 +24,14 @@ weight_gradient(const float* __restrict__ x, const float* __restrict__ dy, float
   constexpr int ROW = SIZE + (P == BF16 ? 4 : 8);  // words, so that a fragment's lanes meet in no bank
   constexpr int QUADS = SIZE / 4, STEP = THREADS / QUADS, READS = PIXELS / STEP;
   constexpr int MT = WM / 16, NT = WN / 8;
-  static_assert(THREADS % QUADS == 0 && READS > 0);
+  constexpr int KNOWN = THREADS / PIXELS;  // blocks whose pixels' places are kept
+  static_assert(THREADS % QUADS == 0 && READS > 0 && KNOWN >= STAGES);
   extern __shared__ __align__(128) float shared[];
+  struct __align__(16) Place {
+    int y, x;        // where a pixel and its window start, in quads; no pixel: y is negative
+    unsigned taken;  // the taps that count for it
+  };
+  __shared__ Place places[THREADS];
   float* const as = shared;
   float* const bs = shared + STAGES * PIXELS * ROW;
 
@@ -40,49 +46,37 @@ weight_gradient(const float* __restrict__ x, const float* __restrict__ dy, float
   const int m = m0 + quad, n = n0 + quad;
   const bool has_m = m < g.outputs, has_n = n < columns;
   const int k = has_n ? n / g.channels : 0;
-  dy += has_m ? group * g.outputs + m : 0;
-  x += has_n ? group * g.channels + n - k * g.channels : 0;
-  int at_tap[3], shift[3], x_quads[3], y_quads[3];
-  tap_of(k, g.kernel, at_tap);
-#pragma unroll
-  for (int a = 0; a < 3; ++a) {
-    shift[a] = g.tap[a] * at_tap[a] + g.shift[a];
-    x_quads[a] = static_cast<int>(g.x_axis[a] / 4);
-    y_quads[a] = static_cast<int>(g.y_axis[a] / 4);
-  }
-  const int x_image = static_cast<int>(g.x_image / 4), y_image = static_cast<int>(g.y_image / 4);
+  const unsigned tap = has_n ? 1u << k : 0;
+  if (has_m) dy += group * g.outputs + m;
+  if (has_n) x += group * g.channels + n - k * g.channels + tap_offset(g, k);
 
   const int blocks = (g.pixels + PIXELS - 1) / PIXELS;
   const int first = part_start(blocks, split, g.splits), last = part_start(blocks, split + 1, g.splits);
-  int p = first * PIXELS + row;  // of this thread's first read of the next block
-  Pixel pixel[READS];
+  const auto copy = [&](int block) {
+    const int known = (block - first) % KNOWN;
+    if (known == 0) {  // where the next pixels are, one for each thread; a barrier is behind the last reads
+      const int p = block * PIXELS + tid;
+      const Pixel pixel = pixel_of(min(p, g.pixels - 1), g.out);
+      places[tid].y = p < g.pixels ? static_cast<int>(output_start(g, pixel) / 4) : -1;
+      long long start = pixel.image * g.x_image;
 #pragma unroll
-  for (int i = 0; i < READS; ++i) pixel[i] = pixel_of(p + i * STEP, g.out);
-  const auto copy = [&](int slot) {
+      for (int a = 0; a < 3; ++a) start += (g.step[a] * pixel.at[a] + g.shift[a]) * g.x_axis[a];
+      places[tid].x = static_cast<int>(start / 4);
+      places[tid].taken = p < g.pixels ? counting_taps(g, pixel) : 0;
+      __syncthreads();
+    }
+    const int to = ((block - first) % STAGES * PIXELS + row) * ROW + quad;
 #pragma unroll
     for (int i = 0; i < READS; ++i) {
-      const Pixel& o = pixel[i];
-      const bool there = p + i * STEP < g.pixels;
-      int from_y = o.image * y_image, from_x = o.image * x_image;
-      bool inside = there && has_n;
-#pragma unroll
-      for (int a = 0; a < 3; ++a) {
-        const int read = g.step[a] * o.at[a] + shift[a];
-        inside = inside && read >= 0 && read < g.in[a];
-        from_x += read * x_quads[a];
-        from_y += o.at[a] * y_quads[a];
-      }
-      const int to = (slot * PIXELS + row + i * STEP) * ROW + quad;
-      copy_async<16>(as + to, dy + (there && has_m ? 4ll * from_y : 0), there && has_m);
-      copy_async<16>(bs + to, x + (inside ? 4ll * from_x : 0), inside);
-      advance(pixel[i], PIXELS, g.out);
+      const Place place = places[known * PIXELS + row + i * STEP];
+      copy_async<16>(as + to + i * STEP * ROW, dy + 4ll * place.y, has_m && place.y >= 0);
+      copy_async<16>(bs + to + i * STEP * ROW, x + 4ll * place.x, place.taken & tap);
     }
-    p += PIXELS;
   };
 
 #pragma unroll
   for (int s = 0; s < STAGES - 1; ++s) {
-    if (first + s < last) copy(s);
+    if (first + s < last) copy(first + s);
     commit();
   }
   float sums[MT][NT][4] = {};
@@ -90,7 +84,7 @@ weight_gradient(const float* __restrict__ x, const float* __restrict__ dy, float
   for (int block = first; block < last; ++block) {
     wait<STAGES - 2>();
     __syncthreads();
-    if (block + STAGES - 1 < last) copy((block - first + STAGES - 1) % STAGES);
+    if (block + STAGES - 1 < last) copy(block + STAGES - 1);
     commit();
     const float* const a = as + (block - first) % STAGES * PIXELS * ROW + warp_m + high;
     const float* const b = bs + (block - first) % STAGES * PIXELS * ROW + warp_n + high;

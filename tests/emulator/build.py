@@ -12,16 +12,19 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 from functools import cache
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 CACHE = Path(tempfile.gettempdir()) / f"cuda-emulator-{os.getuid()}"
+KEPT = 7 * 24 * 3600  # seconds, for as long a library stays there
 COMPILER = shutil.which("g++")
 MISSING = "the CUDA emulator needs g++, which is not installed"
 
 CHECKS = "alignment,bounds,shift,signed-integer-overflow,integer-divide-by-zero"
 COMMON = ["-std=c++17", "-fPIC", "-g1", "-fcf-protection=none", "-fno-strict-aliasing"]
+COMMON += ["-fno-gnu-unique"]  # a template's shared memory is its own in every library
 RUNTIME = [*COMMON, "-O2", "-Wall", "-Werror"]
 KERNEL = [*COMMON, "-O1", "-ffp-contract=off", "-march=native", "-fno-exceptions"]
 KERNEL += ["-fsanitize=thread", "--param=tsan-instrument-func-entry-exit=0"]  # races.cpp
@@ -57,6 +60,9 @@ def flatten(path: Path, seen: set[Path]) -> str:
 
 @cache
 def runtime() -> Path:
+    for old in CACHE.glob("*.so"):
+        if time.time() - old.stat().st_mtime > KEPT:
+            old.unlink(missing_ok=True)
     parts = [HERE / name for name in ("cuda.h", "runtime.h", "runtime.cpp", "races.cpp")]
     text = "".join(part.read_text() for part in parts)
     return _library("runtime", text, [part for part in parts if part.suffix == ".cpp"], RUNTIME)

@@ -124,6 +124,20 @@ def test_atomic_sums_of_many_blocks(samples):
     assert set(counts) == {80}
 
 
+def test_the_same_template_in_two_modules_has_shared_memory_of_its_own(tmp_path):
+    text = """template <int N> __global__ void parts(float* x) {
+      __shared__ float held[N];
+      if (threadIdx.x < WRITTEN) held[threadIdx.x] = 1;
+      __syncthreads();
+      x[threadIdx.x] = held[threadIdx.x];
+    }"""
+    (tmp_path / "parts.cu").write_text(text)
+    whole, part = (Module(tmp_path / "parts.cu", defines=[f"WRITTEN={n}"]) for n in (64, 63))
+    whole.function("parts<64>")((1,), (64,), (empty(64),))
+    with pytest.raises(Fault, match="nobody wrote"):
+        part.function("parts<64>")((1,), (64,), (empty(64),))
+
+
 # ---------------------------------------------------------------- what a card would forgive
 
 x, y, n = f32(0), f32(1), i32(2)  # stand for a float array, another one, an int array

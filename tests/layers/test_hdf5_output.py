@@ -79,6 +79,8 @@ def test_refusals(tmp_path):
     no(SpecError, "file_name: 'o' dset_name: 'a'", r"expected 1 \(a\), found 2")
     for bad in ("%s", "%", "%5.3d", "%n", "%*d"):
         no(SpecError, f"file_name: 'o{bad}'", "has a name with a format that it does not know")
+    for bad in ("", ".", "/"):
+        no(SpecError, f"file_name: 'o' dset_name: '{bad}'", "a dset_name that names nothing", 1)
     no(OutputError, "file_name: 'no/o'", "folder to write into does not exist")
     with pytest.raises(ShapeError, match="writes at most four axes"):
         rig("file_name: 'o'", [np.zeros((1, 1, 1, 1, 2)), np.zeros(1)], tmp_path)

@@ -3,12 +3,19 @@
 import ctypes
 import importlib.util
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from demitasse import weights
-from demitasse.tools import _machine, _selftest, doctor, solve
+from demitasse.errors import DeviceError
+from demitasse.kernels import columns
+from demitasse.kernels.cuda import card
+from demitasse.kernels.device import CPU
+from demitasse.tools import _device, _machine, _selftest, doctor, solve
 from demitasse.tools._main import guarded
+
+from ..emulator.emulated import Emulated
 
 
 @pytest.fixture
@@ -22,6 +29,15 @@ def test_the_stored_numbers_are_those_of_the_specification():
     found, _ = _selftest.numbers(dtype=np.float64, engine="caffe")
     assert found.keys() == _selftest.STORED.keys()
     assert _selftest.error(found)[0] < 1e-11
+
+
+def test_a_device_gives_the_same_numbers(monkeypatch):
+    """On a smaller tile: the emulator takes its time."""
+    small = _selftest.TEXT.replace("196", "20").replace("188", "12")
+    monkeypatch.setattr(_selftest, "TEXT", small)
+    monkeypatch.setattr(_selftest, "STORED", _selftest.numbers(dtype=np.float64)[0])
+    found, _ = _selftest.numbers(device=Emulated())
+    assert 0 < _selftest.error(found)[0] < _selftest.LIMIT
 
 
 def test_all_is_well_here(capsys):
@@ -45,9 +61,16 @@ def test_json_says_the_same(model, capsys):
 
 
 def test_arithmetic_that_is_wrong_is_named(monkeypatch, capsys):
-    monkeypatch.setitem(_selftest.STORED, "d0b/1", (0.0742615, 0.0722))
+    right = columns.bias_gradient
+
+    def wrong(dy, db, *rest):
+        right(dy, db, *rest)
+        db *= 1.01
+
+    monkeypatch.setattr(columns, "bias_gradient", wrong)
     assert guarded(doctor.main, []) == 1
-    assert "d0b/1 is off by" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "BAD self test" in said and "/1 is off by 0.01" in said
 
 
 def test_a_kernel_that_fails_is_a_finding(monkeypatch, capsys):
@@ -94,6 +117,7 @@ class Driver:
         (100, [], "the NVIDIA driver finds no GPU; CUDA_VISIBLE_DEVICES is ''"),
         (803, [], "the NVIDIA driver cannot be used (cuInit gives error 803)"),
         (0, ["0: NVIDIA T4, 16,384 MiB"], "CuPy is not installed"),
+        (0, ["0: NVIDIA T4, 16,384 MiB"], "CUDA finds no card it can use: driver too old"),
     ],
 )
 def test_why_no_gpu_is_used(monkeypatch, code, there, why):
@@ -102,15 +126,38 @@ def test_why_no_gpu_is_used(monkeypatch, code, there, why):
             raise OSError("libcuda.so.1: cannot open shared object file")
         return Driver(code)
 
+    def usable():
+        cause = why if code == 0 else "CuPy is not installed"
+        raise DeviceError(f"--gpu auto: {cause}")
+
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.setattr(ctypes, "CDLL", load)
-    find = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name: None if name == "cupy" else find(name)
-    )
+    monkeypatch.setattr(card, "usable", usable)
     found, reasons = _machine.gpu()
     assert found == there and reasons[0].startswith(why)
-    assert reasons[-1] == _machine.NO_KERNELS
+    assert len(reasons) == (1 if code == 0 else 2)
+
+
+def test_cards_are_tested_as_well(monkeypatch, capsys):
+    def choose(gpu):
+        if gpu == "1":
+            raise DeviceError("-gpu 1: invalid device ordinal, because the card is too old")
+        return SimpleNamespace(on_host=False)
+
+    def numbers(*, device=CPU, engine=None):
+        net = real()[1]
+        net.device = device
+        return _selftest.STORED, net
+
+    real = _selftest.numbers
+    monkeypatch.setattr(_selftest, "numbers", numbers)
+    monkeypatch.setattr(_machine, "gpu", lambda: (["0: NVIDIA T4", "1: NVIDIA P4"], []))
+    monkeypatch.setattr(_device, "choose", choose)
+    assert guarded(doctor.main, []) == 1
+    said = capsys.readouterr().out
+    assert "GPU       0: NVIDIA T4; 1: NVIDIA P4; used with -gpu N" in said
+    assert "ok  self test -gpu 0: loss, score and gradients within" in said
+    assert "BAD self test -gpu 1: invalid device ordinal, because the card is too old" in said
 
 
 def test_numba_that_is_missing_is_said(monkeypatch):

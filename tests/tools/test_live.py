@@ -121,6 +121,12 @@ def test_test_scores_with_the_best_so_far(view):
     assert re.search(r"loss +0.3  at 30, best 0.2 at 20", said)
 
 
+def test_nan_is_never_the_best_score(view):
+    for when, loss in ((10, np.nan), (20, 0.4), (30, np.nan)):
+        view.test(observer.Tested(when, 0, loss, {"loss": np.array([loss])}, {"loss": 1.0}))
+    assert "best 0.4 at 20" in text(view, 140)
+
+
 def test_what_it_is_doing(view, clock):
     assert view.state() == "training"
     view.doing = "testing (net #0)"

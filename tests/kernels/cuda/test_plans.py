@@ -1,0 +1,53 @@
+"""How products are cut among the processors of a card."""
+
+import pytest
+from demitasse.kernels.cuda import products, table
+from demitasse.kernels.cuda.geometry import nominal
+from demitasse.kernels.cuda.plans import Machine
+from demitasse.kernels.im2col import Window
+
+WINDOW = Window((3, 3), (1, 1), (0, 0), (1, 1))
+BUDGET = 16 << 20
+# the paper's net at 572 pixels: channels, outputs, and pixels of a side
+UNET = [(64, 64, 570), (128, 256, 140), (512, 512, 66), (1024, 1024, 30), (1024, 512, 56)]
+
+
+def plans(c, m, n, precision, processors=132, budget=BUDGET):
+    """Forward, data gradient, weight gradient."""
+    x, y = nominal((1, c, n, n), True), nominal((1, m, n - 2, n - 2), True)
+    machine = Machine(precision, 90, processors)
+    there, back = ((WINDOW, 1, t, 1.0, False, machine, budget) for t in (False, True))
+    return (
+        products.product(x, y, (m, c, 3, 3), *there).plan,
+        products.product(y, x, (m, c, 3, 3), *back).plan,
+        products.gradient(x, y, WINDOW, 1, machine, budget).plan,
+    )
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp32-strict", "tf32", "bf16"])
+@pytest.mark.parametrize("layer", UNET)
+def test_all_processors_have_about_the_same_to_do(layer, precision):
+    for plan in plans(*layer, precision):
+        blocks = plan.grid[0] * plan.grid[1] * plan.grid[2]
+        turns = -(-blocks // 132)
+        assert blocks >= 0.65 * 132 * turns, (plan.kernel.expression, plan.grid)
+
+
+@pytest.mark.parametrize("layer", UNET)
+def test_planes_stay_within_the_budget(layer):
+    for budget in (1, 1 << 20, BUDGET):
+        for plan in plans(*layer, "fp32", budget=budget):
+            weights = layer[0] * layer[1] * 9
+            assert plan.planes <= max(budget, weights) and plan.splits <= table.MOST_SPLITS
+
+
+def test_a_small_card_does_not_split_what_a_large_one_does():
+    assert plans(1024, 512, 56, "fp32", 132)[0].splits > 1
+    assert [p.splits for p in plans(1024, 512, 56, "fp32", 8)] == [1, 1, 1]
+
+
+def test_plans_are_made_once():
+    before = products.product.cache_info().misses
+    first, second = plans(64, 64, 99, "tf32"), plans(64, 64, 99, "tf32")
+    assert all(a is b for a, b in zip(first, second, strict=True))
+    assert products.product.cache_info().misses == before + 2
