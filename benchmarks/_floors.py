@@ -1,12 +1,12 @@
 """The least time that each layer of a net can take on a card, from the net's graph.  Pure.
 
-    floor = max(operations / rate, bytes / bandwidth)
+floor = max(operations / rate, bytes / bandwidth)
 
-    forward    2 for each product; inputs, weights and outputs read or written once, float32
-               (2 bytes a number in bf16); ReLU, bias and dropout are done on the way
-    backward   both gradients of a layer with weights, each a product like the forward one, of the
-               first layer only the weights': what it reads and writes is the other two arrays
-    update     parameters, gradients and momentum read, parameters and momentum written: float32
+forward    2 for each product; inputs, weights and outputs read or written once, float32
+           (2 bytes a number in bf16); ReLU, bias and dropout are done on the way
+backward   both gradients of a layer with weights, each a product like the forward one, of the
+           first layer only the weights': what it reads and writes is the other two arrays
+update     parameters, gradients and momentum read, parameters and momentum written: float32
 """
 
 from __future__ import annotations

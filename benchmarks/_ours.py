@@ -73,7 +73,7 @@ def build(
     source = _unet.source(base)
     graph, planned = plan_deploy(source, (batch, 1, size, size), np.dtype(np.float32))
     if not deploy:
-        graph = training_graph(source, graph, planned)
+        graph = training_graph(source, graph, planned.inferred.values)
     net = Net(graph, threads=threads, fill=False, **options)
     return net, net.forward
 
