@@ -10,6 +10,9 @@ Shuffling permutes the files once an epoch and the rows of each file; the permut
 from a counter-based stream of (key; epoch, file), so a position is three integers and can be
 taken up again exactly.  Caffe shuffles with libc's rand(), which its random_seed does not reach.
 
+n processes that train one net together share the rows: batch i goes to process i mod n, and the
+position is that of the next batch of process 0, the same in all of them.
+
 Source: Caffe's src/caffe/layers/hdf5_data_layer.cpp.
 """
 
@@ -81,7 +84,8 @@ class HDF5Rows:
     """An endless stream of rows.
 
     names: the datasets, in the order in which `read` fills its arrays; key: of the shuffling;
-    batch: how many rows are read at once (0: any number, and all files must be alike).
+    batch: how many rows are read at once (0: any number, and all files must be alike); rank, ranks:
+    which of how many processes this is.
     All files are opened once at the start, so a missing or unequal one is refused before training;
     their values are looked at when they are loaded.
     """
@@ -96,10 +100,13 @@ class HDF5Rows:
         shuffle: bool = False,
         key: tuple[int, int] = (0, 0),
         batch: int = 0,
+        rank: int = 0,
+        ranks: int = 1,
     ) -> None:
         self._source = os.path.join(folder, source)
         self._paths = read_list(source, folder)
         self._names, self._dtype = tuple(names), np.dtype(dtype)
+        self._batch, self._rank, self._ranks = batch, rank, ranks
         self._shuffle, self._key = shuffle, (key[0] & _WORD, key[1] & _WORD)
         self._shapes: dict[str, tuple[tuple[int, ...], ...]] = {}  # of each file, without axis 0
         known: dict[str, int] = {}  # a file may be listed more than once
@@ -112,7 +119,7 @@ class HDF5Rows:
             self._check_sizes(batch, known)
         self._loaded: tuple[str, list[np.ndarray]] = ("", [])
         self._position = Position()
-        self._files = self._permutation(len(self._paths), 0, 0)  # order of this epoch's files
+        self._files: tuple[int, np.ndarray] = (-1, np.empty(0, int))  # an epoch's order of files
         self._order: tuple[Position, np.ndarray] | None = None  # order of the present file's rows
 
     @property
@@ -123,7 +130,7 @@ class HDF5Rows:
     @property
     def next_shapes(self) -> tuple[tuple[int, ...], ...]:
         """Of each dataset in the file of the next row."""
-        return self._shapes[self._paths[self._files[self._position.file]]]
+        return self._shapes[self._path(self._mine(self._batch))]
 
     def _check_sizes(self, batch: int, known: dict[str, int]) -> None:
         """Raise DataError for rows of other sizes where a batch could mix them."""
@@ -172,8 +179,10 @@ class HDF5Rows:
         return h5.open_h5(path, texts=False)
 
     def origin(self, start: Position, count: int) -> list[str]:
-        """Where `count` rows from a position on come from, for messages: "train.h5, row 3"."""
+        """Where this process's next `count` rows at a position come from, for messages: "train.h5,
+        row 3"."""
         found: list[str] = []
+        start = self._after(start, self._rank * count)
         epoch, at, row = start.epoch, start.file, start.row
         while len(found) < count:
             if at == len(self._paths):
@@ -191,11 +200,10 @@ class HDF5Rows:
 
     @position.setter
     def position(self, new: Position) -> None:
-        if new.epoch >= 0 and 0 <= new.file < len(self._paths):
-            files = self._permutation(len(self._paths), new.epoch, 0)
-            if 0 <= new.row < self._rows[files[new.file]]:
-                self._position, self._files = new, files
-                return
+        known = new.epoch >= 0 and 0 <= new.file < len(self._paths)
+        if known and 0 <= new.row < self._rows[self._file_order(new.epoch)[new.file]]:
+            self._position = new
+            return
         raise DataError(
             "has changed since the snapshot: the position kept there does not exist",
             where=self._source,
@@ -206,30 +214,42 @@ class HDF5Rows:
     def read(self, out: Sequence[np.ndarray]) -> None:
         """Fill each array, along its axis 0, with the next rows of its dataset."""
         done, batch = 0, len(out[0])
+        here = self._mine(batch)
         while done < batch:
-            row = self._position.row
-            take = self._row_order()[row : row + batch - done]
-            arrays = self._load(self._paths[self._files[self._position.file]])
+            take = self._row_order(here)[here.row : here.row + batch - done]
+            arrays = self._load(self._path(here))
             for array, rows in zip(out, arrays, strict=True):
                 rows.take(take, axis=0, out=array[done : done + len(take)], mode="clip")
             done += len(take)
-            self._advance(len(take))
+            here = self._after(here, len(take))
+        self._position = self._after(self._position, self._ranks * batch)
 
-    def _advance(self, taken: int) -> None:
-        here = self._position
-        epoch, file, row = here.epoch, here.file, here.row + taken
-        if row == self._rows[self._files[file]]:
-            file, row = file + 1, 0
+    def _mine(self, batch: int) -> Position:
+        """Where this process's next batch begins."""
+        return self._after(self._position, self._rank * batch)
+
+    def _after(self, here: Position, count: int) -> Position:
+        """The position so many rows further."""
+        epoch, file, row = here.epoch, here.file, here.row + count
+        while row >= (n := self._rows[self._file_order(epoch)[file]]):
+            file, row = file + 1, row - n
             if file == len(self._paths):
                 epoch, file = epoch + 1, 0
-                self._files = self._permutation(len(self._paths), epoch, 0)
-        self._position = Position(epoch, file, row)
+        return Position(epoch, file, row)
 
-    def _row_order(self) -> np.ndarray:
-        here = Position(self._position.epoch, self._position.file, 0)
-        if self._order is None or self._order[0] != here:
-            n = self._rows[self._files[here.file]]
-            self._order = here, self._permutation(n, here.epoch, here.file + 1)
+    def _path(self, here: Position) -> str:
+        return self._paths[self._file_order(here.epoch)[here.file]]
+
+    def _file_order(self, epoch: int) -> np.ndarray:
+        if self._files[0] != epoch:
+            self._files = epoch, self._permutation(len(self._paths), epoch, 0)
+        return self._files[1]
+
+    def _row_order(self, here: Position) -> np.ndarray:
+        start = Position(here.epoch, here.file, 0)
+        if self._order is None or self._order[0] != start:
+            n = self._rows[self._file_order(here.epoch)[here.file]]
+            self._order = start, self._permutation(n, here.epoch, here.file + 1)
         return self._order[1]
 
     def _permutation(self, n: int, epoch: int, stream: int) -> np.ndarray:

@@ -113,19 +113,19 @@ class Normalization:
         if self.name == "depth":
             return 0.0, 1.0 / np.iinfo(image.dtype).max if image.dtype.kind in "iu" else 1.0
         if self.name == "max":
-            return 0.0, _inverse(_greatest_norm(image, bad))
+            return 0.0, inverse(greatest_norm(image, bad))
         values = image if bad is None else image[~bad]
         if values.size == 0:
             return 0.0, 1.0
         if self.name == "zscore":
             mean = float(values.mean(dtype=np.float64))
-            return -mean, _inverse(float(values.std(dtype=np.float64)), mean)
+            return -mean, inverse(float(values.std(dtype=np.float64)), mean)
         if self.name == "minmax":
             low, high = float(values.min()), float(values.max())
         else:
             share = [self.parameters["low"], self.parameters["high"]]
             low, high = (float(p) for p in np.percentile(values, share))
-        return -low, _inverse(high - low, low)
+        return -low, inverse(high - low, low)
 
     def to_json(self) -> str:
         """One line, as stored in the attribute `normalization` of data and model files."""
@@ -178,12 +178,12 @@ def check_finite(
     return bad
 
 
-def _inverse(spread: float, level: float = 0.0) -> float:
+def inverse(spread: float, level: float = 0.0) -> float:
     """1 / spread; 1 where the spread is nothing but the rounding of a constant image."""
     return 1.0 / spread if spread > 1e-12 * abs(level) and np.isfinite(spread) else 1.0
 
 
-def _greatest_norm(image: np.ndarray, bad: np.ndarray | None) -> float:
+def greatest_norm(image: np.ndarray, bad: np.ndarray | None) -> float:
     values = image.astype(np.float64)
     if bad is not None:
         values[bad] = 0

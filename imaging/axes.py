@@ -47,9 +47,11 @@ class Layout:
     def width(self) -> int:
         return self.shape[self.axes.index("X")]
 
-    def planes(self, page: int) -> Iterator[tuple[int | slice, ...]]:
-        """The array index of each channel's plane of a page, in order."""
-        at: list[int | slice] = [slice(None)] * len(self.axes)
+    def planes(
+        self, page: int, rows: slice = slice(None), columns: slice = slice(None)
+    ) -> Iterator[tuple[int | slice, ...]]:
+        """The array index of each channel's plane of a page, or of a part of it, in order."""
+        at: list[int | slice] = [rows if a == "Y" else columns for a in self.axes]
         for axis in reversed(self.page_axes):
             page, at[axis] = divmod(page, self.shape[axis])
         for channel in product(*(range(n) for n in self._lengths(self._channel_axes))):

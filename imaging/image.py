@@ -59,15 +59,19 @@ class Image:
         """One page (channels, height, width); ImageError where it cannot be decoded."""
         if not 0 <= i < len(self):
             raise IndexError(f"page {i} of {len(self)}")
+        return self.window(i, slice(0, self.layout.height), slice(0, self.layout.width))
+
+    def window(self, i: int, rows: slice, columns: slice) -> np.ndarray:
+        """The part (channels, rows, columns) of a page; how much of the file must be read for it
+        depends on the file.  ImageError where it cannot be decoded."""
         where = f"{self.path}, page {i}"
         with refusing(where, "cannot be decoded"):
-            planes = [self._plane(at) for at in self.layout.planes(i)]
-        page = np.stack([p.T for p in planes] if self.layout.transposed else planes)
-        if page.shape != self.shape[1:]:
-            raise ImageError(
-                "is not complete", where=where, expected=self.shape[1:], found=page.shape
-            )
-        return page.astype(self.dtype, copy=False)
+            planes = [self._plane(at) for at in self.layout.planes(i, rows, columns)]
+        part = np.stack([p.T for p in planes] if self.layout.transposed else planes)
+        shape = (self.layout.channels, rows.stop - rows.start, columns.stop - columns.start)
+        if part.shape != shape:
+            raise ImageError("is not complete", where=where, expected=shape, found=part.shape)
+        return part.astype(self.dtype, copy=False)
 
     @property
     def pixels(self) -> np.ndarray:

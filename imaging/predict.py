@@ -157,6 +157,21 @@ class Predictor:
 
     # ------------------------------------------------------------------ running
 
+    def cover(self, shape: Sequence[int], tiling: Tiling) -> list[tiles.Tile]:
+        """The tiles of an image of `shape`."""
+        return tiles.cover(shape, tiling.inputs, self.geometries)
+
+    def scores(self, seen: np.ndarray, tile: tiles.Tile) -> np.ndarray:
+        """What the net says of a tile of which it sees `seen` (channels, *spatial): scores
+        (classes, *spatial), to be read before the next tile."""
+        wanted = (1, *seen.shape)
+        if self.net.blobs[self.input].shape != wanted:
+            self.net.reshape({self.input: wanted})
+        self.net.blobs[self.input].data[0] = seen
+        self.net.forward()
+        scores: np.ndarray = self.net.read(self.output)[0]
+        return scores[(slice(None), *tile.crop)]
+
     def predict(
         self,
         image: np.ndarray,
@@ -180,15 +195,10 @@ class Predictor:
             )
         if out is None:
             out = np.empty((self.classes, *image.shape[1:]), self.net.dtype)
-        wanted = (1, self.channels, *tiling.inputs)
-        if self.net.blobs[self.input].shape != wanted:
-            self.net.reshape({self.input: wanted})
-        cover = tiles.cover(image.shape[1:], tiling.inputs, self.geometries)
+        cover = self.cover(image.shape[1:], tiling)
         for done, tile in enumerate(cover, 1):
-            self.net.blobs[self.input].data[0] = tiles.read(image, tile, self.padding)
-            self.net.forward()
-            scores = self.net.read(self.output)[0]
-            out[(slice(None), *tile.write)] = scores[(slice(None), *tile.crop)]
+            seen = tiles.read(image, tile, self.padding)
+            out[(slice(None), *tile.write)] = self.scores(seen, tile)
             if on_tile is not None:
                 on_tile(done, len(cover))
         return out

@@ -16,6 +16,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -89,7 +90,16 @@ def check_legal(n: int, geometry: Geometry) -> None:
         )
 
 
-def read(image: np.ndarray, tile: Tile, padding: str = "mirror") -> np.ndarray:
+class Sliced(Protocol):
+    """An image (channels, *spatial) of which parts can be had: an array, or one in a file."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __getitem__(self, at: Slices, /) -> np.ndarray: ...
+
+
+def read(image: Sliced, tile: Tile, padding: str = "mirror") -> np.ndarray:
     """The input of a tile from an image (channels, *spatial); beyond the edges `cut` says what."""
     spatial = image.shape[1:]
     inside = all(s.start >= 0 and s.stop <= n for s, n in zip(tile.read, spatial, strict=True))
@@ -99,13 +109,16 @@ def read(image: np.ndarray, tile: Tile, padding: str = "mirror") -> np.ndarray:
     return cut(image, start, [s.stop - s.start for s in tile.read], padding)
 
 
-def cut(image: np.ndarray, start: Sequence[int], size: Sequence[int], padding: str) -> np.ndarray:
+def cut(image: Sliced, start: Sequence[int], size: Sequence[int], padding: str) -> np.ndarray:
     """The part (channels, *size) of an image (channels, *spatial) from `start` on; beyond the edges
     the image goes on mirrored (padding "mirror", without its edge twice) or is 0 ("zero")."""
     spatial = image.shape[1:]
     indices = [np.arange(s, s + n) for s, n in zip(start, size, strict=True)]
     folded = [mirror(i, n) for i, n in zip(indices, spatial, strict=True)]
-    part: np.ndarray = image[np.ix_(np.arange(len(image)), *folded)]
+    needed = tuple(slice(int(f.min()), int(f.max()) + 1) for f in folded)
+    channels = np.arange(image.shape[0])
+    within = (f - box.start for f, box in zip(folded, needed, strict=True))
+    part: np.ndarray = image[(slice(None), *needed)][np.ix_(channels, *within)]
     if padding == "zero":
         for axis, (index, n) in enumerate(zip(indices, spatial, strict=True), 1):
             part[(slice(None),) * axis + ((index < 0) | (index >= n),)] = 0

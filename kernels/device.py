@@ -15,7 +15,18 @@ from typing import Any
 
 import numpy as np
 
-from . import columns, convolution, deconvolution, dropout, pooling, relu, softmax, softmax_loss
+from . import (
+    columns,
+    convolution,
+    deconvolution,
+    deformation,
+    dropout,
+    lookup,
+    pooling,
+    relu,
+    softmax,
+    softmax_loss,
+)
 
 Array = Any
 ALIGNMENT = 64  # bytes: a cache line, and the widest vectors
@@ -41,6 +52,8 @@ class Device:
     dropout: Any = dropout
     softmax: Any = softmax
     softmax_loss: Any = softmax_loss
+    deformation: Any = deformation
+    lookup: Any = lookup
     update: Any = None  # all parameters in one pass (kernels/cuda/update.py); None: piece by piece
 
     def zeros(self, shape: Any, dtype: Any) -> Array:

@@ -21,7 +21,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import DataError, ShapeError, SpecError
-from ..kernels import deformation as kernel
 from .base import Blob, Context, Layer, Shape, Shapes
 from .sizes import times
 
@@ -30,7 +29,6 @@ _WORDS = {"interpolation": ("linear", "nearest"), "extrapolation": ("mirror", "z
 
 class ApplyDeformation(Layer):
     type = "ApplyDeformation"
-    on_host = True
     bottoms = 2
     no_gradient = frozenset({0, 1})
     shaped_by = (1,)
@@ -80,11 +78,11 @@ class ApplyDeformation(Layer):
         linear = self._param.interpolation == "linear"
         mirror = self._param.extrapolation == "mirror"
         sizes = zip(bottom[1].shape[1:-1], top[0].shape[2:], strict=True)
-        corner = [(o - p) // 2 for o, p in sizes]
+        corner, apply = [(o - p) // 2 for o, p in sizes], self.context.device.deformation.apply
         for n, (source, field, out) in enumerate(
             zip(bottom[0].data, bottom[1].data, top[0].data, strict=True)
         ):
-            if not kernel.apply(source, field, corner, out, linear=linear, mirror=mirror):
+            if not apply(source, field, corner, out, linear=linear, mirror=mirror):
                 raise DataError(
                     f"{self.label}: the field '{self.spec.bottom[1]}', item {n}, has a coordinate "
                     "that is not finite or beyond every image",

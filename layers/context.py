@@ -16,11 +16,12 @@ class Context:
     """What a layer may know of the world: nothing in it changes after the net is built.
 
     phase "TRAIN" or "TEST"; seed: the net's random seed; index: the layer's place in the net, which
-    with the seed keys its own random stream; where: "path:line:column" for messages; folder: what a
-    relative data source is relative to; budget: bytes of scratch a layer may ask for; allow_python:
-    whether layers may run Python code that the net names; workers: the threads it may use; engine:
-    "auto", "caffe" or "fast" (layers/filtering.py); caffe_unet_2015: what filler xavier means
-    (layers/filler.py); device: where its arrays are, and whose primitives it uses
+    with the seed keys its own random stream; rank, ranks: which of how many processes that train
+    the net together this is (layers/stream.py); where: "path:line:column" for messages; folder:
+    what a relative data source is relative to; budget: bytes of scratch a layer may ask for;
+    allow_python: whether layers may run Python code that the net names; workers: the threads it may
+    use; engine: "auto", "caffe" or "fast" (layers/filtering.py); caffe_unet_2015: what filler
+    xavier means (layers/filler.py); device: where its arrays are, and whose primitives it uses
     (kernels/device.py).
     """
 
@@ -30,6 +31,8 @@ class Context:
     index: int = 0
     where: str = ""
     folder: str = ""
+    rank: int = 0
+    ranks: int = 1
     budget: int = 80 << 20
     allow_python: bool = False
     workers: Workers = SERIAL

@@ -43,7 +43,6 @@ from .stream import stream
 
 class CreateDeformation(Counted):
     type = "CreateDeformation"
-    on_host = True
     bottoms = (0, 1)
     no_gradient = frozenset({0})
     shaped_by = ()
@@ -145,7 +144,8 @@ class CreateDeformation(Counted):
         flat = (1,) * (3 - axes)
         relative = float(self._param.voxel_relsize_z)
         a, b = kernel.affine(angles, offset, flat + self._size, flat + tuple(size), relative, flip)
-        kernel.create(a[3 - k :, 3 - k :], b[3 - k :], control, self._spacing, field)
+        device = self.context.device
+        device.deformation.create(a[3 - k :, 3 - k :], b[3 - k :], control, self._spacing, field)
 
     def _place(
         self, rng: np.random.Generator, n: int, size: Shape, source: Array | None
@@ -153,11 +153,11 @@ class CreateDeformation(Counted):
         """The voxel on which the tile's centre shall land."""
         if source is None or self._from == ["random_offset_range_from_in_blob_shape"]:
             return [int(i) for i in np.unravel_index(int(rng.integers(prod(size))), size)]
-        ignore = self._ignore
+        ignore, map_ = self._ignore, self.context.device.host(source[0])
         try:
             if ignore > 0:
-                return kernel.draw(rng.random(), source[0], lambda x: np.trunc(x) != ignore)
-            return kernel.draw(rng.random(), source[0])
+                return kernel.draw(rng.random(), map_, lambda x: np.trunc(x) != ignore)
+            return kernel.draw(rng.random(), map_)
         except ValueError as error:
             empty = "empty" in str(error)
             what = f"every label is {ignore}" if ignore > 0 else "the probabilities are all 0"

@@ -65,12 +65,13 @@ class Data(Source):
 
     def origin(self, state: Mapping[str, Any]) -> list[str]:
         """Which rows the pass that begins in this state reads, for messages."""
-        rows = ((int(state["items"]) + k) % self._records.count for k in range(self.batch))
+        first = self.mine(int(state["items"]))
+        rows = ((first + k) % self._records.count for k in range(self.batch))
         return [f"{self.source}, row {row}" for row in rows]
 
     def _next(self) -> list[Item]:
         if self._read[0] != self._items:
-            self._read = self._items, self._load(self._items, self.batch)
+            self._read = self._items, self._load(self.first, self.batch)
         return self._read[1]
 
     def _shapes(self, item: Item) -> Shapes:
@@ -90,4 +91,4 @@ class Data(Source):
             if len(top) > 1:
                 top[1].data[k] = label
         self._read = -1, []
-        self._items += self.batch
+        self.passed()

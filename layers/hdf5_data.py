@@ -9,6 +9,10 @@ net's seed.  Files of other sizes are allowed where no batch mixes them (caffe_u
 tops then change their shape with the file.  Integers and doubles are converted to the net's type.
 No bottom, no gradient.
 
+Where n processes train one net together, batch i goes to process i mod n, and the position counts
+what all of them have read.  (Caffe deals out rows, row i to process i mod n: in one iteration all
+processes together read the same rows.)
+
 Source: Caffe's src/caffe/layers/hdf5_data_layer.cpp; the reading is data/hdf5.py.
 """
 
@@ -61,6 +65,8 @@ class HDF5Data(Layer):
             shuffle=param.shuffle,
             key=(context.seed, context.index),
             batch=self._batch,
+            rank=context.rank,
+            ranks=context.ranks,
         )
         self.reshapes = self._rows.varies
 

@@ -53,7 +53,7 @@ class ImageData(Source):
             raise DataError("does not exist, but the list names it", where=f"{self.source}, {lost}")
         self._skip = 0
         if param.rand_skip:
-            self._skip = int(stream(context, 0, _SKIP).integers(param.rand_skip))
+            self._skip = int(stream(context, 0, _SKIP, common=True).integers(param.rand_skip))
             if self._skip >= len(entries):
                 raise DataError(
                     "has too few images to skip some",
@@ -72,7 +72,7 @@ class ImageData(Source):
         if not self.param.shuffle:
             return row
         if self._order[0] != epoch:
-            rng = stream(self.context, epoch, _SHUFFLE)
+            rng = stream(self.context, epoch, _SHUFFLE, common=True)
             self._order = epoch, rng.permutation(len(self._paths))
         return int(self._order[1][row])
 
@@ -87,22 +87,22 @@ class ImageData(Source):
 
     def origin(self, state: Mapping[str, Any]) -> list[str]:
         """Which images the pass that begins in this state reads, for messages."""
-        start = int(state["items"])
+        start = self.mine(int(state["items"]))
         return [self._paths[self._line(start + k)] for k in range(self.batch)]
 
     def shapes(self, *bottom: Shape) -> Shapes:
         return self._shapes(self._top, 0)
 
     def reshape(self, bottom: Sequence[Blob]) -> Shapes:
-        self._first = self._image(self._items)
-        return self._shapes(self._first[1].shape, self._items)
+        self._first = self._image(self.first)
+        return self._shapes(self._first[1].shape, self.first)
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         rng = stream(self.context, self._items)
         for k in range(self.batch):
-            item = self._items + k
+            item = self.first + k
             image = self._first[1] if self._first[0] == item else self._image(item)[1]
             line = self._line(item)
             self._transform(image, top[0].data[k], rng, self._paths[line])
             top[1].data[k] = self._labels[line]
-        self._items += self.batch
+        self.passed()

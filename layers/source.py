@@ -3,6 +3,9 @@
 The position counts the items given out since the start.  The random numbers of a pass come from the
 layer's stream at the position where it begins, so a resumed run goes on exactly.
 
+Where n processes train one net together, batch i goes to process i mod n, and the position counts
+what all of them have been given, so it is the same in each.
+
 Source: Caffe's src/caffe/layers/base_data_layer.cpp; without its thread that reads ahead.
 """
 
@@ -60,6 +63,19 @@ class Source(Layer):
 
     def state(self) -> Mapping[str, Any]:
         return {"items": self._items}
+
+    def mine(self, items: int) -> int:
+        """The item that this process's pass begins with when `items` have been given out."""
+        return items + self.context.rank * self.batch
+
+    @property
+    def first(self) -> int:
+        """The item that this process's next pass begins with."""
+        return self.mine(self._items)
+
+    def passed(self) -> None:
+        """Every process has been given its batch."""
+        self._items += self.context.ranks * self.batch
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         self._items = int(state["items"])

@@ -32,7 +32,6 @@ SLACK = 1e-3  # how far outside [0, 1] rounding may bring a value
 
 class ValueAugmentation(Counted):
     type = "ValueAugmentation"
-    on_host = True
     in_place = True
     no_gradient = frozenset({0})
 
@@ -83,7 +82,7 @@ class ValueAugmentation(Counted):
         self._check(x)
         for item, out in zip(x, top[0].data, strict=True):
             for channel, y in zip(item, out, strict=True):
-                kernel.apply(channel, self._table(rng), y)
+                self.context.device.lookup.apply(channel, self._table(rng), y)
 
     def _table(self, rng: np.random.Generator) -> Array:
         while True:  # most draws can be completed: __init__ saw to that

@@ -19,13 +19,12 @@ from .base import Array, Blob, Layer, Shape, Shapes
 
 class ValueTransformation(Layer):
     type = "ValueTransformation"
-    on_host = True
     in_place = True
 
     def _values(self, field: str, x: Array, default: float) -> Array:
         """One number, or one for each channel, to go with x."""
         values = getattr(self.spec.value_transformation_param, field).v or [default]
-        return np.array(values, x.dtype).reshape((-1,) + (1,) * (x.ndim - 2))
+        return np.array(values, x.dtype, like=x).reshape((-1,) + (1,) * (x.ndim - 2))
 
     def shapes(self, *bottom: Shape) -> Shapes:
         channels = bottom[0][1] if len(bottom[0]) > 1 else None

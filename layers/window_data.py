@@ -102,7 +102,7 @@ class WindowData(Source):
             mirrored = self._mirror and bool(rng.integers(2))
             self._show(self._paths[image], box, mirrored, top[0].data[k])
             top[1].data[k] = label
-        self._items += self.batch
+        self.passed()
 
     def _show(self, path: str, box: Sequence[int], mirrored: bool, out: Array) -> None:
         picture = decode(self._bytes(path), colour=True, where=path)

@@ -45,7 +45,8 @@ class Net(Holdings):
     more time (net/recompute.py); threads: of kernels (default: all CPUs); fill: run the
     fillers (not needed where weights are loaded);
     share: a net whose parameters this one uses (test nets); poison: fill freed buffers with NaN;
-    folder: what data sources are relative to; allow_python: run the code that Python layers name;
+    folder: what data sources are relative to; rank, ranks: which of how many processes that train
+    it together this is (layers/stream.py); allow_python: run the code that Python layers name;
     caffe_unet_2015: filler xavier is the Gaussian that it was in the U-Net authors' Caffe; memory:
     bytes that activations and parameters may take (default: what there is);
     device: where its arrays are (kernels/device.py);
@@ -73,6 +74,8 @@ class Net(Holdings):
         share: Net | None = None,
         poison: bool = False,
         folder: str = "",
+        rank: int = 0,
+        ranks: int = 1,
         allow_python: bool = False,
         caffe_unet_2015: bool = False,
         memory: int | None = None,
@@ -85,6 +88,7 @@ class Net(Holdings):
         if backward is None:
             backward = graph.phase == "TRAIN" or graph.force_backward
         self.plans_backward, self._fuse, self._recompute = backward, fuse, recompute
+        self.rank, self.ranks = rank, ranks
         self.callbacks, self.device = Callbacks(), device
         self.workers = Workers(threads or usable_cpus() if device.on_host else 1)
         self._outside: Mapping[Value, Shape] = {}
@@ -99,6 +103,8 @@ class Net(Holdings):
                     dtype=self.dtype,
                     seed=seed,
                     folder=folder,
+                    rank=rank,
+                    ranks=ranks,
                     budget=budget,
                     allow_python=allow_python,
                     workers=self.workers,

@@ -34,6 +34,8 @@ def build(
     observer: Observer | None = None,
     poison: bool = False,
     ahead: bool = True,
+    rank: int = 0,
+    ranks: int = 1,
     strict: bool = False,
     net_options: Mapping[str, Any] | None = None,
 ) -> Solver:
@@ -41,7 +43,8 @@ def build(
     the files that `weights` names are loaded.
 
     ahead: let data and augmentation run ahead of the training (net/ahead.py; the same results);
-    folder: what relative paths are relative to (default: the current directory); net_options:
+    folder: what relative paths are relative to (default: the current directory); rank, ranks: which
+    of how many processes that train the net together this is; tests are its own; net_options:
     further arguments of every `Net`, as keep or allow_python; strict: every layer of those files
     must be in the net, and every layer of the net in one of them.  Raises SolverError, SpecError,
     GraphError, ShapeError, DataError, WeightsError or OutputError.
@@ -56,7 +59,7 @@ def build(
     graph = netspec.build_in_state(
         training, state(netspec.schema.TRAIN, training, param.train_state)
     )
-    net = Net(graph, ahead=ahead, **settings)
+    net = Net(graph, ahead=ahead, rank=rank, ranks=ranks, **settings)
     tests = []
     for i, test in enumerate(test_sources(param, where, folder, training)):
         own = [param.test_state[i]] if i < len(param.test_state) else []

@@ -69,6 +69,7 @@ def write(solver: Solver) -> Path:
         "solver": solver.type,
         "seed": int(net.seed),
         "precision": net.device.precision,
+        "ranks": net.ranks,
         "losses": [float(loss) for loss in solver.losses],
         "layers": net.state(),
         "test_layers": [test.state() for test in solver.test_nets],
@@ -131,11 +132,17 @@ def read(solver: Solver, path: Path) -> None:
             f"{path} was written by a run with the random seed {state.extra['seed']}; this run has"
             " another, so what is random goes on differently"
         )
-    wrote, now = state.extra.get("precision", "cpu"), solver.net.device.precision
+    before, here = state.extra.get("precision", "cpu"), solver.net.device.precision
+    if before != here:
+        solver.observer.said(
+            f"{path} was computed in precision {before}; this run computes in {here}, so it goes"
+            " on, but not bit for bit"
+        )
+    wrote, now = state.extra.get("ranks", 1), solver.net.ranks
     if wrote != now:
         solver.observer.said(
-            f"{path} was computed in precision {wrote}; this run computes in {now}, so it goes on,"
-            " but not bit for bit"
+            f"{path} was written by {processes(wrote)}; this run has {processes(now)}: the data"
+            " go on where they were, but an iteration sees another number of batches"
         )
     solver.losses.clear()
     solver.losses.extend(state.extra["losses"])
@@ -187,6 +194,10 @@ def check_fits(solver: Solver, state: State, where: str) -> bool:
                 found=" x ".join(map(str, array.shape)),
             )
     return seed == solver.net.seed
+
+
+def processes(count: int) -> str:
+    return f"{count} process{'es' * (count > 1)}"
 
 
 def without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ["data", "drawing", "export", "imaging", "kernels", "layers", "net", "netspec"]
-PACKAGES += ["pycaffe", "solvers", "tools", "weights"]
+PACKAGES += ["pycaffe", "scale", "solvers", "tools", "weights"]
 
 
 def modules():

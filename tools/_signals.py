@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import argparse
 
+    from ..scale.wishes import Wishes
     from ..solvers import Solver
 
 EFFECTS = ("stop", "snapshot", "none")
@@ -44,24 +45,25 @@ def obeyed(
     *,
     again_at_once: bool = False,
     quiet: bool = False,
+    asked: Solver | Wishes | None = None,
 ) -> Iterator[None]:
     """Let signals act on the solver meanwhile.
 
     again_at_once: say so when a stop is asked for, and let the second one interrupt at once; quiet:
     a view says so.  The solver's observer is told which snapshot holds the progress, where it ends
-    before its time.
+    before its time.  asked: what is told to stop or to snapshot, if not the solver itself.
     """
-    told = False
+    told, asked = False, asked or solver
 
     def handler(number: int, frame: object) -> None:
         nonlocal told
         effect = effects[signal.Signals(number)]
         if effect == "snapshot":
-            solver.snapshot_now = True
+            asked.snapshot_now = True
         elif effect == "stop":
             if told and again_at_once:
                 raise KeyboardInterrupt
-            told = solver.stop = True
+            told = asked.stop = True
             if again_at_once and not quiet:
                 # not print: a handler may interrupt a print
                 os.write(2, b"stopping after this iteration (again: at once)\n")

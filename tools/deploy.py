@@ -50,6 +50,9 @@ examples:
   python tools/deploy.py --weights unet.h5 big.tif --memory 500
         tiles by number, by the pixels the net sees, or by MiB of activations: the same result
         (a net that pads its input takes the image as one tile)
+  python tools/deploy.py --weights unet.h5 --dask local:2 big.zarr
+        an image larger than memory, OME-Zarr or TIFF with tiles, into OME-Zarr, on two workers;
+        what was cut short goes on with the same command (docs/scaling.md)
 """
 
 
@@ -74,6 +77,13 @@ def parser() -> _options.Parser:
     p.add_argument("-o", "--folder", help="where results go (default: beside each image)")
     p.add_argument("--overwrite", action="store_true", help="replace results that exist")
     p.add_argument("--dry-run", action="store_true", help="print the plan, write nothing")
+    p.add_argument("--zarr", action="store_true", help="write OME-Zarr, tile by tile")
+    p.add_argument(
+        "--dask",
+        metavar="ADDRESS",
+        help="the same on the workers of a Dask scheduler, tcp://host:8786, or on N workers on this"
+        " machine, local:N",
+    )
     _segmenting.add(p)
     g = p.add_argument_group("what to write besides")
     g.add_argument(
@@ -105,6 +115,13 @@ def main(argv: Sequence[str]) -> int:
     _device.choose(args.gpu)
     kinds = output_kinds(args)
     rule = _segmenting.normalization(args)
+    from ..imaging.ngff import is_zarr
+
+    if args.dask or args.zarr or any(is_zarr(path) for path in args.images):
+        from . import _big
+
+        each = ([Path(p)] if is_zarr(p) else find_images([p]) for p in args.images)
+        return _big.main([path for paths in each for path in paths], kinds, rule, args)
     batch = Batch(find_images(args.images))
     opened = open_images(batch, args)
     targets = plan_outputs(batch, opened, kinds, args)

@@ -15,14 +15,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import netspec
 from ..errors import DeviceError, GraphError, MemoryBudgetError, SolverError, WriteError
 from ..files import check_writable
 from ..solvers import newest, snapshot
 from ..solvers.observer import Hook, Observer, Observers
-from . import _device, _live, _options, _signals
+from . import _device, _live, _options, _ranks, _signals
 from ._debug import DebugInfo
 from ._learns import check_learns
 from ._lock import locked
@@ -30,6 +30,9 @@ from ._progress import follow
 from ._record import RunLog, beside
 from ._training import TrainingLog
 from ._verify import add_verify
+
+if TYPE_CHECKING:
+    from ..scale.mpi import World
 
 EPILOG = """\
 examples:
@@ -45,6 +48,8 @@ examples:
         train in less memory, somewhat slower, with the same results
   python tools/solve.py my_solver.prototxt -weights unet.h5
         fine-tune: start from the parameters of layers with the same names
+  mpiexec -n 4 python -m mpi4py tools/solve.py models/solver.prototxt
+        train in four processes, each with batches of its own (docs/scaling.md)
 
 While it runs, Ctrl-C writes a snapshot and stops; a second Ctrl-C stops at once; kill -HUP writes a
 snapshot and goes on.  At the end PREFIX.h5 holds all that tools/deploy.py needs.  On a terminal a
@@ -121,6 +126,12 @@ def main(argv: Sequence[str]) -> int:
     if path is None:
         parser().print_help()
         return 0
+    with _ranks.together() as world:
+        return solve(path, args, argv, world)
+
+
+def solve(path: str, args: Any, argv: Sequence[str], world: World | None) -> int:
+    """Train as the command line says; world: the processes that train together, or None."""
     if args.weights and args.snapshot:
         raise SolverError(
             "-weights and -snapshot exclude each other",
@@ -133,6 +144,9 @@ def main(argv: Sequence[str]) -> int:
         )
     source = netspec.read_solver(path)
     override(source, args)
+    if world is not None and world.rank:
+        _ranks.follow(source, args, world, effects(args))
+        return 0
     prefix = source.message.snapshot_prefix
     with locked(prefix, print):
         newest.remove_leftovers(prefix, print)
@@ -144,7 +158,9 @@ def main(argv: Sequence[str]) -> int:
         model = Path(f"{prefix}.h5")
         check_writable(model, overwrite=args.overwrite or bool(args.snapshot))
         make_built_in_data(source)
-        train(source, args, model, argv)
+        if world is not None:
+            _ranks.agree(source.message, world)
+        train(source, args, model, argv, world)
     return 0
 
 
@@ -199,12 +215,31 @@ def make_data_of(net: netspec.Source) -> Iterator[str]:
                     recipe.make(track=follow)
 
 
-def train(source: netspec.Source, args: Any, target: Path, argv: Sequence[str] = ()) -> None:
+def effects(args: Any) -> dict[signal.Signals, str]:
+    """What each signal does."""
+    return {
+        signal.SIGINT: args.sigint_effect,
+        signal.SIGHUP: args.sighup_effect,
+        signal.SIGTERM: "stop",
+    }
+
+
+def train(
+    source: netspec.Source,
+    args: Any,
+    target: Path,
+    argv: Sequence[str] = (),
+    world: World | None = None,
+) -> None:
     """Build, restore, run, and write the deployable model."""
     from .. import solvers
     from ..solvers.build import train_source
     from ._model import describe
 
+    shared: dict[str, Any] = {}
+    if world is not None:
+        shared = _ranks.share(args, world)
+        args.no_live = True  # mpiexec gives its processes a terminal that nobody looks at
     live = _live.possible(sys.stdout) and not (args.no_live or source.message.debug_info)
     log = _live.LiveLog(sys.stdout, args.time) if live else TrainingLog(sys.stdout)
     record = RunLog(beside(source.message.snapshot_prefix), log.said)
@@ -217,10 +252,16 @@ def train(source: netspec.Source, args: Any, target: Path, argv: Sequence[str] =
     options = _options.net_options(args, debug=source.message.debug_info)
     with naming_what_fits(source, options):
         solver = solvers.build(
-            source, observer=Observers(*observers), strict=args.strict, net_options=options
+            source,
+            observer=Observers(*observers),
+            strict=args.strict,
+            net_options=options,
+            **shared,
         )
     check_learns(solver.net)
     log.header(solver)
+    if world is not None:
+        log.said(_ranks.header(world, args.threads))
     if args.caffe_unet_2015:
         log.said(_options.FILLERS_SAID)
     for line in ignored(solver.param, solver.net.device):
@@ -244,18 +285,16 @@ def train(source: netspec.Source, args: Any, target: Path, argv: Sequence[str] =
                 found=str(solver.iter),
                 remedy="Give a larger --max-iter",
             )
+    asked = solver if world is None else _ranks.begin(solver, world)  # to stop, to snapshot
     if args.time is not None:
-        solver.hooks = (*solver.hooks, _Deadline(solver, time.monotonic() + args.time))
-    effects = {
-        signal.SIGINT: args.sigint_effect,
-        signal.SIGHUP: args.sighup_effect,
-        signal.SIGTERM: "stop",
-    }
+        solver.hooks = (_Deadline(asked, time.monotonic() + args.time), *solver.hooks)
     record.begin(solver, source, options=options, command=["train", *argv], snapshot=args.snapshot)
     unwritten = None
     with record, events or nullcontext():
         try:
-            obeyed = _signals.obeyed(solver, effects, again_at_once=True, quiet=live)
+            obeyed = _signals.obeyed(
+                solver, effects(args), again_at_once=True, quiet=live, asked=asked
+            )
             with obeyed, log.running(solver):
                 solver.solve()
         except WriteError as error:  # no room for the last snapshot; the model is smaller
@@ -309,8 +348,8 @@ def ignored(param: Any, device: Any) -> Iterator[str]:
 class _Deadline(Hook):
     """Stops the solver after the iteration in which the time runs out."""
 
-    def __init__(self, solver: Any, end: float) -> None:
-        self.solver, self.end = solver, end
+    def __init__(self, asked: Any, end: float) -> None:
+        self.asked, self.end = asked, end
 
     def on_gradients_ready(self) -> None:
-        self.solver.stop |= time.monotonic() >= self.end
+        self.asked.stop |= time.monotonic() >= self.end

@@ -38,6 +38,7 @@ _EXTRA: dict[str, Any] = {
     "test_layers": json.dumps,
     "parameters": str,
     "precision": str,
+    "ranks": np.int64,
 }
 _KINDS = {  # what each must be, so that nothing else gets further
     "solver": str,
@@ -47,8 +48,9 @@ _KINDS = {  # what each must be, so that nothing else gets further
     "test_layers": list,
     "parameters": str,
     "precision": str,
+    "ranks": int,
 }
-_SINCE_0_2 = {"parameters", "precision"}  # files of earlier versions lack it
+_SINCE_0_2 = {"parameters", "precision", "ranks"}  # files of earlier versions lack it
 
 
 @dataclass(frozen=True)

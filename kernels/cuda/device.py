@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..device import Device
+from .augmentation import Deformation, Lookup
 from .convolution import Convolution, Deconvolution
 from .families import Columns, Dropout, Pooling, Relu, Softmax, SoftmaxLoss
 from .launch import Array as Array
@@ -36,6 +37,7 @@ class OwnKernels(Device):
         self.relu, self.columns, self.dropout = Relu(self), Columns(self), Dropout(self)
         self.pooling, self.softmax = Pooling(self), Softmax(self)
         self.softmax_loss = SoftmaxLoss(self)
+        self.deformation, self.lookup = Deformation(self), Lookup(self)
 
     def function(self, file: str, expression: str) -> Kernel:
         """The kernel of this name in a file of kernels/cuda: called with grid, block,

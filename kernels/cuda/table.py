@@ -168,6 +168,9 @@ FAMILIES = (
         Kernel("softmax.cu", f"{name}<float>")
         for name in ("softmax", "gradient", "losses", "finish", "loss_gradient")
     ),
+    Kernel("augmentation.cu", "create<float>", registers=128),
+    Kernel("augmentation.cu", "apply<float>"),
+    Kernel("augmentation.cu", "look_up<float>"),
     *(Kernel("update.cu", name) for name in ("update<float>", "squares<float>", "root")),
 )
 

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from demitasse.data.hdf5 import HDF5Rows, Position, read_list
 from demitasse.errors import DataError
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 
 def write(path, **datasets):
@@ -51,6 +53,48 @@ def test_rows_in_order_across_borders_and_around(tmp_path):
     ]
     assert take(source, 17) == [4, 5, *range(6), *range(6), 0, 1, 2]
     assert source.position == Position(5, 1, 0)
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    lengths=st.lists(st.integers(1, 5), min_size=1, max_size=4),
+    batch=st.integers(1, 4),
+    ranks=st.integers(1, 4),
+    shuffle=st.booleans(),
+    rounds=st.integers(1, 6),
+)
+def test_processes_share_all_rows_batch_by_batch(tmp_path, lengths, batch, ranks, shuffle, rounds):
+    numbered(tmp_path, *lengths)
+    common = {"batch": batch, "shuffle": shuffle, "key": (3, 1)}
+    shares = [rows(tmp_path, rank=r, ranks=ranks, **common) for r in range(ranks)]
+    together = [take(share, batch) for _ in range(rounds) for share in shares]
+    alone = rows(tmp_path, **common)
+    assert together == [take(alone, batch) for _ in range(rounds * ranks)]
+    assert {share.position for share in shares} == {alone.position}
+    late = rows(tmp_path, rank=ranks - 1, ranks=ranks, **common)
+    late.position = alone.position
+    for _ in range(ranks - 1):
+        take(alone, batch)
+    assert late.origin(late.position, batch) == alone.origin(alone.position, batch)
+    assert take(late, batch) == take(shares[-1], batch)
+
+
+def test_processes_share_files_of_other_sizes(tmp_path):
+    for name, size in (("a", 2), ("b", 3), ("c", 4)):
+        write(tmp_path / name, x=np.full((2, size), size))
+    (tmp_path / "list").write_text("a b c")
+    for rank in range(2):
+        share = HDF5Rows("list", ["x"], folder=str(tmp_path), batch=1, rank=rank, ranks=2)
+        sizes = []
+        for _ in range(4):
+            shape = share.next_shapes[0]
+            out = np.zeros((1, *shape), "f4")
+            share.read([out])
+            assert (out == shape[0]).all()
+            sizes.append(shape[0])
+        assert sizes == [2, 3, 4, 2]
 
 
 def test_single_file_is_read_once_and_only_one_is_in_memory(tmp_path, monkeypatch):

@@ -100,6 +100,14 @@ def test_data_resumes_where_it_was(db):
     assert (rig(RANDOM, db, seed=8).forward()[0] != straight[0]).any()
 
 
+def test_processes_share_the_rows_of_data_batch_by_batch(db):
+    alone = rig(DATA, db)
+    shares = [rig(DATA, db, rank=rank, ranks=3) for rank in range(3)]
+    together = [labels(share, 1) for _ in range(4) for share in shares]
+    assert together == [labels(alone, 1) for _ in range(12)]
+    assert [share.layer.state() for share in shares] == [alone.layer.state()] * 3
+
+
 def test_data_of_changing_sizes_changes_the_net(tmp_path):
     """As in Caffe a batch has the size of its first image."""
     sizes = [(4, 5), (4, 5), (7, 6), (7, 6), (2, 3), (2, 3)]
@@ -239,6 +247,18 @@ def test_image_data_resumes_where_it_was(folder, more):
     for want in straight[1:]:
         for got, array in zip(third.forward(), want, strict=True):
             np.testing.assert_array_equal(got, array)
+
+
+@pytest.mark.parametrize("more", ["shuffle: true", "rand_skip: 5 shuffle: true", ""])
+def test_processes_share_the_images_of_a_list_batch_by_batch(folder, more):
+    text = listed(more, transform="crop_size: 4 mirror: true")
+    alone = rig(text, folder)
+    shares = [rig(text, folder, rank=rank, ranks=3) for rank in range(3)]
+    together = [labels(share, 1) for _ in range(4) for share in shares]
+    assert together == [labels(alone, 1) for _ in range(12)]
+    first = [rig(listed("shuffle: true"), folder, rank=rank, ranks=2) for rank in range(2)]
+    shapes = [share.layer.reshape([]).tops[0] for share in first]
+    assert shapes == [(2, 3, 6, 8)] * 2
 
 
 def test_image_data_of_changing_sizes_changes_the_net(folder):

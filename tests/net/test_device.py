@@ -47,3 +47,34 @@ def test_a_net_takes_other_sizes(where):
             net.blobs["x"].data[...] = x
             net.forward()
         np.testing.assert_allclose(there.read("y"), here.read("y"), rtol=1e-6, atol=1e-6)
+
+
+AUGMENTED = """
+layer { name: "data" type: "DummyData" top: "x" dummy_data_param {
+        shape { dim: 1 dim: 1 dim: 24 dim: 24 } data_filler { type: "uniform" } } }
+layer { name: "field" type: "CreateDeformation" bottom: "x" top: "field"
+        create_deformation_param {
+          batch_size: 1 ny: 18 nx: 16 random_offset_range_from_in_blob_shape: true
+          random_elastic_grid_spacing { v: 9 v: 8 } random_elastic_deform_magnitude { v: 2 v: 2 }
+          random_rotate_from { v: 0 } random_rotate_to { v: 360 } } }
+layer { name: "bent" type: "ApplyDeformation" bottom: "x" bottom: "field" top: "bent" }
+layer { name: "grey" type: "ValueAugmentation" bottom: "bent" top: "grey"
+        value_augmentation_param { black_from: 0 black_to: 0.05 white_from: 0.95 white_to: 1
+                                   slope_min: 0.5 slope_max: 2 lut_size: 64 } }
+layer { name: "moved" type: "ValueTransformation" bottom: "grey" top: "moved"
+        value_transformation_param { offset { v: -0.5 } scale { v: 2 } } }
+"""
+
+
+@pytest.mark.parametrize("where", WHERE)
+@pytest.mark.parametrize("ahead", [False, True])
+def test_tiles_are_bent_alike_on_every_device(ahead, where):
+    """Ahead of training the host bends them, else the device does."""
+    graph = netspec.build(netspec.parse_net(AUGMENTED), "TRAIN")
+    here = Net(graph, seed=3, backward=False)
+    there = Net(graph, seed=3, backward=False, device=device(where), ahead=ahead)
+    assert (there.ahead is not None) == ahead
+    for _ in range(3):
+        here.forward()
+        there.forward()
+        np.testing.assert_allclose(there.read("moved"), here.read("moved"), rtol=1e-4, atol=1e-4)

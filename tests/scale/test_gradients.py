@@ -1,0 +1,169 @@
+"""The mean gradient: cut into buckets, handed over while backward runs, the same everywhere."""
+
+import threading
+
+import numpy as np
+import pytest
+from demitasse.errors import DeviceError
+from demitasse.scale.gradients import MeanGradient, buckets
+from demitasse.scale.wishes import Wishes
+from demitasse.tools._ranks import begin
+
+from . import nets
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    nets.write(snapshot=0)
+
+
+@pytest.mark.parametrize("size", [1, 20, 30, 48, 10_000])
+def test_buckets_are_the_whole_gradient_from_its_end_cut_between_layers(size):
+    net = nets.build().net
+    found = buckets(net.learnable, size)
+    parts = [bucket.part for bucket in found]
+    assert [p.start for p in parts] == [p.stop for p in parts[1:]] + [0]
+    assert parts[0].stop == net.flat_diff.size
+    starts = {}  # where the parameters of each layer begin
+    for p in net.learnable:
+        starts.setdefault(p.node, p.offset)
+    assert all(starts[b.layer] == b.part.start for b in found)
+    assert all(p.stop - p.start >= size for p in parts[:-1])
+
+
+def test_a_bucket_holds_the_final_gradient_although_a_parameter_is_shared():
+    straight = nets.build().net
+    straight.forward()
+    straight.backward()
+
+    seen = []
+
+    class Recording:
+        threaded = True
+
+        def mean(self, array):
+            seen.append(array.copy())
+
+    net = nets.build().net
+    hook = MeanGradient(net, Recording(), size=1)
+    hook.on_start()
+    net.forward()
+    net.backward()
+    hook.on_gradients_ready()
+    np.testing.assert_array_equal(np.concatenate(seen[::-1]), straight.flat_diff)
+
+
+def test_the_last_layers_are_summed_while_backward_still_runs():
+    summed, waited = threading.Event(), []
+
+    class Signalling:
+        threaded = True
+
+        def mean(self, array):
+            summed.set()
+
+    net = nets.build().net
+    hook = MeanGradient(net, Signalling(), size=1)
+    first = min(p.node for p in net.learnable)
+    net.callbacks.before_backward.append(
+        lambda i: waited.append(summed.wait(10)) if i == first else None
+    )
+    hook.on_start()
+    net.forward()
+    net.backward()
+    hook.on_gradients_ready()
+    assert waited == [True]
+
+
+def train(world, iterations, **settings):
+    solver = nets.build(rank=world.rank, ranks=world.size, **settings)
+    if world.rank:
+        solver.net.flat_data[...] = 7  # rank 0's are given to all
+    begin(solver, world)
+    solver.param.test_interval = 0
+    solver.step(iterations)
+    return solver
+
+
+@pytest.mark.parametrize(("ranks", "passes"), [(2, 1), (3, 1), (2, 2)])
+def test_processes_of_batch_1_train_as_one_of_a_larger_batch(threads, ranks, passes):
+    nets.write(snapshot=0, passes=passes)
+    found = threads(ranks).run(lambda world: train(world, 20))
+    nets.write(snapshot=0, batch=ranks, passes=passes)
+    alone = nets.build()
+    alone.param.test_interval = 0
+    alone.step(20)
+    for solver in found:
+        np.testing.assert_array_equal(solver.net.flat_data, found[0].net.flat_data)
+        np.testing.assert_array_equal(solver.history[0], found[0].history[0])
+        assert solver.net.state() == alone.net.state()
+    np.testing.assert_allclose(found[0].net.flat_data, alone.net.flat_data, rtol=0, atol=1e-6)
+
+
+def test_dropout_differs_between_processes_and_parameters_do_not(threads):
+    nets.write(snapshot=0, dropout=True)
+
+    def masks(world):
+        solver = train(world, 3)
+        drop = next(layer for layer in solver.net.layers if layer.type == "Dropout")
+        return drop.saved[0].tobytes(), solver.net.flat_data.tobytes()
+
+    found = threads(4).run(masks)
+    assert len({mask for mask, _ in found}) > 1
+    assert len({data for _, data in found}) == 1
+
+
+def test_what_one_is_asked_for_is_done_by_all_after_the_same_iteration(threads):
+    def asked(world):
+        solver = nets.build(rank=world.rank, ranks=world.size)
+        solver.param.test_interval = 0
+        wishes = begin(solver, world)
+        if world.rank == 1:
+            solver.net.callbacks.after_forward.append(
+                lambda i: setattr(wishes, "stop", solver.iter == 4)
+            )
+        solver.step(9)
+        return solver.iter
+
+    assert threads(3).run(asked) == [5, 5, 5]
+
+
+def test_a_snapshot_that_one_is_asked_for_is_written_once(threads):
+    class Solver:
+        stop = snapshot_now = False
+
+    def asked(world):
+        solver = Solver()
+        wishes = Wishes(solver, world)
+        wishes.snapshot_now = world.rank == 1
+        wishes.settle()
+        now = solver.snapshot_now
+        solver.snapshot_now = False
+        wishes.settle()
+        return now, solver.snapshot_now, solver.stop
+
+    assert threads(2).run(asked) == [(True, False, False), (False, False, False)]
+
+
+def test_a_failure_while_summing_reaches_the_solver():
+    class Failing:
+        threaded = True
+
+        def mean(self, array):
+            raise OSError("the network is gone")
+
+    net = nets.build().net
+    hook = MeanGradient(net, Failing())
+    hook.on_start()
+    net.forward()
+    net.backward()
+    with pytest.raises(OSError, match="network is gone"):
+        hook.on_gradients_ready()
+
+
+def test_a_card_is_refused(threads):
+    solver = nets.build()
+    solver.net.device = type("Card", (), {"on_host": False})()
+    with pytest.raises(DeviceError, match="compute on the CPU in this version"):
+        begin(solver, threads(1).worlds[0])
