@@ -1,15 +1,18 @@
 """What a card does through CuPy, with a CuPy that has none (tests/emulator/cupy.py)."""
 
 import sys
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
 import pytest
-from demitasse.errors import DeviceError
+from demitasse.errors import DeviceError, MemoryBudgetError
 from demitasse.kernels.cuda import card as cards
 from demitasse.kernels.cuda.card import Card
 from demitasse.net import Net
 from demitasse.netspec import build, parse_net
+from demitasse.tools import _device
+from demitasse.tools._segmentation import default_budget
 
 from ...emulator.cupy import FakeCupy
 from ...emulator.device_array import DeviceArray
@@ -127,6 +130,40 @@ def test_what_may_be_taken_is_what_is_free_and_what_cupy_holds(cupy):
     assert Card().free() == (1 << 30) + (100 << 20) - cards.SPARE
     there.free = there.held = 0
     assert Card().free() == 0
+
+
+TILE = """
+layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 1 dim: 1 dim: 90 dim: 90 } } }
+layer { name: "c" type: "Convolution" bottom: "x" top: "y"
+  convolution_param { num_output: 4 kernel_size: 3 } }
+"""
+
+
+def test_a_deployment_may_take_what_is_free_on_the_card(cupy):
+    there = cupy(free=1 << 30)
+    graph = build(parse_net(TILE), "TEST")
+    net = Net(graph, device=Card())
+    held = net.planned.arena_bytes
+    assert default_budget(net) == (1 << 30) - cards.SPARE + held
+    there.free = cards.SPARE
+    assert default_budget(net) == held
+    net.reshape({"x": (1, 1, 80, 80)})
+    with pytest.raises(MemoryBudgetError, match=r"is free on NVIDIA Emulated \(cuda:0\), fp32"):
+        net.reshape({"x": (1, 1, 300, 300)})
+    net.forward()
+    with pytest.raises(MemoryBudgetError, match="is free on"):
+        Net(graph, device=Card())
+
+
+def test_a_command_says_on_which_card_it_computes(cupy, capsys):
+    cupy()
+    _device._card.cache_clear()
+    args = SimpleNamespace(gpu="0", precision="tf32")
+    assert _device.started(args).precision == "tf32"
+    assert capsys.readouterr().out == "device: NVIDIA Emulated (cuda:0), tf32\n"
+    assert _device.started(SimpleNamespace(gpu=None, precision="fp32")).on_host
+    assert capsys.readouterr().out == ""
+    _device._card.cache_clear()
 
 
 def test_what_runs_ahead_is_copied_beside_the_computation(cupy):
