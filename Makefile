@@ -49,9 +49,10 @@ bench: .venv/.dev
 # PYTHON_GPU: a Python that has demitasse, CuPy and pytest, where it is not that of .venv
 PYTHON_GPU ?= $(BIN)/python
 GPU_JOBS ?= 4
+GPU_TESTS = tests/kernels tests/layers tests/net tests/solvers tests/gpu
 
 gpu-test:
-	$(PYTHON_GPU) -m pytest -m gpu -W default -n $(GPU_JOBS) --dist worksteal -q
+	$(PYTHON_GPU) -m pytest -m gpu -W default -n $(GPU_JOBS) --dist worksteal -q $(GPU_TESTS)
 
 gpu-bench:
 	$(PYTHON_GPU) benchmarks/gpu.py --json benchmarks/results/gpu-572-$$(date +%F).json

@@ -56,6 +56,7 @@ def main() -> int:
         args.peer = []
     card, limits = looked_up(args.place)
     print(f"U-Net of {args.base} channels at {args.size} px, batch 1, on {card}", flush=True)
+    args.card = args.card or named(card)
     print(", ".join(f"{name} {value:.4g}" for name, value in limits.items()), flush=True)
     outcomes = compete(contestants(args), args.repeat, budget=args.budget)
     found = {name: summary(o) for name, o in outcomes.items()}
@@ -84,7 +85,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--repeat", type=int, default=7, help="turns, default 7")
     p.add_argument("--ours", type=_report.several(PRECISIONS), default=list(PRECISIONS))
     p.add_argument("--peer", type=_report.several(PEERS), default=list(PEERS))
-    p.add_argument("--card", choices=CARDS, default="h100", help="whose ceilings the floors are of")
+    p.add_argument("--card", choices=CARDS, help="whose ceilings the floors are of, if not its own")
     p.add_argument("--budget", type=float, default=420, help="seconds for the contest, default 420")
     p.add_argument("--place", choices=("cuda", "cpu"), default="cuda")
     p.add_argument("--short", action="store_true", help="fewer contestants, two turns")
@@ -100,6 +101,12 @@ def looked_up(place: str) -> tuple[str, dict[str, float]]:
         return "no card", {}
     found = dict(limits.found[-1])
     return found.pop("card", "the CPU"), found
+
+
+def named(card: str) -> str:
+    """The row of _cards.py that a card's name stands for; the H100's where none does."""
+    plain = card.lower().replace(" ", "").replace("-", "")
+    return next((key for key in CARDS if key in plain), "h100")
 
 
 def contestants(args: Any) -> list[Contestant]:

@@ -90,6 +90,34 @@ def test_nobody_starts_and_no_turn_begins_that_the_budget_does_not_allow(monkeyp
     assert 1 <= len(made["a"].found) < 9 and not made["a"].error
 
 
+@pytest.mark.parametrize(
+    ("card", "row"),
+    [
+        ("NVIDIA H200", "h200"),
+        ("NVIDIA H100 80GB HBM3", "h100"),
+        ("NVIDIA GeForce RTX 4090", "rtx4090"),
+        ("NVIDIA A100-SXM4-80GB", "a100"),
+        ("the CPU", "h100"),
+    ],
+)
+def test_the_floors_are_those_of_the_card(card, row):
+    import gpu
+
+    assert gpu.named(card) == row
+
+
+def test_ceilings_are_measured_without_pytorch_as_well(monkeypatch):
+    import _gpu_limits
+
+    monkeypatch.setitem(sys.modules, "cupy", FakeCupy())
+    monkeypatch.setitem(sys.modules, "torch", None)
+    for place, value in (("_clock.BYTES", 64), ("_gpu_limits.BYTES", 64), ("_gpu_limits.SIDE", 8)):
+        monkeypatch.setattr(place, value)
+    found = _gpu_limits.make("cuda")()
+    assert found.pop("card") == "NVIDIA Emulated"
+    assert set(found) == {"copy_tb_s", "sgemm_tflops"} and min(found.values()) > 0
+
+
 def test_times_are_those_of_events(monkeypatch):
     from _clock import CupyClock, timed
     from demitasse.kernels.cuda.card import Card
