@@ -4,13 +4,15 @@
 # make release-check   build, install and try out a release, from outside the repository
 # make docs    the documentation as a site, in build/site
 # make bench   the timings that the documentation quotes
+# make gpu-test   the tests that need a card, on cuda:0; skipped, with the cause, without one
+# make gpu-bench  the card beside PyTorch, figures into benchmarks/results/
 # make fuzz    damaged and hostile files, FUZZ_SECONDS (60) for each reader
 # make endurance   long runs: memory stays flat, no file stays open
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test lint docs bench fuzz endurance clean descriptor release-check
+.PHONY: setup demo test lint docs bench gpu-test gpu-bench fuzz endurance clean descriptor release-check
 
 setup: .venv/.setup
 
@@ -48,6 +50,17 @@ docs: .venv/.dev
 bench: .venv/.dev
 	@for name in layers step deploy memory scaling; do \
 	  $(BIN)/python benchmarks/$$name.py --short --peer torch,ncnn,onnxruntime,openvino || exit 1; done
+
+# PYTHON_GPU: a Python that has demitasse, CuPy and pytest, where it is not that of .venv
+PYTHON_GPU ?= $(BIN)/python
+GPU_JOBS ?= 4
+GPU_TESTS = tests/kernels tests/layers tests/net tests/solvers tests/gpu
+
+gpu-test:
+	$(PYTHON_GPU) -m pytest -m gpu -W default -n $(GPU_JOBS) --dist worksteal -q $(GPU_TESTS)
+
+gpu-bench:
+	$(PYTHON_GPU) benchmarks/gpu.py --json benchmarks/results/gpu-572-$$(date +%F).json
 
 fuzz: .venv/.dev
 	$(PIP) install --quiet --disable-pip-version-check -e '.[fuzz]'

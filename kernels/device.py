@@ -10,7 +10,7 @@ device has of its own are NumPy's functions, which reach a device's arrays by Nu
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,7 @@ class Device:
     """The CPU; what another device has of its own it overrides."""
 
     name = title = "cpu"  # title: for people
+    precision = "cpu"  # what convolutions compute in: the CPU's float32, or a card's precision
     on_host = True  # whether layers that read files may write its arrays
     channels_last = False  # whether its kernels like the channels of a place together
     recording = False  # whether what is launched is kept, to be run again: nobody may wait for it
@@ -72,6 +73,42 @@ class Device:
     def write(self, array: Array, values: Any) -> None:
         """array[...] = values, which are the host's."""
         array[...] = values
+
+    def begin(self, looks: bool) -> None:
+        """A pass begins in this thread; looks: values will be looked at."""
+        self.looks = looks or self.on_host
+
+    def slot(self, like: Sequence[Array]) -> Slot:
+        """Arrays of the host of these shapes, from which `Slot.give` is quick."""
+        return Slot(self, like)
+
+    def free(self) -> int | None:
+        """Bytes that new arrays may take; None where the system decides (net/limits.py)."""
+        return None
+
+
+class Slot:
+    """Arrays of the host, which one thread fills and another hands over to the device:
+
+    ready    the filler, before it writes: what was handed over last may be overwritten
+    filled   the filler, behind its last word
+    give     the other thread: array[...] = values for every array
+    """
+
+    def __init__(self, device: Device, like: Sequence[Array]) -> None:
+        self.device = device
+        self.arrays = [np.empty(array.shape, array.dtype) for array in like]
+
+    def ready(self) -> None:
+        """Wait until the arrays may be written."""
+
+    def filled(self) -> None:
+        """The arrays are whole."""
+
+    def give(self, targets: Sequence[Array]) -> None:
+        """Write them into arrays of the device."""
+        for target, array in zip(targets, self.arrays, strict=True):
+            self.device.write(target, array)
 
 
 CPU = Device()

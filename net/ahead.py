@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..kernels.device import CPU
-from ..layers.base import Array, Layer
+from ..kernels.device import CPU, Slot
+from ..layers.base import Layer
 from ..netspec.graph import Graph, Node, Value
 from .inference import Inferred
 from .schedule import Schedule, loss_weights
@@ -118,10 +118,10 @@ class Ahead:
     def __init__(self, net: Net, part: Net, cross: Sequence[Value]) -> None:
         self._part = part
         self._from = [part.values[v] for v in cross]
-        self._to, self._device = [net.values[v] for v in cross], net.device
-        self._slots = [[np.empty_like(blob.data) for blob in self._from] for _ in range(DEPTH)]
+        self._to = [net.values[v] for v in cross]
+        self._slots = [net.device.slot([b.data for b in self._from]) for _ in range(DEPTH)]
         self._pool: ThreadPoolExecutor | None = None
-        self._ready: deque[tuple[Future[Mapping[str, Any]], list[Array]]] = deque()
+        self._ready: deque[tuple[Future[Mapping[str, Any]], Slot]] = deque()
         self._state: Mapping[str, Any] = part.state()
         self.passes = self.late = 0
         self.waited = 0.0
@@ -129,7 +129,7 @@ class Ahead:
     @property
     def bytes(self) -> int:
         """Memory beside the net's own."""
-        slots = sum(array.nbytes for slot in self._slots for array in slot)
+        slots = sum(array.nbytes for slot in self._slots for array in slot.arrays)
         return slots + self._part.planned.arena_bytes
 
     def take(self) -> None:
@@ -148,20 +148,21 @@ class Ahead:
             raise
         self.waited += time.perf_counter() - began
         self.passes += 1
-        for blob, array in zip(self._to, slot, strict=True):
-            self._device.write(blob.data, array)
+        slot.give([blob.data for blob in self._to])
         self._state = state
         self._begin(slot)
 
-    def _begin(self, slot: list[Array]) -> None:
+    def _begin(self, slot: Slot) -> None:
         assert self._pool is not None
         self._ready.append((self._pool.submit(self._make, slot), slot))
 
-    def _make(self, slot: list[Array]) -> Mapping[str, Any]:
+    def _make(self, slot: Slot) -> Mapping[str, Any]:
         """One pass into `slot`; returns the state behind it."""
         self._part.forward()
-        for array, blob in zip(slot, self._from, strict=True):
+        slot.ready()
+        for array, blob in zip(slot.arrays, self._from, strict=True):
             np.copyto(array, blob.data)
+        slot.filled()
         return self._part.state()
 
     def flush(self) -> None:

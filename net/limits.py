@@ -37,18 +37,31 @@ def installed() -> int:
     return min(found)
 
 
+def room(net: Net) -> int:
+    """Bytes that the net's arrays may take in all: what is installed, or on another device what is
+    free there and what the net holds already."""
+    free = net.device.free()
+    if free is None:
+        return installed()
+    memory = getattr(net, "_memory", None)
+    held = [memory.block] if memory is not None else []
+    held += [getattr(net, name) for name in ("flat_data", "flat_diff") if hasattr(net, name)]
+    return free + sum(int(array.nbytes) for array in held)
+
+
 def check(net: Net, planned: Planned, limit: int | None) -> None:
     """Raise MemoryBudgetError where what is planned, and the parameters of the net with their
-    gradients, exceed the limit (bytes; None: what is installed)."""
+    gradients, exceed the limit (bytes; None: what there is room for)."""
     activations, itemsize = planned.arena_bytes, net.dtype.itemsize
     params = flat_size(net.param_table) * itemsize * (2 if net.plans_backward else 1)
-    most = installed() if limit is None else limit
+    most = room(net) if limit is None else limit
     if activations + params <= most:
         return
     made = [node.tops[0] for node in net.graph.nodes if not node.bottoms and node.tops]
     image = "x".join(map(str, planned.inferred.values[made[0]])) if made else "it"
+    place = "there is" if net.device.on_host else f"is free on {net.device.title}"
     raise MemoryBudgetError(
-        f"the net needs more memory than {'there is' if limit is None else 'allowed'}",
+        f"the net needs more memory than {place if limit is None else 'allowed'}",
         where=net.graph.path,
         expected=f"at most {mib(most)}",
         found=f"{mib(activations + params)}: {mib(activations)} of activations for {image}, "

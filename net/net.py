@@ -282,7 +282,7 @@ class Net(Holdings):
         check: raise NonFiniteError at the first layer whose top is not finite.
         """
         stop = len(self.layers) if end is None else end + 1
-        self.device.looks = check or self.device.on_host
+        self.device.begin(check)
         if start == 0:
             self.take()
         if self._kept is not None:

@@ -68,6 +68,7 @@ def write(solver: Solver) -> Path:
     extra = {
         "solver": solver.type,
         "seed": int(net.seed),
+        "precision": net.device.precision,
         "ranks": net.ranks,
         "losses": [float(loss) for loss in solver.losses],
         "layers": net.state(),
@@ -130,6 +131,12 @@ def read(solver: Solver, path: Path) -> None:
         solver.observer.said(
             f"{path} was written by a run with the random seed {state.extra['seed']}; this run has"
             " another, so what is random goes on differently"
+        )
+    before, here = state.extra.get("precision", "cpu"), solver.net.device.precision
+    if before != here:
+        solver.observer.said(
+            f"{path} was computed in precision {before}; this run computes in {here}, so it goes"
+            " on, but not bit for bit"
         )
     wrote, now = state.extra.get("ranks", 1), solver.net.ranks
     if wrote != now:

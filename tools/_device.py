@@ -66,6 +66,14 @@ def choose(gpu: str | None, precision: str = "fp32") -> Device:
         ) from error
 
 
+def started(args: argparse.Namespace) -> Device:
+    """The device of a command that begins; on a card it says on which, and in what precision."""
+    device = choose(args.gpu, args.precision)
+    if not device.on_host:
+        print(f"device: {device.title}", flush=True)
+    return device
+
+
 def wants_card(param: Any) -> bool:
     """Whether a solver's prototxt says solver_mode: GPU."""
     return bool(param.HasField("solver_mode") and param.solver_mode == param.GPU)

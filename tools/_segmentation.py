@@ -16,11 +16,12 @@ from ..errors import ImageError, MemoryBudgetError, ShapeError
 from ..imaging import averaging, tiff
 from ..imaging.pixel_size import micrometres
 from ..imaging.rescale import Rescaling, rescaling
-from ..net.limits import installed
+from ..net.limits import installed, room
 
 if TYPE_CHECKING:
     from ..imaging.image import Image
     from ..imaging.predict import Predictor, Tiling
+    from ..net import Net
     from ._model import Deployed
 
 T = TypeVar("T", int, float)
@@ -270,16 +271,25 @@ def choose(predictor: Predictor, shape: Sequence[int], args: Any) -> Tiling:
         tiling = predictor.choose(shape, count=args.tiles)
     else:
         if args.memory is None:
-            return predictor.choose(shape, budget=min(MEMORY, installed() // 2))
+            return predictor.choose(shape, budget=default_budget(predictor.net))
         return predictor.choose(shape, budget=int(min(args.memory, 2.0**40) * 2**20))
-    if tiling.memory > installed():
+    most = room(predictor.net)
+    if tiling.memory > most:
         raise MemoryBudgetError(
             f"a tile of {_product(tiling.inputs)} pixels needs more memory than there is",
-            expected=f"at most {installed() / 2**20:,.0f} MiB",
+            expected=f"at most {most / 2**20:,.0f} MiB",
             found=f"{tiling.memory / 2**20:,.0f} MiB",
             remedy="Take smaller tiles: --memory or --tile-size",
         )
     return tiling
+
+
+def default_budget(net: Net) -> int:
+    """Bytes of activations: of a computer some, for others work on it too; of a card all that is
+    free beside the parameters."""
+    if net.device.free() is None:
+        return min(MEMORY, installed() // 2)
+    return max(0, room(net) - int(net.flat_data.nbytes))
 
 
 def size(count: int) -> str:

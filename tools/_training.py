@@ -38,7 +38,8 @@ class TrainingLog(Observer):
             f" (one array per blob, as in Caffe: {mib(planned.one_each_bytes)})"
         )
         self.said(f"engine: {engines(net)}")
-        self.said(f"device: CPU, {blas()}, {net.dtype.name}; random seed {net.seed}")
+        place = f"CPU, {blas()}, {net.dtype.name}" if net.device.on_host else net.device.title
+        self.said(f"device: {place}; random seed {net.seed}")
         goal = f"to iteration {param.max_iter}, results at {param.snapshot_prefix}*"
         self.said(f"solver: {solver.type} {goal}")
 

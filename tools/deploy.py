@@ -112,7 +112,7 @@ def parser() -> _options.Parser:
 
 def main(argv: Sequence[str]) -> int:
     args = parser().parse_args(argv)
-    _device.choose(args.gpu)
+    _device.started(args)
     kinds = output_kinds(args)
     rule = _segmenting.normalization(args)
     from ..imaging.ngff import is_zarr

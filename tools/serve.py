@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DeviceError
-from . import _options, _segmenting
+from . import _device, _options, _segmenting
 
 EPILOG = """\
 The page is for this computer alone: it is served on 127.0.0.1, under an address with a random word
@@ -72,6 +72,7 @@ def main(argv: Sequence[str]) -> int:
 
     args = parser().parse_args(argv)
     rule = _segmenting.normalization(args)
+    _device.started(args)
     deployed = load_deployed(args.weights, args.model, rule, **_options.net_options(args))
     with ended_by_sigterm(), tempfile.TemporaryDirectory(prefix="demitasse-") as folder:
         serve(deployed, args, Path(folder))

@@ -13,12 +13,12 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import netspec
-from ..errors import GraphError, SolverError, WriteError
+from ..errors import DeviceError, GraphError, MemoryBudgetError, SolverError, WriteError
 from ..files import check_writable
 from ..solvers import newest, snapshot
 from ..solvers.observer import Hook, Observer, Observers
@@ -250,9 +250,14 @@ def train(
         events = Events(args.tensorboard)
     observers: list[Observer] = [log, record, *([events] if events else [])]
     options = _options.net_options(args, debug=source.message.debug_info)
-    solver = solvers.build(
-        source, observer=Observers(*observers), strict=args.strict, net_options=options, **shared
-    )
+    with naming_what_fits(source, options):
+        solver = solvers.build(
+            source,
+            observer=Observers(*observers),
+            strict=args.strict,
+            net_options=options,
+            **shared,
+        )
     check_learns(solver.net)
     log.header(solver)
     if world is not None:
@@ -302,6 +307,34 @@ def train(
             log.said(f"{target}: the model, ready for tools/deploy.py --weights {target}")
         if unwritten is not None:
             raise unwritten
+
+
+@contextmanager
+def naming_what_fits(source: netspec.Source, options: dict[str, Any]) -> Iterator[None]:
+    """Let a refusal for want of memory say which tile would fit."""
+    from ..net.limits import installed
+
+    device = options["device"]
+    try:
+        yield
+    except (MemoryBudgetError, DeviceError) as error:
+        if isinstance(error, DeviceError) and "out of memory" not in error.what:
+            raise
+        from ..solvers.build import train_source
+        from ..solvers.registry import solver_class
+        from ._fits import advice
+
+        most = options["memory"] or device.free() or installed()
+        error.remedy = error.remedy.removesuffix(".")
+        said = advice(
+            train_source(source.message, source.path, ""),
+            most,
+            histories=solver_class(source.message.type, source.path).histories,
+            recompute=options["recompute"],
+            device=device,
+        )
+        error.remedy = ". ".join(part for part in (said, error.remedy) if part)
+        raise
 
 
 def ignored(param: Any, device: Any) -> Iterator[str]:

@@ -37,6 +37,7 @@ _EXTRA: dict[str, Any] = {
     "layers": json.dumps,
     "test_layers": json.dumps,
     "parameters": str,
+    "precision": str,
     "ranks": np.int64,
 }
 _KINDS = {  # what each must be, so that nothing else gets further
@@ -46,9 +47,10 @@ _KINDS = {  # what each must be, so that nothing else gets further
     "layers": dict,
     "test_layers": list,
     "parameters": str,
+    "precision": str,
     "ranks": int,
 }
-_SINCE_0_2 = {"parameters", "ranks"}  # files of earlier versions lack it
+_SINCE_0_2 = {"parameters", "precision", "ranks"}  # files of earlier versions lack it
 
 
 @dataclass(frozen=True)

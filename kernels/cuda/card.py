@@ -7,8 +7,9 @@ cause, where there is no CuPy, no driver, no such card, or one older than comput
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
+from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,13 @@ from typing import Any
 import numpy as np
 
 from ...errors import DeviceError
+from ..device import Slot
 from .device import PRECISIONS, Array, Kernel, OwnKernels
 
 LEAST = 75  # compute capability, times ten
+OPTIONS = ("-std=c++17",)  # of the compiler, beside CuPy's own (-arch, -ftz=true)
 FREE = "Leave --gpu out, or say --gpu none, to compute on the CPU"
+SPARE = 256 << 20  # bytes left to CuPy's own temporary arrays, and to whoever else uses the card
 
 
 class Card(OwnKernels):
@@ -38,7 +42,7 @@ class Card(OwnKernels):
         self.number, self.name = number, f"cuda:{number}"
         self._device = cupy.cuda.Device(number)
         self._device.use()
-        self.stream = cupy.cuda.Stream(non_blocking=True)  # graphs need one of their own
+        self.stream = _stream(cupy, number)
         self.stream.use()
         capability = int(self._device.compute_capability)
         if capability < LEAST:
@@ -66,7 +70,7 @@ class Card(OwnKernels):
         return found
 
     def write(self, array: Array, values: Any) -> None:
-        given = np.ascontiguousarray(values, array.dtype)
+        given = np.asarray(values, array.dtype, order="C")
         if array.flags.c_contiguous and given.shape == array.shape:
             array.set(given)
         else:
@@ -77,7 +81,7 @@ class Card(OwnKernels):
         if key not in self._kernels:
             module = self.cupy.RawModule(
                 code=_source(file),
-                options=("-std=c++17", f"-I{_folder()}"),
+                options=(*OPTIONS, f"-I{_folder()}"),
                 name_expressions=[expression],
             )
             kernel = module.get_function(expression)
@@ -85,27 +89,87 @@ class Card(OwnKernels):
         return self._kernels[key]
 
     def capture(self, run: Callable[[], None]) -> Callable[[], None]:
-        """Record what `run` launches as a CUDA graph; the result launches that."""
+        """Record what `run` launches as a CUDA graph; the result launches that.
+
+        What it allocates on the way comes from a pool of the graph's own: a later run uses the same
+        addresses, so nobody else may get them."""
+        pool = self.cupy.cuda.MemoryPool()
         self.recording = True
         try:
-            self.stream.begin_capture()
-            try:
-                run()
-            finally:
-                graph = self.stream.end_capture()
+            with self.cupy.cuda.using_allocator(pool.malloc):
+                self.stream.begin_capture()
+                try:
+                    run()
+                finally:
+                    graph = self.stream.end_capture()
         finally:
             self.recording = False
+        return _Replay(graph, self.stream, pool)
 
-        def replay() -> None:
-            graph.launch(self.stream)
+    def begin(self, looks: bool) -> None:
+        self.use()
+        super().begin(looks)
 
-        return replay
+    def use(self) -> None:
+        """Let CuPy compute on this card, in its stream: both are settings of a thread."""
+        self._device.use()
+        self.stream.use()
+
+    def slot(self, like: Sequence[Array]) -> Slot:
+        return _Pinned(self, like)
+
+    def free(self) -> int:
+        """What is free on the card, and what CuPy holds for new arrays."""
+        pool = self.cupy.get_default_memory_pool()
+        return max(0, self._device.mem_info[0] + pool.free_bytes() - SPARE)
 
     def synchronize(self) -> None:
         self.stream.synchronize()
 
     def _memory(self) -> Any:
         return _Memory(self)
+
+
+class _Replay:
+    """Launches a recorded graph; keeps the memory that it computes in."""
+
+    def __init__(self, graph: Any, stream: Any, pool: Any) -> None:
+        self._graph, self._stream, self._pool = graph, stream, pool
+
+    def __call__(self) -> None:
+        self._graph.launch(self._stream)
+
+
+class _Pinned(Slot):
+    """Pinned memory of the host, copied by a stream of its own to the card, while that computes;
+    `give` copies on the card.  Events order the two: `_there`, the copy to the card is done;
+    `_taken`, nobody on the card reads it any more."""
+
+    def __init__(self, card: Card, like: Sequence[Array]) -> None:
+        from cupyx import empty_pinned
+
+        self.card, cuda = card, card.cupy.cuda
+        self.arrays = [empty_pinned(array.shape, array.dtype) for array in like]
+        self._twins = [card.zeros(array.shape, array.dtype) for array in like]
+        card.synchronize()  # the zeros are written by another stream than what follows
+        self._stream = cuda.Stream(non_blocking=True)
+        self._there, self._taken = (cuda.Event(disable_timing=True) for _ in range(2))
+
+    def ready(self) -> None:
+        self.card.use()
+        self._there.synchronize()
+
+    def filled(self) -> None:
+        self._stream.wait_event(self._taken)
+        for twin, array in zip(self._twins, self.arrays, strict=True):
+            twin.set(array, stream=self._stream)
+        self._there.record(self._stream)
+
+    def give(self, targets: Sequence[Array]) -> None:
+        self.card.stream.wait_event(self._there)
+        for target, twin in zip(targets, self._twins, strict=True):
+            target[...] = twin
+        self._taken.record(self.card.stream)
 
 
 class _Memory:
@@ -115,7 +179,7 @@ class _Memory:
         self.card = card
 
     def __enter__(self) -> None:
-        self.card._device.use()
+        self.card.use()
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         cupy = self.card.cupy
@@ -168,10 +232,20 @@ def _cupy(flag: str) -> Any:
 
 
 @cache
+def _stream(cupy: Any, number: int) -> Any:
+    """The one stream that a process computes in on a card, in whatever precision; a stream of its
+    own, for the default one cannot be captured."""
+    return cupy.cuda.Stream(non_blocking=True)
+
+
+@cache
 def _folder() -> Path:
     return Path(str(files(__package__)))
 
 
 @cache
 def _source(file: str) -> str:
-    return (_folder() / file).read_text()
+    """A file's text.  CuPy keeps what it compiled by that text alone, so the headers' is told, too:
+    a header that changed would else go unnoticed."""
+    headers = b"".join(path.read_bytes() for path in sorted(_folder().glob("*.cuh")))
+    return f"{(_folder() / file).read_text()}// headers: {sha256(headers).hexdigest()}\n"

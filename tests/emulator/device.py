@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import numpy as np
+
+from .memory import array, empty
 from .module import Module
 
 KERNELS = Path(__file__).resolve().parents[2] / "kernels" / "cuda"
@@ -22,3 +25,15 @@ class EmulatedDevice:
             self._modules[file] = Module(self._folder / file, self._schedule)
         self.launched.append(expression)
         return self._modules[file].function(expression)
+
+    def put(self, values):
+        """A watched array of these values, float32."""
+        return array(values, np.float32)
+
+    def empty(self, count):
+        """A watched array of NaN."""
+        return empty(count)
+
+    def get(self, array):
+        """Its values on the host."""
+        return array

@@ -6,7 +6,7 @@ import demitasse
 import numpy as np
 from demitasse.kernels.cuda.device import OwnKernels
 
-from .array import DeviceArray
+from .device_array import DeviceArray
 from .memory import empty
 from .module import Module
 

@@ -8,8 +8,7 @@ import pytest
 from demitasse import netspec
 from demitasse.kernels.device import CPU
 from demitasse.net import Net
-
-from ..emulator.emulated import Emulated
+from devices import WHERE, device
 
 CASES = sorted((Path(__file__).parent.parent / "golden" / "layers").glob("*.h5"))
 
@@ -43,10 +42,11 @@ def test_outputs_and_gradients(path, keep):
     run(path, keep, CPU)
 
 
+@pytest.mark.parametrize("where", WHERE)
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
-def test_outputs_and_gradients_on_a_device(path):
+def test_outputs_and_gradients_on_a_device(path, where):
     """Arrays of another device: nothing falls back to the host's (its arrays are refused)."""
-    run(path, False, Emulated())
+    run(path, False, device(where))
 
 
 def run(path, keep, device):

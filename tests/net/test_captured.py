@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 from demitasse import netspec, solvers
 from demitasse.kernels.device import CPU
-
-from ..emulator.emulated import Emulated
+from devices import EMULATOR, WHERE, device
 
 NET = """
 layer { name: "data" type: "HDF5Data" top: "x" top: "l"
@@ -57,11 +56,12 @@ def trained(device, iterations=8):
     return observer.losses, solver.net.device.host(solver.net.flat_data), solver
 
 
-def test_recorded_passes_give_the_bits_of_passes_run_one_by_one(folder):
+@pytest.mark.parametrize("where", WHERE)
+def test_recorded_passes_give_the_bits_of_passes_run_one_by_one(folder, where):
     """Dropout draws other masks and the data other rows in every pass, recorded or not."""
-    losses, weights, solver = trained(Emulated())
+    losses, weights, solver = trained(device(where))
     assert solver._recorded._replay is not None
-    plain = Emulated()
+    plain = device(where)
     plain.capture = None
     one_by_one, same, solver = trained(plain)
     assert solver._recorded._replay is None
@@ -72,8 +72,9 @@ def test_recorded_passes_give_the_bits_of_passes_run_one_by_one(folder):
     np.testing.assert_allclose(weights, here, rtol=1e-4, atol=1e-6)
 
 
-def test_a_new_shape_is_recorded_anew(folder):
-    _, _, solver = trained(Emulated())
+@pytest.mark.parametrize("where", WHERE)
+def test_a_new_shape_is_recorded_anew(folder, where):
+    _, _, solver = trained(device(where))
     first = solver._recorded._replay
     solver.net.reshape({})
     solver.step(4)
@@ -89,5 +90,5 @@ def test_a_net_that_looks_at_the_host_is_not_recorded(folder):
         layer { name: "h" type: "HingeLoss" bottom: "f" bottom: "zero" top: "h" }
     """
     (folder / "net.prototxt").write_text(text)
-    losses, _, solver = trained(Emulated(), 4)
+    losses, _, solver = trained(device(EMULATOR), 4)
     assert np.isfinite(losses).all() and solver._recorded._replay is None

@@ -5,14 +5,15 @@ import numpy as np
 import pytest
 from demitasse import netspec
 from demitasse.net import Net
+from devices import WHERE, device
 
-from ..emulator.emulated import Emulated
 from .test_golden_nets import CASES, NETS, close, load
 
 
+@pytest.mark.parametrize("where", WHERE)
 @pytest.mark.parametrize("case", CASES)
-def test_outputs_and_gradients_as_recorded(case):
-    net = load(NETS / case, poison=True, device=Emulated())
+def test_outputs_and_gradients_as_recorded(case, where):
+    net = load(NETS / case, poison=True, device=device(where))
     with h5py.File(NETS / case / "io.h5") as io:
         net.forward()
         for name in net.outputs:
@@ -28,7 +29,8 @@ def test_outputs_and_gradients_as_recorded(case):
                 close(got, diff, tolerance, f"diff of {layer}/{i}")
 
 
-def test_a_net_takes_other_sizes(tmp_path):
+@pytest.mark.parametrize("where", WHERE)
+def test_a_net_takes_other_sizes(where):
     text = """
         layer { name: "in" type: "Input" top: "x"
                 input_param { shape { dim: 1 dim: 2 dim: 6 dim: 6 } } }
@@ -37,7 +39,7 @@ def test_a_net_takes_other_sizes(tmp_path):
                   num_output: 3 kernel_size: 3 weight_filler { type: "xavier" } } }
     """
     graph = netspec.build(netspec.parse_net(text), "TEST")
-    here, there = Net(graph, seed=3), Net(graph, seed=3, device=Emulated())
+    here, there = Net(graph, seed=3), Net(graph, seed=3, device=device(where))
     for size in (6, 9, 5):
         x = np.random.default_rng(size).standard_normal((1, 2, size, size), np.float32)
         for net in (here, there):
@@ -64,12 +66,13 @@ layer { name: "moved" type: "ValueTransformation" bottom: "grey" top: "moved"
 """
 
 
+@pytest.mark.parametrize("where", WHERE)
 @pytest.mark.parametrize("ahead", [False, True])
-def test_tiles_are_bent_alike_on_every_device(ahead):
+def test_tiles_are_bent_alike_on_every_device(ahead, where):
     """Ahead of training the host bends them, else the device does."""
     graph = netspec.build(netspec.parse_net(AUGMENTED), "TRAIN")
     here = Net(graph, seed=3, backward=False)
-    there = Net(graph, seed=3, backward=False, device=Emulated(), ahead=ahead)
+    there = Net(graph, seed=3, backward=False, device=device(where), ahead=ahead)
     assert (there.ahead is not None) == ahead
     for _ in range(3):
         here.forward()

@@ -10,8 +10,8 @@ from demitasse import netspec, solvers, weights
 from demitasse.kernels.device import CPU
 from demitasse.net.saving import save_caffemodel
 from demitasse.solvers.registry import SOLVERS
-
-from ..emulator.emulated import Emulated
+from devices import WHERE
+from devices import device as device_of
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "solvers"
 
@@ -64,9 +64,10 @@ def test_trajectory(case):
     follow(*build())
 
 
+@pytest.mark.parametrize("where", WHERE)
 @pytest.mark.parametrize("case", CASES, indirect=True)
-def test_trajectory_on_a_device(case):
-    follow(*build(Emulated()))
+def test_trajectory_on_a_device(case, where):
+    follow(*build(device_of(where)))
 
 
 def follow(solver, recorder):

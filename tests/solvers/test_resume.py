@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from demitasse import netspec, solvers, weights
 from demitasse.errors import DemitasseError, SolverError
+from demitasse.kernels.device import Device
 from demitasse.solvers.registry import SOLVERS
 from demitasse.solvers.snapshot import seed_of
 
@@ -287,3 +288,27 @@ def test_a_state_that_is_damaged_inside_is_named(folder):
         file.create_group("iter")
     with pytest.raises(DemitasseError, match="iter"):
         build().restore(state)
+
+
+@pytest.mark.parametrize("kind", ["", HDF5])
+def test_going_on_in_another_precision_is_said(folder, kind):
+    class Other(Device):
+        precision = "tf32"
+
+    class Said(solvers.Observer):
+        def __init__(self):
+            self.lines = []
+
+        def said(self, message):
+            self.lines.append(message)
+
+    solver = build(SOLVER + kind)
+    solver.step(1)
+    state = solver.snapshot()
+    for device, told in ((Device(), False), (Other(), True)):
+        observer = Said()
+        second = build(observer=observer, net_options={"device": device})
+        second.restore(state)
+        assert any("in precision cpu; this run computes in tf32" in x for x in observer.lines) == (
+            told
+        )

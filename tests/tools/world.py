@@ -142,11 +142,11 @@ def images() -> None:
     Path("points.csv").write_text("x,y,slice\n30,30,1\n80,75,2\n")
     save("hela.tif", grey(2, 120, 120))
     mask = cells[:40, :50] > 0
+    save("img.prob.tif", mask.astype("f4"))
     for name in ("mask", "img.labels", "plate/a.labels", "plate/b.labels"):
         save(f"{name}.tif", mask.astype("u1"))
     for name in "ab":
         save(f"plate/{name}.tif", grey(40, 50))
-    save("img.prob.tif", np.stack([~mask, mask]).astype("f4"))
     save("instances.tif", np.stack([cells, cells]))
     save("img.instances.tif", np.stack([cells, np.roll(cells, 3), np.roll(cells, 5)]))
     save("frames.labels.tif", np.stack([cells > 0] * 6).astype("u1"))

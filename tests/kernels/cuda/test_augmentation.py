@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 from demitasse.kernels import bspline, deformation, lookup
-
-from ...emulator.array import DeviceArray
-from ...emulator.emulated import Emulated
+from devices import CARD, EMULATOR
+from devices import device as found
 
 SIZES = [((9, 12), (4, 5), 2), ((5, 8, 7), (2, 4, 3), 3), ((3, 8, 7), (2, 4, 3), 2)]
 
 
-@pytest.fixture(params=["forward", "reverse", 7])
+@pytest.fixture(params=["forward", "reverse", 7, pytest.param(CARD, marks=pytest.mark.gpu)])
 def device(request):
-    return Emulated(request.param)
+    on_card = request.param == CARD
+    return found(CARD) if on_card else found(EMULATOR, schedule=request.param)
 
 
 def drawn(size, spacing, k, curved=True):
@@ -48,7 +48,7 @@ def test_warped_images(device, size, spacing, k, linear, mirror):
     corner = (1,) * len(size)
     how = {"linear": linear, "mirror": mirror}
     assert deformation.apply(source, field, corner, here, **how)
-    given = DeviceArray(source), DeviceArray(field)
+    given = device.upload(source), device.upload(field)
     assert device.deformation.apply(*given, corner, there, **how)
     np.testing.assert_allclose(there.get(), here, rtol=1e-5, atol=2e-5)
 
@@ -57,8 +57,8 @@ def test_what_comes_from_nowhere_is_nan(device):
     field = np.zeros((4, 4, 2), np.float32)
     field[1, 2] = np.nan, 1
     field[3, 0] = 0, 1e30
-    source, out = DeviceArray(np.ones((1, 4, 4), np.float32)), device.zeros((1, 4, 4), np.float32)
-    device.deformation.apply(source, DeviceArray(field), (0, 0), out, linear=True, mirror=True)
+    source, out = (device.upload(np.full((1, 4, 4), v, np.float32)) for v in (1, 0))
+    device.deformation.apply(source, device.upload(field), (0, 0), out, linear=True, mirror=True)
     expected = np.ones((4, 4))
     expected[1, 2] = expected[3, 0] = np.nan
     np.testing.assert_array_equal(out.get()[0], expected)
@@ -71,5 +71,5 @@ def test_grey_values(device):
     table, y = np.sort(rng.random(17)), np.empty_like(x)
     lookup.apply(x, table, y)
     there = device.zeros(x.shape, np.float32)
-    device.lookup.apply(DeviceArray(x), table, there)
+    device.lookup.apply(device.upload(x), table, there)
     np.testing.assert_allclose(there.get(), y, rtol=1e-5, atol=1e-6)

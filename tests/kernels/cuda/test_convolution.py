@@ -1,4 +1,4 @@
-"""The GPU's convolutions against float64, on the emulator: every kernel, window and order."""
+"""The GPU's convolutions against float64: every kernel and window; on the emulator every order."""
 
 from dataclasses import dataclass, replace
 from math import prod
@@ -12,6 +12,7 @@ from demitasse.kernels.cuda import products, table
 from demitasse.kernels.cuda.convolution import ENGINE, Convolution, Deconvolution
 from demitasse.kernels.im2col import Window
 from demitasse.kernels.workers import Room
+from devices import WHERE, kernels
 from emulator import COMPILER, KERNELS, MISSING, SCHEDULES, EmulatedDevice, Fault, array, empty
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -58,10 +59,11 @@ class Layer:
         first, second = (self.c, self.m) if self.deconvolution else (self.m, self.c)
         return (first, second // self.group, *self.window.kernel)
 
-    def store(self, values):
+    def store(self, values, device=None):
+        device = device or EmulatedDevice()
         if not self.last:
-            return array(values, np.float32)
-        return np.moveaxis(array(np.moveaxis(values, 1, -1), np.float32), -1, 1)
+            return device.put(values)
+        return np.moveaxis(device.put(np.moveaxis(values, 1, -1)), -1, 1)
 
 
 def inputs(layer, seed=0):
@@ -86,15 +88,16 @@ def computed(device, layer, x, w, b, dy, budget=AMPLE):
     """y, dw, db, dx by the device, in watched memory; the gradients are added to ones."""
     engine = (Deconvolution if layer.deconvolution else Convolution)(device)
     form = Form(layer.window, layer.group, ENGINE, layer.slope)
-    scratch = empty(engine.scratch_size(layer.x, layer.w, layer.y, form, Room(budget)))
+    scratch = device.empty(engine.scratch_size(layer.x, layer.w, layer.y, form, Room(budget)))
     room = Room(budget, scratch=scratch)
-    x, dy = layer.store(x), layer.store(dy)
-    y, dx = (layer.store(np.full(a.shape, np.nan)) for a in (dy, x))
-    w, b = array(w, np.float32), array(b, np.float32)
-    dw, db = (array(np.ones(a.shape, np.float32)) for a in (w, b))
+    x, dy = layer.store(x, device), layer.store(dy, device)
+    y, dx = (layer.store(np.full(a.shape, np.nan), device) for a in (dy, x))
+    w, b = device.put(w), device.put(b)
+    dw, db = (device.put(np.ones(a.shape)) for a in (w, b))
     engine.forward(x, w, b, y, form, room)
     scratch.fill(np.nan)
     engine.backward(x, w, y, dy, dw, db, dx, form, room)
+    y, dw, db, dx = (device.get(a) for a in (y, dw, db, dx))
     return y, dw - 1, db - 1, dx
 
 
@@ -166,15 +169,16 @@ def test_every_kernel_is_tried():
 
 
 @pytest.mark.usefixtures("planned_anew")
+@pytest.mark.parametrize("where", WHERE)
 @pytest.mark.parametrize("expression", CASES)
-def test_every_kernel_is_right_in_every_order(monkeypatch, expression):
+def test_every_kernel_is_right_in_every_order(monkeypatch, expression, where):
     precision, layer, processors, only = CASES[expression]
     if only is not None:
         tiles, key, tile = only
         monkeypatch.setitem(tiles, key, (tile,))
     values, outcomes = inputs(layer), []
     for schedule in SCHEDULES[:3]:
-        device = EmulatedDevice(precision, 90, processors, schedule)
+        device = kernels(where, precision, 90, processors, schedule)
         outcomes.append(computed(device, layer, *values))
         assert expression in device.launched
         check(outcomes[-1], layer, values, BOUNDS[precision])
@@ -208,21 +212,23 @@ NAMED = {
 }
 
 
+@pytest.mark.parametrize("where", WHERE)
 @pytest.mark.parametrize("precision", ["fp32", "fp32-strict"])
 @pytest.mark.parametrize("name", NAMED)
-def test_layers_as_prototxts_have_them(name, precision):
+def test_layers_as_prototxts_have_them(name, precision, where):
     layer = NAMED[name]
     values = inputs(layer)
-    found = computed(EmulatedDevice(precision), layer, *values)
+    found = computed(kernels(where, precision), layer, *values)
     check(found, layer, values, BOUNDS[precision])
 
 
+@pytest.mark.parametrize("where", WHERE)
 @pytest.mark.parametrize("precision", BOUNDS)
-def test_precision_of_a_deep_layer(precision):
+def test_precision_of_a_deep_layer(precision, where):
     """2304 and more terms: tensor cores that kept their sums would be a decimal off."""
     layer = Layer(256, 16, (4, 5), 3)
     values = [np.abs(v) for v in inputs(layer)]
-    found = computed(EmulatedDevice(precision), layer, *values)
+    found = computed(kernels(where, precision), layer, *values)
     check(found, layer, values, BOUNDS[precision])
 
 
@@ -268,14 +274,15 @@ def test_a_slice_of_a_larger_array_is_filled_and_the_rest_is_untouched(layer):
     assert np.isnan(gradient).sum() == gradient.size - dy.size
 
 
+@pytest.mark.parametrize("where", WHERE)
 @pytest.mark.parametrize("precision", BOUNDS)
-def test_what_is_not_a_number_is_not_lost(precision):
+def test_what_is_not_a_number_is_not_lost(precision, where):
     layer = Layer(8, 36, (4, 4), 3)
     for bad in (np.nan, np.inf):
         x, w, b, dy = inputs(layer)
         x[0, 3, 1, 1] = dy[0, 2, 1, 1] = bad
         with np.errstate(invalid="ignore"):
-            y, dw, db, dx = computed(EmulatedDevice(precision), layer, x, w, b, dy)
+            y, dw, db, dx = computed(kernels(where, precision), layer, x, w, b, dy)
         assert not np.isfinite(y[:, :, :2, :2]).any()
         assert not np.isfinite(dw[2]).any() and not np.isfinite(db[2])
         assert not np.isfinite(dx[:, :, 1:, 1:]).any()
@@ -344,13 +351,13 @@ def layers(draw):
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("where", WHERE)
 @settings(max_examples=60, deadline=None, derandomize=True, database=None)
 @given(layers(), st.sampled_from(sorted(BOUNDS)), st.sampled_from([1, 7, 64]), st.integers(0, 9))
-def test_any_layer(layer, precision, processors, schedule):
+def test_any_layer(where, layer, precision, processors, schedule):
     assume(min(layer.y[2:]) >= 1 and prod(layer.y) < 5000)
     values = inputs(layer)
-    device = EmulatedDevice(precision, 90, processors, schedule)
-    found = computed(device, layer, *values)
+    found = computed(kernels(where, precision, 90, processors, schedule), layer, *values)
     for a, b in zip(found, exact(layer, *values, made=found[0]), strict=True):
         scale = max(np.linalg.norm(b), np.sqrt(b.size))
         assert np.linalg.norm(a - b) <= 2 * BOUNDS[precision] * scale

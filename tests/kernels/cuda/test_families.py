@@ -5,9 +5,8 @@ import pytest
 from demitasse.kernels import dropout, pooling, relu, softmax, softmax_loss
 from demitasse.kernels.im2col import Window
 from demitasse.kernels.workers import Room
-
-from ...emulator.array import DeviceArray
-from ...emulator.emulated import Emulated
+from devices import CARD, EMULATOR
+from devices import device as found
 
 SHAPES = [(1, 1, 1, 1), (2, 3, 4, 5), (1, 8, 9, 7), (2, 5, 300)]
 LAYOUTS = ("channels first", "channels last", "slice, first", "slice, last")
@@ -18,9 +17,10 @@ def normal(shape, dtype=np.float32):
     return rng.standard_normal(shape).astype(dtype)
 
 
-@pytest.fixture(params=["forward", "reverse", 7])
+@pytest.fixture(params=["forward", "reverse", 7, pytest.param(CARD, marks=pytest.mark.gpu)])
 def device(request):
-    return Emulated(request.param)
+    on_card = request.param == CARD
+    return found(CARD) if on_card else found(EMULATOR, schedule=request.param)
 
 
 def put(device, values, layout):
@@ -32,17 +32,17 @@ def put(device, values, layout):
     whole = device.zeros(shape, values.dtype)
     whole.fill(np.nan if values.dtype.kind == "f" else 255)
     if "last" in layout:
-        whole = DeviceArray(np.moveaxis(whole.host, -1, 1))
+        whole = np.moveaxis(whole, -1, 1)
     start = 1 if more else 0
-    part = DeviceArray(whole.host[:, start : start + c])
-    part.host[...] = values
+    part = whole[:, start : start + c]
+    device.write(part, values)
     return part, whole
 
 
 def around(part, whole):
     """What is not of the part is as it was."""
-    c = part.shape[1]
-    rest = np.concatenate([whole.host[:, :1], whole.host[:, 1 + c :]], axis=1)
+    c, values = part.shape[1], whole.get()
+    rest = np.concatenate([values[:, :1], values[:, 1 + c :]], axis=1)
     return whole.shape == part.shape or (np.isnan(rest).all() if rest.dtype.kind == "f" else True)
 
 
@@ -81,7 +81,7 @@ def test_masks_are_the_same_bits_as_numpys(device, shape, layout):
         mask, (there, _) = np.empty(shape, np.uint8), put(device, np.zeros(shape, np.uint8), layout)
         for target, where in ((mask, dropout), (there, device.dropout)):
             stream = np.concatenate([key, counter])
-            where.draw(target, p, stream if where is dropout else DeviceArray(stream))
+            where.draw(target, p, stream if where is dropout else device.upload(stream))
         np.testing.assert_array_equal(there.get(), mask)
         x, y = normal(shape), np.empty(shape, np.float32)
         dropout.apply(x, mask, 1 / p, y, np.empty(x.size, np.float32))
@@ -123,23 +123,24 @@ def test_softmax_loss(device, layout, weighted, ignore, constant):
     softmax_loss.forward(x, prob, *truth, constant, loss, divisor, scratch)
     softmax_loss.gradient(prob, *truth, divisor, dloss, dx, scratch)
 
-    there = [None if a is None else DeviceArray(a) for a in truth[:2]]
+    there = [None if a is None else device.upload(a) for a in truth[:2]]
     (a, whole), (p, _) = put(device, x, layout), put(device, x, layout)
     total, by = device.zeros((), np.float32), device.zeros((), np.float64)
     device.softmax_loss.forward(a, p, *there, ignore, constant, total, by, None)
     np.testing.assert_allclose(float(total), float(loss), rtol=1e-6)
     np.testing.assert_allclose(float(by), float(divisor), rtol=1e-6)
     np.testing.assert_allclose(p.get(), prob, rtol=2e-6, atol=1e-7)
-    device.softmax_loss.gradient(p, *there, ignore, by, DeviceArray(np.array(dloss)), a, None)
+    device.softmax_loss.gradient(p, *there, ignore, by, device.upload(np.array(dloss)), a, None)
     np.testing.assert_allclose(a.get(), dx, rtol=1e-5, atol=1e-8)
     assert around(a, whole)
 
 
 def test_an_illegal_label_makes_the_loss_nan(device):
-    x, labels = DeviceArray(normal((1, 2, 9))), DeviceArray(np.zeros((1, 9), np.float32))
+    x, given = device.upload(normal((1, 2, 9))), np.zeros((1, 9), np.float32)
     total, by = device.zeros((), np.float32), device.zeros((), np.float64)
     for illegal in (2, -1, np.nan):
-        labels.host[0, 4] = illegal
+        given[0, 4] = illegal
+        labels = device.upload(given)
         prob = device.zeros(x.shape, np.float32)
         device.softmax_loss.forward(x, prob, labels, None, None, None, total, by, None)
         assert np.isnan(float(total))
@@ -177,7 +178,7 @@ def test_pooling(device, w, layout):
     np.testing.assert_array_equal(b.get(), y)
     np.testing.assert_array_equal(winners.get(), arg)
     assert around(b, to)
-    b.host[...] = dy
+    device.write(b, dy)
     device.pooling.max_backward(b, winners, a, w, None)
     np.testing.assert_allclose(a.get(), dx, rtol=1e-6, atol=2e-6)
     assert around(a, whole)
@@ -188,6 +189,6 @@ def test_pooling(device, w, layout):
     a, _ = put(device, x, layout)
     device.pooling.average_forward(a, b, w, None)
     np.testing.assert_allclose(b.get(), y, rtol=1e-5, atol=3e-6)
-    b.host[...] = dy
+    device.write(b, dy)
     device.pooling.average_backward(b, a, w, None)
     np.testing.assert_allclose(a.get(), dx, rtol=1e-5, atol=3e-6)

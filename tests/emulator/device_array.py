@@ -158,7 +158,7 @@ class DeviceArray:
         self._wait()
         return self.host.copy()
 
-    def set(self, values):
+    def set(self, values, stream=None):
         self._wait()
         if not (isinstance(values, np.ndarray) and values.dtype == self.dtype):
             raise TypeError("set takes an array of the host, of the same dtype")

@@ -1,0 +1,160 @@
+"""The U-Net in demitasse on a card, for benchmarks/gpu.py: a turn of it is `make(...)()`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import _ours
+import _unet
+import numpy as np
+from _clock import CupyClock, HostClock, timed
+
+STEPS, PASSES, IMAGES = 10, 10, 5  # of a turn
+
+
+def make(
+    base: int, size: int, image: int, precision: str = "fp32", place: str = "cuda"
+) -> Callable[[], dict[str, Any]]:
+    """place: cuda, or cpu to try the script where there is no card."""
+    from demitasse import netspec
+    from demitasse.kernels.device import CPU
+    from demitasse.net import Net
+    from demitasse.solvers.sgd import SGD
+
+    if place == "cuda":
+        from demitasse.kernels.cuda.card import Card
+
+        device = Card(0, precision)
+        clock: HostClock = CupyClock(device)
+    else:
+        device, clock = CPU, HostClock()
+    found = {"busy_bytes": taken(device)}
+    net, _ = _ours.build(False, base, size, 1, None, {"device": device})
+    load(net, base)
+    give(net, size)
+    solver = SGD(netspec.parse_solver(_ours.SOLVER).message, net)
+    for _ in range(4):
+        step(solver, size)  # kernels are compiled, and the pass recorded
+    found["memory_bytes"] = taken(device) - found.pop("busy_bytes")
+    found["recorded"] = solver._recorded.possible
+    deploy_graph = _ours.build(True, base, size, 1, None, {"device": device})[0].graph
+    scorer = Net(deploy_graph, fill=False, device=device)
+    load(scorer, base)
+    give(scorer, size)
+    segment = segmenter(Net(deploy_graph, fill=False, device=device), base, image)
+    segment()
+
+    def run() -> dict[str, Any]:
+        forward(scorer, size)
+        found["scores"] = thinned(scorer.read("score"))
+        found["forward"] = timed(clock, lambda: forward(scorer, size), PASSES)
+        found["step"] = timed(clock, lambda: step(solver, size), STEPS)
+        found["deploy"] = host_timed(segment)
+        found["layers"] = layers(net, clock, size)
+        return dict(found)
+
+    return run
+
+
+def give(net: Any, size: int) -> None:
+    """Image, labels and weights."""
+    net.blobs["data"].data[...] = _unet.pixels(size)
+    if "label" in net.inputs:
+        net.blobs["label"].data[...] = _unet.labels(size)[:, None]
+        net.blobs["weight"].data[...] = 1
+
+
+def forward(net: Any, size: int) -> None:
+    """A card keeps what it was given on the host; on the CPU a pass writes over it."""
+    if net.device.on_host:
+        give(net, size)
+    net.forward()
+
+
+def step(solver: Any, size: int) -> None:
+    if solver.net.device.on_host:
+        give(solver.net, size)
+    solver.step(1)
+
+
+def load(net: Any, base: int) -> None:
+    """The weights that everybody has."""
+    for name, w, b in _unet.he_weights(base):
+        for blob, values in zip(net.params[name], (w, b), strict=True):
+            net.device.write(blob.data, values)
+
+
+def taken(device: Any) -> int:
+    """Bytes that arrays on the card take, those kept for later ones included."""
+    pool = getattr(device, "cupy", None)
+    return int(pool.get_default_memory_pool().total_bytes()) if pool else 0
+
+
+def segmenter(net: Any, base: int, image: int) -> Callable[[], np.ndarray]:
+    """From an image in memory to labels in memory."""
+    from demitasse.imaging.predict import Predictor
+    from demitasse.tools._segmentation import default_budget
+
+    load(net, base)
+    pixels = np.random.default_rng(0).standard_normal((1, image, image), np.float32)
+    predictor = Predictor(net)
+    tiling = predictor.choose((image, image), budget=default_budget(net))
+    return lambda: predictor.predict(pixels, tiling).argmax(0).astype(np.uint8)
+
+
+def host_timed(run: Callable[[], Any]) -> float:
+    """Milliseconds of one run that ends on the host."""
+    begin = time.perf_counter()
+    for _ in range(IMAGES):
+        run()
+    return 1e3 * (time.perf_counter() - begin) / IMAGES
+
+
+def thinned(scores: np.ndarray) -> list[float]:
+    """Some of them, for a comparison."""
+    return [float(v) for v in scores[0, :, ::41, ::43].ravel()]
+
+
+def layers(net: Any, clock: HostClock, size: int) -> list[dict[str, Any]]:
+    """Milliseconds of each layer in one pass; the device stays behind the host."""
+    watch = Watch(net, clock)
+    try:
+        net.clear_param_diffs()
+        clock.busy()
+        forward(net, size)
+        clock.busy()
+        net.backward()
+        return watch.layers()
+    finally:
+        watch.remove()
+
+
+class Watch(_ours.Watch):
+    """Marks instead of the host's time; seconds are milliseconds here."""
+
+    def __init__(self, net: Any, clock: HostClock) -> None:
+        self.clock = clock
+        names = [f"{when}_{way}" for when in ("before", "after") for way in ("forward", "backward")]
+        kept = {name: len(getattr(net.callbacks, name)) for name in names}
+        super().__init__(net)
+        self.kept = kept
+
+    def _begins(self) -> None:
+        self._begin = self.clock.mark()
+
+    def _ends(self, way: str, i: int) -> None:
+        self.seconds[way][i] = (self._begin, self.clock.mark())
+
+    def layers(self) -> list[dict[str, Any]]:
+        self.clock.wait()
+        for of in self.seconds.values():
+            for i, marks in of.items():
+                of[i] = self.clock.milliseconds(*marks)
+        return super().layers()
+
+    def remove(self) -> None:
+        """Leave the net as it was."""
+        for name, count in self.kept.items():
+            del getattr(self.net.callbacks, name)[count:]

@@ -1,0 +1,134 @@
+"""The U-Net in PyTorch on a card, for benchmarks/gpu.py.  No dropout, which is less work than ours
+does; every step copies image, labels and weights from the host, as ours does.
+
+    strict         float32, allow_tf32 off         tf32           PyTorch's default
+    tf32 last      the same, channels last         bf16 last      autocast, channels last
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import _unet
+import numpy as np
+from _clock import HostClock, TorchClock, timed
+from _gpu_ours import PASSES, STEPS, host_timed, thinned
+
+
+def make(
+    base: int, size: int, image: int, mode: str = "strict", place: str = "cuda"
+) -> Callable[[], dict[str, Any]]:
+    import torch
+
+    if place == "cuda" and not torch.cuda.is_available():
+        raise RuntimeError("PyTorch finds no card")
+    from peer_torch import UNet, loss_of
+
+    torch.backends.cudnn.benchmark = True
+    for backend in (torch.backends.cudnn, torch.backends.cuda.matmul):
+        backend.allow_tf32 = mode != "strict"
+    clock: HostClock = TorchClock() if place == "cuda" else HostClock()
+    last = "last" in mode
+    layout = torch.channels_last if last else torch.contiguous_format
+    net = UNet(base)
+    with torch.no_grad():
+        for name, w, b in _unet.he_weights(base):
+            net.layers[name].weight.copy_(torch.from_numpy(w))
+            net.layers[name].bias.copy_(torch.from_numpy(b))
+    net = net.to(place, memory_format=layout)
+    sgd = torch.optim.SGD(net.parameters(), 1e-9, momentum=0.99, weight_decay=0.0005)
+    given = [_unet.pixels(size), _unet.labels(size).astype(np.int64)]
+    given.append(np.ones(given[1].shape, np.float32))
+    host = [torch.from_numpy(a) for a in given]
+    there = [a.to(place) for a in host]
+    there[0] = there[0].to(memory_format=layout)
+    half = torch.autocast(place, torch.bfloat16, enabled="bf16" in mode)
+    before = torch.cuda.memory_reserved() if place == "cuda" else 0
+
+    def take() -> None:
+        for to, values in zip(there, host, strict=True):
+            to.copy_(values)
+
+    def forward() -> Any:
+        with torch.inference_mode(), half:
+            take()
+            return net(there[0])
+
+    def step() -> None:
+        take()
+        sgd.zero_grad()
+        with half:
+            score = net(there[0])
+        loss_of(score.float(), there[1], there[2]).backward()
+        sgd.step()
+
+    for _ in range(3):
+        step()
+    memory = torch.cuda.max_memory_reserved() - before if place == "cuda" else 0
+    segment = segmenter(net, half, layout, image, place)
+    segment()
+
+    def run() -> dict[str, Any]:
+        return {
+            "scores": thinned(forward().float().cpu().numpy()),
+            "forward": timed(clock, forward, PASSES),
+            "step": timed(clock, step, STEPS),
+            "deploy": host_timed(segment),
+            "layers": layers(net, there[0], half, clock),
+            "memory_bytes": memory,
+        }
+
+    return run
+
+
+def segmenter(net: Any, half: Any, layout: Any, image: int, place: str) -> Callable[[], np.ndarray]:
+    """From an image in memory to labels in memory, in one tile."""
+    import torch
+
+    pixels = np.random.default_rng(0).standard_normal((image, image), np.float32)
+    outer = _unet.SMALLEST
+    while outer < image + _unet.LOST:
+        outer += _unet.STEP
+    rim = _unet.LOST // 2
+
+    def run() -> np.ndarray:
+        padded = np.pad(pixels, ((rim, outer - rim - image),) * 2, "reflect")
+        x = torch.from_numpy(padded[None, None]).to(place).to(memory_format=layout)
+        with torch.inference_mode(), half:
+            scores = net(x)[0, :, :image, :image]
+        return scores.argmax(0).to(torch.uint8).cpu().numpy()
+
+    return run
+
+
+def layers(net: Any, x: Any, half: Any, clock: HostClock) -> dict[str, tuple[float, float]]:
+    """Milliseconds of each step forward and backward; the device stays behind the host."""
+    import torch
+
+    values, done = {"data": x}, []
+    marks: dict[str, list[Any]] = {}
+    clock.busy()
+    with half:
+        for step in net.steps:
+            bottoms = [values[b].detach().requires_grad_(b != "data") for b in step.bottoms]
+            begin = clock.mark()
+            values[step.top] = net.apply_step(step, *bottoms)
+            marks[step.name] = [begin, clock.mark()]
+            done.append((step, bottoms, values[step.top]))
+    diffs = {"score": torch.ones_like(values["score"])}
+    clock.busy()
+    while done:
+        step, bottoms, top = done.pop()
+        wanted = [b for b in bottoms if b.requires_grad]
+        names = [n for n in step.bottoms if n != "data"]
+        params = list(net.layers[step.name].parameters()) if step.name in net.layers else []
+        begin = clock.mark()
+        found = torch.autograd.grad(top, [*wanted, *params], diffs.pop(step.top))
+        marks[step.name] += [begin, clock.mark()]
+        for name, diff in zip(names, found, strict=False):  # what is left are the parameters'
+            diffs[name] = diffs[name] + diff if name in diffs else diff
+    clock.wait()
+    return {
+        name: (clock.milliseconds(*m[:2]), clock.milliseconds(*m[2:])) for name, m in marks.items()
+    }

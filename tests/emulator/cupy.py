@@ -1,0 +1,186 @@
+"""As much of CuPy 14 as card.py calls, without a card: arrays are `DeviceArray`, kernels run on the
+emulator.  What CuPy refuses is refused: lists for tuples, Python's numbers, host arrays.
+
+    cupy = FakeCupy()
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    monkeypatch.setitem(sys.modules, "cupyx", cupy.cupyx)
+
+free, total: bytes of memory; `calls` is what streams, events, graphs and pools were told, in order.
+A stream that captures runs no kernel; its graph does, when it is launched.
+
+Facts: CuPy 14.2, cupy/_core/raw.pyx, cupy/cuda/function.pyx (_pointer), stream.pyx, graph.pyx.
+"""
+
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+import numpy as np
+
+from .device_array import DeviceArray
+from .emulated import FOLDER
+from .memory import empty
+from .module import Module
+
+SHARED = 48 << 10  # bytes a block may have unless it asks for more
+
+
+class CUDARuntimeError(RuntimeError):
+    pass
+
+
+class OutOfMemoryError(MemoryError):
+    pass
+
+
+class FakeCupy:
+    """count: of cards; error: what CUDA says instead."""
+
+    def __init__(self, count=1, capability="90", error=None, free=1 << 30, total=4 << 30):
+        self.count, self.capability, self.error = count, capability, error
+        self.free, self.total, self.held = free, total, 0
+        self.calls, self.capturing, self.modules = [], None, {}
+        runtime = SimpleNamespace(
+            getDeviceCount=self._device_count,
+            getDeviceProperties=lambda number: {"name": b"NVIDIA Emulated"},
+            CUDARuntimeError=CUDARuntimeError,
+        )
+        self.cuda = SimpleNamespace(
+            runtime=runtime,
+            memory=SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
+            Device=lambda number: Device(self, number),
+            Stream=lambda non_blocking=False: Stream(self),
+            Event=lambda disable_timing=False: Event(self),
+            MemoryPool=lambda: SimpleNamespace(malloc="a pool of its own"),
+            using_allocator=self._using_allocator,
+            get_elapsed_time=lambda a, b: 1000 * (b.time - a.time),
+        )
+        self.cupyx = SimpleNamespace(empty_pinned=lambda shape, dtype: np.empty(shape, dtype))
+
+    def _device_count(self):
+        if self.error:
+            raise CUDARuntimeError(self.error)
+        return self.count
+
+    @contextmanager
+    def _using_allocator(self, allocator):
+        self.calls.append(("allocator", allocator))
+        yield
+        self.calls.append(("allocator", None))
+
+    def get_default_memory_pool(self):
+        return SimpleNamespace(
+            free_all_blocks=lambda: self.calls.append(("pool", "freed")),
+            free_bytes=lambda: self.held,
+        )
+
+    def zeros(self, shape, dtype):
+        made = empty(shape, dtype)
+        if made.nbytes > self.free:
+            raise OutOfMemoryError(f"Out of memory allocating {made.nbytes} bytes")
+        made.fill(0)
+        return DeviceArray(made)
+
+    def empty(self, shape, dtype):
+        return DeviceArray(empty(shape, np.dtype(dtype)))
+
+    def matmul(self, a, b, out):
+        out.host[...] = a.host @ b.host
+
+    def asarray(self, values):
+        return DeviceArray(np.array(values))
+
+    def asnumpy(self, array):
+        assert isinstance(array, DeviceArray)
+        return array.get()
+
+    def RawModule(self, *, code, options=(), name_expressions=None):
+        assert isinstance(options, tuple) and f"-I{FOLDER}" in options
+        (path,) = (p for p in FOLDER.glob("*.cu") if code.startswith(p.read_text()))
+        module = self.modules.setdefault(path, Module(path))
+        return SimpleNamespace(get_function=lambda name: RawKernel(self, module.function(name)))
+
+
+class RawKernel:
+    shared_size_bytes = 0
+
+    def __init__(self, cupy, function):
+        self.cupy, self.function, self.max_dynamic_shared_size_bytes = cupy, function, SHARED
+
+    def __call__(self, grid, block, args, *, shared_mem=0):
+        assert all(isinstance(x, tuple) for x in (grid, block, args))
+        assert shared_mem <= self.max_dynamic_shared_size_bytes
+        bare = [self._argument(a) for a in args]
+
+        def launch():
+            self.function(grid, block, bare, shared_mem)
+
+        if self.cupy.capturing is None:
+            launch()
+        else:
+            self.cupy.capturing.append(launch)
+
+    def _argument(self, a):
+        if isinstance(a, DeviceArray):
+            return np.atleast_1d(a.host)
+        if isinstance(a, np.ndarray):
+            if a.size != 1:
+                raise TypeError(f"You are trying to pass a numpy.ndarray of shape {a.shape}")
+            return a
+        assert isinstance(a, np.generic), f"{type(a)} would be passed as 8 bytes"
+        return a
+
+
+class Device:
+    attributes = {"MultiProcessorCount": 4}  # noqa: RUF012 (CuPy's is a property)
+
+    def __init__(self, cupy, number):
+        self.cupy, self.number, self.compute_capability = cupy, number, cupy.capability
+
+    def use(self):
+        self.cupy.calls.append(("use", self.number))
+
+    @property
+    def mem_info(self):
+        return self.cupy.free, self.cupy.total
+
+
+class Stream:
+    def __init__(self, cupy):
+        self.cupy = cupy
+
+    def use(self):
+        return self
+
+    def synchronize(self):
+        self.cupy.calls.append(("synchronize", self))
+
+    def wait_event(self, event):
+        self.cupy.calls.append(("wait", self, event))
+
+    def begin_capture(self):
+        self.cupy.calls.append(("begin", self))
+        self.cupy.capturing, DeviceArray.busy = [], True
+
+    def end_capture(self):
+        launches, self.cupy.capturing, DeviceArray.busy = self.cupy.capturing, None, False
+        self.cupy.calls.append(("end", self))
+
+        def launch(stream):
+            assert stream is self
+            self.cupy.calls.append(("launch", self))
+            for one in launches:
+                one()
+
+        return SimpleNamespace(launch=launch)
+
+
+class Event:
+    def __init__(self, cupy):
+        self.cupy, self.time = cupy, 0.0
+
+    def record(self, stream):
+        self.cupy.calls.append(("record", stream, self))
+        self.time = len(self.cupy.calls) / 1000
+
+    def synchronize(self):
+        self.cupy.calls.append(("synchronize", self))

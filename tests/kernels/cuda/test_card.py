@@ -1,0 +1,206 @@
+"""What a card does through CuPy, with a CuPy that has none (tests/emulator/cupy.py)."""
+
+import sys
+from types import SimpleNamespace
+
+import h5py
+import numpy as np
+import pytest
+from demitasse.errors import DeviceError, MemoryBudgetError
+from demitasse.kernels.cuda import card as cards
+from demitasse.kernels.cuda.card import Card
+from demitasse.net import Net
+from demitasse.netspec import build, parse_net
+from demitasse.tools import _device
+from demitasse.tools._segmentation import default_budget
+
+from ...emulator.cupy import FakeCupy
+from ...emulator.device_array import DeviceArray
+from ...net.test_golden_nets import NETS, close, load
+
+
+@pytest.fixture
+def cupy(monkeypatch):
+    def installed(**settings):
+        made = FakeCupy(**settings)
+        monkeypatch.setitem(sys.modules, "cupy", made)
+        monkeypatch.setitem(sys.modules, "cupyx", made.cupyx)
+        return made
+
+    return installed
+
+
+def test_a_net_runs_forward_and_backward_through_cupy(cupy):
+    cupy()
+    net = load(NETS / "unet_narrow", poison=True, device=Card())
+    net.forward()
+    net.clear_param_diffs()
+    net.backward()
+    with h5py.File(NETS / "unet_narrow" / "io.h5") as io:
+        for name in net.outputs:
+            close(net.read(name), io["data"][name], 1e-5, f"data of {name}")
+        for layer, diffs in io["params_diff"].items():
+            for i, diff in diffs.items():
+                close(net.device.host(net.params[layer][int(i)].diff), diff, 1e-4, layer)
+
+
+@pytest.mark.parametrize(
+    ("settings", "number", "words"),
+    [
+        ({"error": "cudaErrorNoDevice: no CUDA-capable device"}, 0, "no CUDA-capable device"),
+        ({"count": 2}, 2, "invalid device ordinal"),
+        ({"capability": "70"}, 0, "too old"),
+    ],
+)
+def test_a_card_that_cannot_be_used_is_refused_with_the_cause(cupy, settings, number, words):
+    cupy(**settings)
+    with pytest.raises(DeviceError, match=words):
+        Card(number)
+
+
+def test_cupy_that_is_missing_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    with pytest.raises(DeviceError, match=r"CuPy.*demitasse\[gpu\]"):
+        Card()
+
+
+def test_a_changed_header_compiles_anew(cupy, tmp_path, monkeypatch):
+    """CuPy keeps compiled kernels by their source alone."""
+    for name in ("relu.cu", "map.cuh"):
+        (tmp_path / name).write_text(name)
+    monkeypatch.setattr(cards, "_folder", lambda: tmp_path)
+    texts = []
+    for header in ("one", "other", "one"):
+        cards._source.cache_clear()
+        (tmp_path / "map.cuh").write_text(header)
+        texts.append(cards._source("relu.cu"))
+    cards._source.cache_clear()
+    assert texts[0] == texts[2] != texts[1] and texts[0].startswith("relu.cu")
+
+
+def test_cards_of_two_precisions_compute_in_one_stream(cupy):
+    cupy()
+    assert Card(0, "fp32").stream is Card(0, "tf32").stream
+
+
+def test_a_pass_of_any_thread_is_on_the_card(cupy):
+    there = cupy(count=2)
+    card = Card(1)
+    there.calls.clear()
+    card.begin(True)
+    assert there.calls == [("use", 1)] and card.looks
+
+
+def test_a_recorded_graph_computes_in_memory_of_its_own(cupy):
+    there = cupy()
+    card = Card()
+    x = card.upload(np.array([[-1, 2]], np.float32))
+    there.calls.clear()
+    replay = card.capture(lambda: card.relu.relu(x, x, 0.0, None))
+    assert [call[0] for call in there.calls] == ["allocator", "begin", "end", "allocator"]
+    np.testing.assert_array_equal(x.get(), [[-1, 2]])  # recorded, not run
+    card.write(x, np.array([[-3, 4]], np.float32))
+    replay()
+    np.testing.assert_array_equal(x.get(), [[0, 4]])
+    assert there.calls[-1] == ("launch", card.stream)
+
+
+def test_a_pass_that_fails_while_it_is_recorded_leaves_the_card_usable(cupy):
+    cupy()
+    card = Card()
+    x = card.zeros((1, 2), np.float32)
+    with pytest.raises(RuntimeError, match="while a CUDA graph is captured"):
+        card.capture(lambda: card.host(x))
+    assert not card.recording and not DeviceArray.busy
+    assert card.host(x).sum() == 0
+
+
+def test_a_full_card_says_what_is_free_and_stays_usable(cupy):
+    there = cupy(free=300 << 20)
+    card = Card()
+    with pytest.raises(DeviceError, match=r"--gpu 0: out of memory.*300 of 4096 MiB free"):
+        card.zeros(100 << 20, np.float32)
+    assert ("pool", "freed") in there.calls
+    assert card.host(card.zeros(4, np.float32)).sum() == 0
+
+
+def test_what_may_be_taken_is_what_is_free_and_what_cupy_holds(cupy):
+    there = cupy(free=1 << 30)
+    there.held = 100 << 20
+    assert Card().free() == (1 << 30) + (100 << 20) - cards.SPARE
+    there.free = there.held = 0
+    assert Card().free() == 0
+
+
+TILE = """
+layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 1 dim: 1 dim: 90 dim: 90 } } }
+layer { name: "c" type: "Convolution" bottom: "x" top: "y"
+  convolution_param { num_output: 4 kernel_size: 3 } }
+"""
+
+
+def test_a_deployment_may_take_what_is_free_on_the_card(cupy):
+    there = cupy(free=1 << 30)
+    graph = build(parse_net(TILE), "TEST")
+    net = Net(graph, device=Card())
+    held = net.planned.arena_bytes
+    assert default_budget(net) == (1 << 30) - cards.SPARE + held
+    there.free = cards.SPARE
+    assert default_budget(net) == held
+    net.reshape({"x": (1, 1, 80, 80)})
+    with pytest.raises(MemoryBudgetError, match=r"is free on NVIDIA Emulated \(cuda:0\), fp32"):
+        net.reshape({"x": (1, 1, 300, 300)})
+    net.forward()
+    with pytest.raises(MemoryBudgetError, match="is free on"):
+        Net(graph, device=Card())
+
+
+def test_a_command_says_on_which_card_it_computes(cupy, capsys):
+    cupy()
+    _device._card.cache_clear()
+    args = SimpleNamespace(gpu="0", precision="tf32")
+    assert _device.started(args).precision == "tf32"
+    assert capsys.readouterr().out == "device: NVIDIA Emulated (cuda:0), tf32\n"
+    assert _device.started(SimpleNamespace(gpu=None, precision="fp32")).on_host
+    assert capsys.readouterr().out == ""
+    _device._card.cache_clear()
+
+
+def test_what_runs_ahead_is_copied_beside_the_computation(cupy):
+    there = cupy()
+    card = Card()
+    like = [np.zeros((1, 3, 4, 4), np.float32), np.zeros((2,), np.int32)]
+    slot = card.slot(like)
+    targets = [card.zeros((1, 4, 4, 3), np.float32).transpose(0, 3, 1, 2), card.upload(like[1])]
+    there.calls.clear()
+    for turn in (1, 2):
+        slot.ready()
+        for array in slot.arrays:
+            array.fill(turn)
+        slot.filled()
+        slot.give(targets)
+        assert [float(t.sum()) for t in targets] == [48 * turn, 2 * turn]
+    said = [(c[0], *c[2:]) for c in there.calls if c[0] != "use"]
+    there_, taken = slot._there, slot._taken
+    assert said[:5] == [("synchronize",), ("wait", taken), ("record", there_), ("wait", there_),
+                        ("record", taken)]  # fmt: skip
+    streams = [c[1] for c in there.calls if c[0] in ("wait", "record")]
+    assert streams[:4] == [slot._stream, slot._stream, card.stream, card.stream]
+
+
+def test_a_net_with_data_that_run_ahead_gives_the_same_losses(cupy):
+    cupy()
+    text = """
+    layer { name: 'd' type: 'DummyData' top: 'x' top: 'l' dummy_data_param {
+      shape { dim: 1 dim: 1 dim: 6 dim: 6 } shape { dim: 1 dim: 1 dim: 4 dim: 4 }
+      data_filler { type: 'uniform' } data_filler { type: 'constant' value: 1 } } }
+    layer { name: 'c' type: 'Convolution' bottom: 'x' top: 's' convolution_param {
+      num_output: 2 kernel_size: 3 weight_filler { type: 'msra' } } }
+    layer { name: 'loss' type: 'SoftmaxWithLoss' bottom: 's' bottom: 'l' top: 'loss' }
+    """
+    losses = []
+    for ahead in (False, True):
+        net = Net(build(parse_net(text), "TRAIN"), seed=3, device=Card(), ahead=ahead)
+        assert bool(net.ahead) == ahead
+        losses.append([net.forward() for _ in range(4)])
+    assert losses[0] == losses[1] and len(set(losses[0])) == 4
