@@ -40,7 +40,7 @@ examples:
         img.objects.csv
   python tools/objects.py 'plate/*.labels.tif' --rois --overlay --min-size 50
         contours on plate/NAME.tif or .png
-  python tools/objects.py mask.tif --image img.tif --prob img.prob.tif --measure --pixel-size 0.19
+  python tools/objects.py mask.tif --image img.tif --prob mask.prob.tif --measure --pixel-size 0.19
         a mask by anybody, with the mean probability of each object
 """
 

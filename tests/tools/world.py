@@ -142,7 +142,7 @@ def images() -> None:
     Path("points.csv").write_text("x,y,slice\n30,30,1\n80,75,2\n")
     save("hela.tif", grey(2, 120, 120))
     mask = cells[:40, :50] > 0
-    save("img.prob.tif", mask.astype("f4"))
+    save("mask.prob.tif", mask.astype("f4"))
     for name in ("mask", "img.labels", "plate/a.labels", "plate/b.labels"):
         save(f"{name}.tif", mask.astype("u1"))
     for name in "ab":
