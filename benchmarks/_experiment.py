@@ -6,6 +6,8 @@
     work/train.log         what training printed, over all calls
     work/unet.h5           the trained model
 
+A `Recipe` says what is to be otherwise.
+
 Where --max-iter is left out, it is what --hours allow at the speed of the first iterations, so that
 the rate has fallen to 0 when the time is over.  A second call goes on from the last snapshot.
 
@@ -27,11 +29,13 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from demitasse import netspec
 from demitasse.tools import solve
+from demitasse.tools._record import finite
 
 FULL = 64  # channels at the top of models/unet.prototxt
 TRIAL = 15  # iterations by which the speed is known
@@ -40,7 +44,20 @@ ROOT = Path(__file__).resolve().parent.parent
 Run = Callable[[Sequence[str]], int]
 
 
-def parser(doc: str | None, folder: str, base_lr: float, tiles: int) -> argparse.ArgumentParser:
+@dataclass(frozen=True)
+class Recipe:
+    """How something is trained.  write: of (folder, base), puts NAME.prototxt there; options: more
+    of solve.py's."""
+
+    name: str = "unet"
+    write: Callable[[Path, int], None] | None = None  # None: write_net
+    momentum: float = 0.99
+    options: tuple[str, ...] = ()
+
+
+def parser(
+    doc: str | None, folder: str, base_lr: float, tiles: int, base: int = 16
+) -> argparse.ArgumentParser:
     """The options that every experiment has."""
     p = argparse.ArgumentParser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -48,7 +65,8 @@ def parser(doc: str | None, folder: str, base_lr: float, tiles: int) -> argparse
     p.add_argument("--data", type=Path, required=True, help="folder with the TIFF files")
     p.add_argument("--folder", type=Path, default=Path(folder), help=f"for results ({folder})")
     p.add_argument("--hours", type=float, default=2.0, help="of training in this call (2)")
-    p.add_argument("--base", type=int, default=16, choices=(4, 8, 16, 32, 64), help="channels (16)")
+    widths = (4, 8, 16, 32, 64)
+    p.add_argument("--base", type=int, default=base, choices=widths, help=f"channels ({base})")
     p.add_argument("--tiles", type=int, default=tiles, help=f"packed, augmented ({tiles})")
     p.add_argument("--max-iter", type=int, help="iterations (default: as many as --hours allow)")
     p.add_argument("--base-lr", type=float, default=base_lr, help=f"rate at first ({base_lr:g})")
@@ -86,65 +104,76 @@ def run(main: Run, *argv: Iterable[Any]) -> None:
         raise SystemExit(1)
 
 
-def train(args: Any, work: Path) -> dict[str, Any]:
+def train(args: Any, work: Path, recipe: Recipe = Recipe()) -> dict[str, Any]:
     """Train, or go on; what was trained, for how long, and how the loss fell."""
-    began = time.monotonic()
-    write_net(work, args.base)
+    began, name = time.monotonic(), recipe.name
+    (recipe.write or write_net)(work, args.base)
     length = work / "max_iter"
     if not length.exists():
-        length.write_text(str(args.max_iter or affordable(args, work)))
+        length.write_text(str(args.max_iter or affordable(args, work, recipe)))
     most = int(length.read_text())
-    write_solver(work, args, most, "unet")
-    states = sorted(work.glob("unet_iter_*.solverstate.h5"), key=iteration)
+    write_solver(work, args, most, recipe, name)
+    states = sorted(work.glob(f"{name}_iter_*.solverstate.h5"), key=iteration)
     if not states or iteration(states[-1]) < most:
         go_on = ["-snapshot", states[-1]] if states else []
-        hours = ["--time", f"{max(args.hours * 3600, 1):.0f}s", "--overwrite"]
+        hours = ["--time", f"{max(args.hours * 3600, 1):.0f}s", "--overwrite", *recipe.options]
         with logged(work / "train.log"):
             run(solve.main, [work / "solver.prototxt", *go_on, *hours])
     from demitasse import weights
 
-    model = weights.read(work / "unet.h5").model
+    model = weights.read(work / f"{name}.h5").model
     assert model is not None
     return {
         "base": args.base,
         "base_lr": args.base_lr,
+        "momentum": recipe.momentum,
         "seed": args.seed,
         "iterations": model.origin["iterations"],
         "max_iter": most,
         "seconds_of_training": round(time.monotonic() - began, 1),
-        "weights_sha256": sha256(work / "unet.h5"),
+        "weights_sha256": sha256(work / f"{name}.h5"),
         "curve": curve(work / "train.log"),
     }
 
 
-def write_net(work: Path, base: int) -> None:
+def write_net(
+    work: Path,
+    base: int,
+    edit: Callable[[Any], None] = lambda message: None,
+    tiles: Path | None = None,
+) -> None:
+    """work/unet.prototxt; edit: changes the message; tiles: where train.txt is (work)."""
     message = netspec.read_net(str(ROOT / "models" / "unet.prototxt")).message
     for layer in message.layer:
         if layer.type == "HDF5Data":
-            layer.hdf5_data_param.source = str(work / "train.txt")
+            layer.hdf5_data_param.source = str((tiles or work) / "train.txt")
         param = layer.convolution_param
         if param.num_output >= FULL:
             param.num_output = param.num_output * base // FULL
         elif layer.top[0] == "score":
             param.weight_filler.type, param.weight_filler.std = "gaussian", 0.01
+    edit(message)
     (work / "unet.prototxt").write_text(netspec.to_text(message), encoding="utf-8")
 
 
-def write_solver(work: Path, args: Any, most: int, prefix: str, display: int = 20) -> None:
+def write_solver(
+    work: Path, args: Any, most: int, recipe: Recipe, prefix: str, display: int = 20
+) -> None:
     (work / "solver.prototxt").write_text(
-        f'net: "{work / "unet.prototxt"}"\ntype: "SGD"\nmomentum: 0.99\nbase_lr: {args.base_lr}\n'
-        f'lr_policy: "poly"\npower: 0.9\nmax_iter: {most}\nweight_decay: 0.0005\n'
-        f"display: {display}\naverage_loss: {display}\nsnapshot: 250\nsnapshot_format: HDF5\n"
+        f'net: "{work / recipe.name}.prototxt"\ntype: "SGD"\nmomentum: {recipe.momentum}\n'
+        f'base_lr: {args.base_lr}\nlr_policy: "poly"\npower: 0.9\nmax_iter: {most}\n'
+        f"weight_decay: 0.0005\ndisplay: {display}\naverage_loss: {display}\n"
+        f"snapshot: 250\nsnapshot_format: HDF5\n"
         f'random_seed: {args.seed}\nsnapshot_prefix: "{work / prefix}"\n',
         encoding="utf-8",
     )
 
 
-def affordable(args: Any, work: Path) -> int:
+def affordable(args: Any, work: Path, recipe: Recipe) -> int:
     """Iterations that --hours allow, by the speed of the later ones of a few."""
-    write_solver(work, args, TRIAL, "trial", display=5)
+    write_solver(work, args, TRIAL, recipe, "trial", display=5)
     with logged(work / "trial.log"):
-        run(solve.main, [work / "solver.prototxt", "--overwrite"])
+        run(solve.main, [work / "solver.prototxt", "--overwrite", *recipe.options])
     speeds = re.findall(r"\((\S+) iter/s", (work / "trial.log").read_text())
     for path in work.glob("trial*"):
         path.unlink()
@@ -206,5 +235,6 @@ def keep(args: Any, name: str, result: dict[str, Any]) -> Path:
     }
     target = args.json or ROOT / "benchmarks" / "results" / f"{name}-{today}.json"
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(json.dumps(where | result, indent=1) + "\n", encoding="utf-8")
+    text = json.dumps(finite(where | result), indent=1, allow_nan=False)
+    target.write_text(text + "\n", encoding="utf-8")
     return Path(target)

@@ -20,8 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from _experiment import keep, parser, run, settle, train
+from demitasse.imaging import tiff
 from demitasse.tools import deploy, evaluate, pack
+from demitasse.tools._options import pages
 
+VOLUME, LABELS = "train-volume.tif", "train-labels.tif"
 TRAINED, SCORED = "0-17", "20-23"
 INPUT, OUTPUT = 572, 388  # pixels of a tile, the paper's
 
@@ -32,49 +35,54 @@ def main() -> int:
     began = time.monotonic()
     names = ("tiles", "base", "base_lr", "seed")
     settle(work, {"slices": TRAINED} | {name: getattr(args, name) for name in names})
-    volume, labels = (args.data / f"train-{what}.tif" for what in ("volume", "labels"))
-    if not (work / "train.txt").exists():
-        run(
-            pack.main,
-            ["--images", volume, "--labels", labels, "--labels-are", "binary"],
-            ["--slices", TRAINED, "--tiles", args.tiles, "--augment", "flips,elastic,grey"],
-            ["--input-size", INPUT, "--output-size", OUTPUT, "--seed", args.seed + 1],
-            ["--overwrite", "-o", work / "train.h5"],
-        )
+    prepare(args, work)
     trained = train(args, work)
-    run(
-        deploy.main,
-        ["--weights", work / "unet.h5", volume, "--output", "prob", "--average", "rotate7"],
-        ["--pages", SCORED, "--overwrite", "-o", work],
-    )
-    scores = work / "scores.json"
-    held_out = work / "held-out.tif"
-    keep_pages(labels, held_out)
-    prob = work / f"{volume.stem}.prob.tif"
-    run(evaluate.main, [held_out, prob, "--kind", "membrane", "--json", scores, "--overwrite"])
-    found = json.loads(scores.read_text())
     result = {
         "slices": {"trained": TRAINED, "scored": SCORED},
         "tiles": args.tiles,
         "training": trained,
         "seconds": round(time.monotonic() - began, 1),
-        "scores": found,
+        "scores": scores(args, work, segmented(args, work, work / "unet.h5", "rotate7")),
     }
     print(keep(args, "isbi2012", result))
     return 0
 
 
+def prepare(args: Any, work: Path, augment: str = "flips,elastic,grey") -> None:
+    """The training tiles, unless they are there."""
+    work.mkdir(parents=True, exist_ok=True)
+    if not (work / "train.txt").exists():
+        run(
+            pack.main,
+            ["--images", args.data / VOLUME, "--labels", args.data / LABELS],
+            ["--labels-are", "binary", "--slices", TRAINED, "--tiles", args.tiles],
+            ["--augment", augment, "--input-size", INPUT, "--output-size", OUTPUT],
+            ["--seed", args.seed + 1, "--overwrite", "-o", work / "train.h5"],
+        )
+
+
+def segmented(args: Any, work: Path, weights: Path, average: str) -> Path:
+    """The probability of interior in the scored slices."""
+    run(
+        deploy.main,
+        ["--weights", weights, args.data / VOLUME, "--output", "prob", "--average", average],
+        ["--pages", SCORED, "--overwrite", "-o", work],
+    )
+    return work / VOLUME.replace(".tif", ".prob.tif")
+
+
+def scores(args: Any, work: Path, prob: Path) -> dict[str, Any]:
+    """What evaluate.py says of the scored slices."""
+    held_out, target = work / "held-out.tif", work / "scores.json"
+    labels = tiff.read(args.data / LABELS)
+    tiff.write(held_out, labels.pixels[list(pages(SCORED))], overwrite=True)
+    run(evaluate.main, [held_out, prob, "--kind", "membrane", "--json", target, "--overwrite"])
+    found: dict[str, Any] = json.loads(target.read_text())
+    return found
+
+
 def arguments() -> Any:
     return parser(__doc__, "examples/isbi2012-run", base_lr=0.002, tiles=600).parse_args()
-
-
-def keep_pages(labels: Path, target: Path) -> None:
-    """The scored slices of the labels."""
-    from demitasse.imaging import tiff
-    from demitasse.tools._options import pages
-
-    image = tiff.read(labels)
-    tiff.write(target, image.pixels[list(pages(SCORED))], overwrite=True)
 
 
 if __name__ == "__main__":
