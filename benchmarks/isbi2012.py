@@ -75,13 +75,13 @@ def segmented(args: Any, work: Path, weights: Path, average: str) -> Path:
 
 
 def scores(args: Any, work: Path, prob: Path) -> dict[str, Any]:
-    """What evaluate.py says of the scored slices."""
+    """What evaluate.py says of the scored slices, less where they lie."""
     held_out, target = work / "held-out.tif", work / "scores.json"
     labels = tiff.read(args.data / LABELS)
     tiff.write(held_out, labels.pixels[list(pages(SCORED))], overwrite=True)
     run(evaluate.main, [held_out, prob, "--kind", "membrane", "--json", target, "--overwrite"])
-    found: dict[str, Any] = json.loads(target.read_text())
-    return found
+    found = json.loads(target.read_text())
+    return {key: found[key] for key in found if key not in ("truth", "prediction")}
 
 
 def cells(found: dict[str, Any]) -> list[str]:
