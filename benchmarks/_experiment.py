@@ -54,20 +54,26 @@ class Recipe:
     momentum: float = 0.99
     options: tuple[str, ...] = ()
 
+    def put(self, work: Path, base: int) -> None:
+        (self.write or write_net)(work, base)
+
 
 def parser(
-    doc: str | None, folder: str, base_lr: float, tiles: int, base: int = 16
+    doc: str | None, folder: str, base_lr: float, tiles: int | None = None, base: int = 16
 ) -> argparse.ArgumentParser:
-    """The options that every experiment has."""
+    """The options that every experiment has; --base and --tiles where tiles are packed."""
     p = argparse.ArgumentParser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     p.add_argument("--data", type=Path, required=True, help="folder with the TIFF files")
     p.add_argument("--folder", type=Path, default=Path(folder), help=f"for results ({folder})")
     p.add_argument("--hours", type=float, default=2.0, help="of training in this call (2)")
-    widths = (4, 8, 16, 32, 64)
-    p.add_argument("--base", type=int, default=base, choices=widths, help=f"channels ({base})")
-    p.add_argument("--tiles", type=int, default=tiles, help=f"packed, augmented ({tiles})")
+    if tiles is None:
+        p.set_defaults(base=None)
+    else:
+        widths = (4, 8, 16, 32, 64)
+        p.add_argument("--base", type=int, default=base, choices=widths, help=f"channels ({base})")
+        p.add_argument("--tiles", type=int, default=tiles, help=f"packed, augmented ({tiles})")
     p.add_argument("--max-iter", type=int, help="iterations (default: as many as --hours allow)")
     p.add_argument("--base-lr", type=float, default=base_lr, help=f"rate at first ({base_lr:g})")
     p.add_argument("--seed", type=int, default=2015, help="of the net, 1 more of the tiles (2015)")
@@ -107,7 +113,7 @@ def run(main: Run, *argv: Iterable[Any]) -> None:
 def train(args: Any, work: Path, recipe: Recipe = Recipe()) -> dict[str, Any]:
     """Train, or go on; what was trained, for how long, and how the loss fell."""
     began, name = time.monotonic(), recipe.name
-    (recipe.write or write_net)(work, args.base)
+    recipe.put(work, args.base)
     length = work / "max_iter"
     if not length.exists():
         length.write_text(str(args.max_iter or affordable(args, work, recipe)))
@@ -230,8 +236,10 @@ def keep(args: Any, name: str, result: dict[str, Any]) -> Path:
     where = {
         "date": today,
         "machine": f"{platform.machine()}, {os.cpu_count()} CPUs",
-        "command": f"python benchmarks/{name.replace('-', '_')}.py --base {args.base} "
-        f"--hours {args.hours:g} --seed {args.seed}",
+        "command": f"python benchmarks/{name.replace('-', '_')}.py "
+        + (f"--base {args.base} " if args.base else "")
+        + (f"--max-iter {args.max_iter} " if args.max_iter else "")
+        + f"--hours {args.hours:g} --seed {args.seed}",
     }
     target = args.json or ROOT / "benchmarks" / "results" / f"{name}-{today}.json"
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -23,9 +23,12 @@ from _experiment import keep, parser, run, settle, train
 from demitasse.imaging import tiff
 from demitasse.tools import deploy, evaluate, pack
 from demitasse.tools._options import pages
+from demitasse.tools._table import number
 
 VOLUME, LABELS = "train-volume.tif", "train-labels.tif"
 TRAINED, SCORED = "0-17", "20-23"
+MEASURES = ("pixel_error", "v_rand", "v_info")
+HEAD = ("pixel error", "V_rand", "V_info")
 INPUT, OUTPUT = 572, 388  # pixels of a tile, the paper's
 
 
@@ -72,13 +75,18 @@ def segmented(args: Any, work: Path, weights: Path, average: str) -> Path:
 
 
 def scores(args: Any, work: Path, prob: Path) -> dict[str, Any]:
-    """What evaluate.py says of the scored slices."""
+    """What evaluate.py says of the scored slices, less where they lie."""
     held_out, target = work / "held-out.tif", work / "scores.json"
     labels = tiff.read(args.data / LABELS)
     tiff.write(held_out, labels.pixels[list(pages(SCORED))], overwrite=True)
     run(evaluate.main, [held_out, prob, "--kind", "membrane", "--json", target, "--overwrite"])
-    found: dict[str, Any] = json.loads(target.read_text())
-    return found
+    found = json.loads(target.read_text())
+    return {key: found[key] for key in found if key not in ("truth", "prediction")}
+
+
+def cells(found: dict[str, Any]) -> list[str]:
+    """Of a table whose head is HEAD."""
+    return [number(found[measure]["value"]) for measure in MEASURES]
 
 
 def arguments() -> Any:

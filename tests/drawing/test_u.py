@@ -10,7 +10,9 @@ from demitasse.drawing.scene import Arrow, Box, Text
 from demitasse.tools.draw import segmenting
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-NETS = sorted(p for p in (ROOT / "models").glob("*.prototxt") if "solver" not in p.name)
+SHIPPED = sorted(p for p in (ROOT / "models").glob("*.prototxt") if "solver" not in p.name)
+PLAIN = ROOT / "models/ciresan2012.prototxt"  # the one without an expansive path
+NETS = [path for path in SHIPPED if path != PLAIN]
 GOLDEN = sorted((ROOT / "tests/golden/nets").glob("*/net.prototxt"))
 
 
@@ -35,6 +37,10 @@ def check(scene):
     for word in words:
         assert not any(word.bounds.overlaps(a.bounds) for a in arrows), word
     return boxes, words
+
+
+def test_a_net_that_only_contracts_is_no_u():
+    assert drawing.find_u(facts_of(PLAIN)) is None
 
 
 @pytest.mark.parametrize("path", NETS, ids=lambda p: p.stem)

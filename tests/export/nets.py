@@ -15,7 +15,12 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 GOLDEN = ROOT / "tests/golden/nets"
 CASES = sorted(p.name for p in GOLDEN.iterdir())
 MODELS = sorted(p.stem for p in (ROOT / "models").glob("*.prototxt") if "solver" not in p.name)
-SMALLEST = {"unet3d": (92,) * 3, "unet3d_bn": (92,) * 3, "unet3d_anisotropic": (18, 92, 92)}
+SMALLEST = {
+    "unet3d": (92,) * 3,
+    "unet3d_bn": (92,) * 3,
+    "unet3d_anisotropic": (18, 92, 92),
+    "ciresan2012": (95, 95),
+}
 
 
 def golden(case):
