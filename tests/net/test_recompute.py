@@ -79,7 +79,7 @@ def test_the_papers_net():
     path = Path(__file__).resolve().parent.parent.parent / "models" / "unet.prototxt"
     source, dtype = netspec.read_net(str(path)), np.dtype(np.float32)
     graph, deployed = plan_deploy(source, (1, 1, 572, 572), dtype)
-    training = training_graph(source, graph, deployed)
+    training = training_graph(source, graph, deployed.inferred.values)
     layers = build_layers(training, Context())
     apart, plain, small = (
         planning.plan_net(training, layers, None, dtype=dtype, backward=True, **how)
