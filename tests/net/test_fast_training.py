@@ -8,7 +8,7 @@ from demitasse.solvers.sgd import SGD
 
 from .nets import build, conv, data, join, on
 
-SOLVER = 'base_lr: 0.01 lr_policy: "fixed" momentum: 0.9 weight_decay: 1e-4 max_iter: 99'
+SOLVER = 'base_lr: 0.02 lr_policy: "fixed" momentum: 0.9 weight_decay: 1e-4 max_iter: 99'
 SIZE, OUT = 76, 32
 NET = "".join(
     [
