@@ -1,7 +1,7 @@
 """How long each engine of kernels/convolution.py takes for a convolution of given shapes.
 
     forward, and in training backward: the least seconds of some turns, engine after engine in each
-    turn, so that a noisy neighbour meets all of them
+    turn, so that a noisy neighbour meets all of them; of what takes little, more turns
 
 Pixels and gradients are N(0, 1), weights N(0, 1 / terms).  An engine whose results differ from the
 first one's by more than ACCURACY of the largest is left out, whatever its speed.
@@ -22,8 +22,9 @@ from .convolution import ACCURACY, Form
 from .im2col import Array, Sizes, Window
 from .workers import Room
 
-TURNS = 3
-HOPELESS = 1.5  # of the fastest: an engine that is slower in one turn takes no further one
+TURNS, MANY = 3, 15  # how many at least, and at most, while all together took less than ENOUGH
+ENOUGH = 0.25  # seconds
+HOPELESS = 3.0  # of the fastest: an engine that is slower in every turn yet takes no further one
 SAMPLE = 13  # every so many of the results are compared
 
 
@@ -71,7 +72,10 @@ def measure(
     right = [a.copy() for a in ask.run(engines[0])]
     fit = [engines[0], *(e for e in engines[1:] if same(ask.run(e), right))]
     least = dict.fromkeys(fit, float("inf"))
-    for _ in range(TURNS):
+    since = clock()
+    for turn in range(MANY):
+        if turn >= TURNS and clock() - since > ENOUGH:
+            break
         best = min(least.values())
         for engine in fit:
             if HOPELESS * best < least[engine] < float("inf"):

@@ -57,12 +57,13 @@ class Tuner:
         entry = self._read().get(place, {}).get(str(problem))
         if isinstance(entry, dict) and entry.get("engine") in able:
             return str(entry["engine"])
-        self.say(f"autotune: measuring {problem}")
         seconds = self.measure(problem, able, room)
         best = min(seconds, key=lambda name: seconds[name])
         if usual in seconds and seconds[best] > MARGIN * seconds[usual]:
             best = usual
         ms = {name: round(1000 * s, 3) for name, s in seconds.items()}
+        beside = ", ".join(f"{name} {t:.3g} ms" for name, t in ms.items())
+        self.say(f"autotune: {problem}: {best} ({beside})")
         self._keep(place, str(problem), {"engine": best, "ms": ms})
         return best
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from demitasse.kernels import convolution
-from demitasse.kernels.contest import HOPELESS, TURNS, Problem, measure, same
+from demitasse.kernels.contest import HOPELESS, MANY, TURNS, Problem, measure, same
 from demitasse.kernels.convolution import ACCURACY, COLUMNS, DIRECT, THIN, WINOGRAD
 from demitasse.kernels.im2col import Window
 from demitasse.kernels.workers import Room
@@ -55,7 +55,7 @@ def run_on(monkeypatch, spent, wrong=()):
 
 
 def test_the_first_run_does_not_count_and_the_least_of_the_others_does(monkeypatch):
-    seconds, ran = run_on(monkeypatch, {"a": [9, 3, 2, 4], "b": [50, 2.5, 2.5, 2.5]})
+    seconds, ran = run_on(monkeypatch, {"a": [9, 3, 2, 4], "b": [50, 2.5]})
     assert seconds == {"a": 2, "b": 2.5} and ran == {"a": 1 + TURNS, "b": 1 + TURNS}
 
 
@@ -65,9 +65,16 @@ def test_an_inaccurate_engine_is_left_out(monkeypatch):
 
 
 def test_a_hopeless_engine_takes_one_turn(monkeypatch):
-    assert HOPELESS < 2
-    seconds, ran = run_on(monkeypatch, {"a": [1], "b": [2]})
-    assert seconds == {"a": 1, "b": 2} and ran == {"a": 1 + TURNS, "b": 2}
+    assert 2 < HOPELESS < 4
+    seconds, ran = run_on(monkeypatch, {"a": [1], "b": [4]})
+    assert seconds == {"a": 1, "b": 4} and ran == {"a": 1 + TURNS, "b": 2}
+
+
+def test_what_takes_little_takes_more_turns(monkeypatch):
+    _, ran = run_on(monkeypatch, {"a": [0.02], "b": [0.02]})
+    assert TURNS < 7 == ran["a"] - 1 == ran["b"] - 1 < MANY  # 6 x 0.04 s < ENOUGH < 7 x 0.04 s
+    _, ran = run_on(monkeypatch, {"a": [1e-6], "b": [1e-6]})
+    assert ran == {"a": 1 + MANY, "b": 1 + MANY}
 
 
 def test_results_are_the_same_to_the_accuracy_of_the_largest():
