@@ -12,6 +12,7 @@ import _unet
 import numpy as np
 
 SOLVER = 'base_lr: 1e-9 lr_policy: "fixed" momentum: 0.99 weight_decay: 0.0005 max_iter: 99'
+EVERY = 61  # of so many gradients one is handed over
 
 
 def make(
@@ -25,8 +26,9 @@ def make(
     **options: Any,
 ) -> Callable[[], Any]:
     """A function that runs the job once: forward, scores (forward, and its result),
-    forward+backward, step (with the update), or layers (what each layer takes).  It returns the
-    bytes that the net planned for where the job asks for nothing else.
+    forward+backward, gradients (that, and its results), step (with the update), or layers (what
+    each layer takes).  It returns the bytes that the net planned for where the job asks for nothing
+    else.
 
     numba False: as where it is not installed; options: further arguments of Net.
     """
@@ -42,7 +44,7 @@ def make(
     plan = {"activations": net.planned.arena_bytes, "parameters": net.flat_data.nbytes}
     if net.plans_backward:
         plan["gradients of parameters"] = net.flat_diff.nbytes
-    if job in ("forward+backward", "step"):
+    if job in ("forward+backward", "gradients", "step"):
         work = training(net, job == "step")
         if job == "step":
             plan["momentum"] = net.flat_data.nbytes
@@ -59,6 +61,11 @@ def make(
         found = work()
         if job == "scores":
             return net.blobs["score"].data.copy()
+        if job == "gradients":
+            return {
+                f"{p.layer} {'wb'[p.index]}": net.flat_diff[p.offset : p.offset + p.count][::EVERY]
+                for p in net.learnable
+            }
         return found if job == "layers" else plan
 
     return run

@@ -3,6 +3,7 @@
     python benchmarks/layers.py                     the paper's net at 572 pixels
     python benchmarks/layers.py --size 284 --peer torch
     python benchmarks/layers.py --ours fast,caffe   two of our engines beside each other
+    python benchmarks/layers.py --accuracy          errors of all engines, instead of times
 
 A layer is timed within a pass over the whole net, as it runs in training, so it finds the caches as
 they are then; medians over the turns.  A ReLU counts as part of the convolution below it, a Crop
@@ -19,6 +20,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import _accuracy
 import _report
 import _unet
 from _contestants import contestants
@@ -87,8 +89,11 @@ def main() -> int:
     p = _report.parser(__doc__, repeat=5)
     p.add_argument("--size", type=int, help="pixels of a tile along each axis, default 572")
     p.add_argument("--batch", type=int, default=1)
+    p.add_argument("--accuracy", action="store_true", help="errors instead of times")
     args = p.parse_args()
     base, size = args.base or 64, args.size or (284 if args.short else 572)
+    if args.accuracy:
+        return accuracy(_report.Report(args, f"3x3 layers of the U-Net of {base} channels"), base)
     args.repeat = min(args.repeat, 3) if args.short else args.repeat
     title = f"layers of the U-Net of {base} channels at {size} px, batch {args.batch}"
     report = _report.Report(args, title)
@@ -122,6 +127,24 @@ def main() -> int:
         }
     report.write()
     return int(bool(failed))
+
+
+def accuracy(report: _report.Report, base: int) -> int:
+    """Print the errors beside double precision; 1 where an engine exceeds what is promised."""
+    from demitasse.kernels.convolution import ACCURACY
+
+    lines, worst = [], 0.0
+    for inputs, outputs in _accuracy.shapes(base):
+        name = f"{inputs} to {outputs}"
+        found = dict(_accuracy.errors(inputs, outputs, _accuracy.OUTPUTS, report.args.threads))
+        report.results[name] = found
+        lines += [[name, engine, *(f"{e:.1e}" for e in each)] for engine, each in found.items()]
+        worst = max(worst, *(e for each in found.values() for e in each))
+    print(_report.table(["channels", "engine", "y", "dw", "dx"], lines, left=2))
+    within = worst <= ACCURACY
+    print(f"{'' if within else 'not '}all within {ACCURACY:g} of the largest result")
+    report.write()
+    return int(not within)
 
 
 def layer_table(

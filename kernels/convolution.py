@@ -15,7 +15,9 @@
 
 `choose` is the table of who computes what; it looks at shapes, and whether Numba is installed:
 without it all is im2col.  Winograd's transforms in NumPy are dozens of short passes, between which
-threads wait for Python's lock: 6.3 s for the paper's net where im2col takes 3.1 s.
+threads wait for Python's lock: 6.3 s for the paper's net where im2col takes 3.1 s.  `candidates`
+are all that can compute a layer within ACCURACY: among them a machine may find another the fastest
+(kernels/contest.py).
 """
 
 from __future__ import annotations
@@ -36,7 +38,9 @@ COLUMNS, WINOGRAD = "im2col", "Winograd F(4x4,3x3)"
 DIRECT, THIN = "definition", "im2col in panels"
 CHANNELS = 8  # fewer, and the transforms cost more than the products they save
 OUTPUTS = 180  # elements of y's maps; fewer, and transforming the weights costs more
+SMALL = 4 * OUTPUTS  # of such maps, too, im2col in panels may be the fastest
 FEW = 4  # channels of x: fewer, and im2col costs more than its product
+ACCURACY = 3e-5  # every engine's error, of the largest result, beside im2col's of about 1e-6
 PRODUCTS = 20_000_000  # fewer, and there is nothing to gain: small nets give Caffe's bits
 
 
@@ -67,6 +71,21 @@ def choose(x: Sizes, w: Sizes, y: Sizes, window: Window, group: int, dtype: Any)
             return DIRECT
     thin = group == 1 and not window.pointwise and cells < OUTPUTS
     return THIN if thin else COLUMNS
+
+
+def candidates(x: Sizes, w: Sizes, y: Sizes, window: Window, group: int, dtype: Any) -> list[str]:
+    """All engines that compute a layer of these shapes, the specification first."""
+    found = [COLUMNS]
+    if np.dtype(dtype) != np.float32:
+        return found
+    if winograd.applies(w, window, group):
+        found.append(WINOGRAD)
+    if _compiled_kernels():
+        if winograd.applies(w, window, group) and w[1] < FEW and not any(window.pad):
+            found.append(DIRECT)
+        if group == 1 and not window.pointwise and y[0] * prod(y[2:]) < SMALL:
+            found.append(THIN)
+    return found
 
 
 @cache

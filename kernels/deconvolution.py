@@ -114,6 +114,11 @@ def choose(*_: object) -> str:
     return COLUMNS
 
 
+def candidates(*_: object) -> list[str]:
+    """There is one engine."""
+    return [COLUMNS]
+
+
 def scratch_size(x: Sizes, w: Sizes, y: Sizes, form: Form, room: Room) -> int:
     """Elements of scratch that arrays of these shapes need."""
     needed = columns.scratch_size(y, w, x, form.window, form.group, room)

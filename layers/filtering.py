@@ -5,7 +5,8 @@ Every bottom is filtered into the top of the same index with the same weights.  
 
 `engine: CAFFE` is im2col, the specification; DEFAULT and CUDNN mean the fastest that fits the
 shapes (kernels/convolution.py).  The context's engine, "caffe" or "fast", overrules the message;
-"auto" obeys it.  `force_nd_im2col` chooses among implementations in Caffe; here there is one.
+"auto" obeys it; a net may tell a layer which engine was the fastest when they were measured
+(net/tuning.py).  `force_nd_im2col` chooses among implementations in Caffe; here there is one.
 
 Errors: SpecError for a message that is wrong by itself, ShapeError for one that does not fit its
 bottom.  Source: Caffe's src/caffe/layers/base_conv_layer.cpp.
@@ -14,12 +15,13 @@ bottom.  Source: Caffe's src/caffe/layers/base_conv_layer.cpp.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import prod
 from typing import Any, ClassVar
 
 from ..errors import DemitasseError, GraphError, ShapeError, SpecError
+from ..kernels.contest import Problem
 from ..kernels.convolution import COLUMNS, Form
 from ..kernels.im2col import Window
 from ..kernels.workers import Room
@@ -37,13 +39,14 @@ class Filtering(Layer):
     repeats = True
     family: ClassVar[str]  # of primitives, convolution or deconvolution
     transposed: ClassVar[bool] = False  # whether the weights' first axis is the bottom's channels
+    measured: Mapping[Shape, str] = {}  # the fastest engine by the bottom's shape, where known
 
     def __init__(self, spec: Any, context: Context) -> None:
         super().__init__(spec, context)
         self.param, self.kernel = spec.convolution_param, getattr(context.device, self.family)
         self.any_layout = self.param.axis == 1
         self.outputs, self.group = int(self.param.num_output), int(self.param.group)
-        self._room = Room(context.budget // context.dtype.itemsize, context.workers)
+        self.room = Room(context.budget // context.dtype.itemsize, context.workers)
         if len(spec.bottom) != len(spec.top):
             raise GraphError(
                 f"{self.label} makes one top of each bottom",
@@ -97,7 +100,7 @@ class Filtering(Layer):
                 weights,
                 self._folded(top),
                 self.form(self._folded(first), weights, self._folded(top)),
-                self._room,
+                self.room,
             ),
         )
 
@@ -111,18 +114,36 @@ class Filtering(Layer):
         x, y = self._folded(bottom[0]), self._folded(need.tops[0])
         return self.form(x, need.params[0], y).rectifies(slope)
 
+    @property
+    def exact(self) -> bool:
+        """Whether im2col was asked for."""
+        engine, asked = self.context.engine, self.param.engine == self.param.CAFFE
+        return engine == "caffe" or (engine == "auto" and asked)
+
     def form(self, x: Shape, w: Shape, y: Shape) -> Form:
         """How (images, channels, *spatial) is filtered."""
-        window, engine = self.window(len(x) - 2), self.context.engine
-        if engine == "auto":
-            engine = "caffe" if self.param.engine == self.param.CAFFE else "fast"
-        if engine == "caffe":
+        window = self.window(len(x) - 2)
+        if self.exact:
             return Form(window, self.group, COLUMNS, self.rectifier)
-        chosen = self.kernel.choose(x, w, y, window, self.group, self.context.dtype)
+        known = self.measured.get(x)
+        chosen = known or self.kernel.choose(x, w, y, window, self.group, self.context.dtype)
         return Form(window, self.group, chosen, self.rectifier)
 
+    def contest(self, bottom: Shape, backward: bool, down: bool) -> tuple[Problem, list[str], str]:
+        """What is to be measured: the problem, who can solve it, and who does so by rule.
+
+        backward, down: whether training asks for gradients of the parameters, of the bottom."""
+        need = self.shapes(bottom)
+        x, w, y = self._folded(bottom), need.params[0], self._folded(need.tops[0])
+        window, dtype = self.window(len(x) - 2), self.context.dtype
+        problem = Problem(x, w, y, window, self.group, backward, down)
+        if self.exact:
+            return problem, [COLUMNS], COLUMNS
+        able = self.kernel.candidates(x, w, y, window, self.group, dtype)
+        return problem, able, self.kernel.choose(x, w, y, window, self.group, dtype)
+
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        w, room = self.blobs[0].data, replace(self._room, scratch=self.scratch)
+        w, room = self.blobs[0].data, replace(self.room, scratch=self.scratch)
         b = self.blobs[1].data if self.param.bias_term else None
         for x_, y_ in zip(bottom, top, strict=True):
             x, y = self._images(x_.data), self._images(y_.data)
@@ -131,7 +152,7 @@ class Filtering(Layer):
     def backward(
         self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]
     ) -> None:
-        w, room = self.blobs[0], replace(self._room, scratch=self.scratch)
+        w, room = self.blobs[0], replace(self.room, scratch=self.scratch)
         wanted = [
             b.diff if p else None
             for b, p in zip(self.blobs, self.param_propagate_down, strict=True)

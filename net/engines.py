@@ -12,7 +12,7 @@ from .net import Net
 
 def engines(net: Net) -> str:
     """Such as "18 convolutions by Winograd F(4x4,3x3) with Numba, 5 by im2col; 2 threads", or
-    "23 convolutions by CUDA; NVIDIA H200 (cuda:0), fp32"."""
+    "23 convolutions by CUDA; NVIDIA H200 (cuda:0), fp32"; and whether engines were measured."""
     count: Counter[str] = Counter()
     for node, layer in zip(net.graph.nodes, net.layers, strict=True):
         if isinstance(layer, Filtering):
@@ -24,4 +24,5 @@ def engines(net: Net) -> str:
         what = ""
     threads = net.workers.threads
     place = f"{threads} thread{'s' * (threads > 1)}" if net.device.on_host else net.device.title
-    return f"{', '.join(words) or 'no convolutions'}; {place}"
+    chosen = "; the fastest as measured here" if net.tuner is not None else ""
+    return f"{', '.join(words) or 'no convolutions'}; {place}{chosen}"

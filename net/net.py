@@ -31,6 +31,7 @@ from .kept import Callbacks, Kept, prepare
 from .memory import Memory
 from .mirrors import mirrors
 from .planning import Planned, plan_net
+from .tuning import Tuner, settle
 
 
 class Net(Holdings):
@@ -40,8 +41,9 @@ class Net(Holdings):
     dropout; backward: plan a backward pass (default: in TRAIN, or with force_backward); keep: every
     blob stays readable; inputs: shapes of Input blobs, instead of those in the prototxt; budget:
     bytes of scratch a layer may use; engine: "caffe" is im2col everywhere, "fast" the fastest that
-    fits, "auto" what the prototxt says; fuse: let layers do each other's work, and a Concat's
-    bottoms lie in its top (net/fusion.py, net/slices.py); recompute: training takes less memory and
+    fits, "auto" what the prototxt says; tuner: measures which that is (net/tuning.py);
+    fuse: let layers do each other's work, and a Concat's bottoms lie in its top
+    (net/fusion.py, net/slices.py); recompute: training takes less memory and
     more time (net/recompute.py); threads: of kernels (default: all CPUs); fill: run the
     fillers (not needed where weights are loaded);
     share: a net whose parameters this one uses (test nets); poison: fill freed buffers with NaN;
@@ -67,6 +69,7 @@ class Net(Holdings):
         inputs: Mapping[str, Shape] | None = None,
         budget: int = 80 << 20,
         engine: str = "auto",
+        tuner: Tuner | None = None,
         fuse: bool = True,
         recompute: bool = False,
         threads: int | None = None,
@@ -88,7 +91,7 @@ class Net(Holdings):
         if backward is None:
             backward = graph.phase == "TRAIN" or graph.force_backward
         self.plans_backward, self._fuse, self._recompute = backward, fuse, recompute
-        self.rank, self.ranks = rank, ranks
+        self.rank, self.ranks, self.tuner = rank, ranks, tuner
         self.callbacks, self.device = Callbacks(), device
         self.workers = Workers(threads or usable_cpus() if device.on_host else 1)
         self._outside: Mapping[Value, Shape] = {}
@@ -113,6 +116,7 @@ class Net(Holdings):
                     device=device,
                 ),
             )
+        self._tune(inputs)
         planned = self._plan(inputs)
         self.param_table = params.table(graph, self.layers, planned.inferred.needs)
         self._most = memory
@@ -160,6 +164,7 @@ class Net(Holdings):
     def reshape(self, inputs: Mapping[str, Shape]) -> None:
         """Take other input shapes: a new plan and arena; parameters stay, and with `keep` also what
         layers without bottoms hold, where its shape stays.  Errors as when the net was made."""
+        self._tune(inputs)
         planned = self._plan(inputs)
         table = params.table(self.graph, self.layers, planned.inferred.needs)
         for old, new in zip(self.param_table, table, strict=True):
@@ -201,6 +206,10 @@ class Net(Holdings):
     def planned_bytes(self, inputs: Mapping[str, Shape]) -> int:
         """Bytes the activations would need for these input shapes; nothing is allocated."""
         return self._plan(inputs).arena_bytes
+
+    def _tune(self, inputs: Mapping[str, Shape] | None) -> None:
+        if self.tuner is not None and self.device.on_host:
+            settle(self.graph, self.layers, inputs, self._outside, self.plans_backward, self.tuner)
 
     def _plan(self, inputs: Mapping[str, Shape] | None) -> Planned:
         return plan_net(

@@ -38,6 +38,9 @@ class AdaDelta(Solver):
         self.follow(updates, g, t)
         g *= rate
 
+    def constants(self) -> tuple[float, ...]:
+        return self.momentum, self.delta
+
     def follow(self, mean: np.ndarray, x: np.ndarray, t: np.ndarray) -> None:
         """mean <- momentum * mean + (1 - momentum) * x^2."""
         mean *= self.momentum

@@ -32,3 +32,6 @@ class AdaGrad(Solver):
         t += self.delta
         g /= t
         g *= rate
+
+    def constants(self) -> tuple[float, ...]:
+        return (self.delta,)

@@ -29,9 +29,8 @@ class Adam(Solver):
     ) -> None:
         m, v = history
         dtype = self.net.dtype.type
-        b1, b2, t = self.momentum, dtype(self.param.momentum2), scratch[0]
-        n = self.iter + 1
-        correction = dtype(math.sqrt(1 - float(b2) ** n) / (1 - float(b1) ** n))
+        b1, b2, delta, correction = (dtype(x) for x in self.constants())
+        t = scratch[0]
         v *= b2
         np.multiply(g, g, out=t)
         t *= 1 - b2
@@ -40,6 +39,13 @@ class Adam(Solver):
         g *= 1 - b1
         m += g
         np.sqrt(v, out=t)
-        t += self.delta
+        t += delta
         np.divide(m, t, out=g)
         g *= rate * correction
+
+    def constants(self) -> tuple[float, ...]:
+        """b1, b2, delta, and how far the means are from their start."""
+        b1, b2 = float(self.momentum), float(self.net.dtype.type(self.param.momentum2))
+        n = self.iter + 1
+        correction = math.sqrt(1 - b2**n) / (1 - b1**n)
+        return b1, b2, self.delta, correction

@@ -28,3 +28,6 @@ class Nesterov(Solver):
         np.add(g, back, out=velocity)
         np.multiply(velocity, 1 + self.momentum, out=g)
         g -= back
+
+    def constants(self) -> tuple[float, ...]:
+        return (self.momentum,)

@@ -34,3 +34,6 @@ class RMSProp(Solver):
         t += self.delta
         g /= t
         g *= rate
+
+    def constants(self) -> tuple[float, ...]:
+        return self.param.rms_decay, self.delta

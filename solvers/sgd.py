@@ -28,3 +28,6 @@ class SGD(Solver):
         g *= rate
         velocity += g
         g[...] = velocity
+
+    def constants(self) -> tuple[float, ...]:
+        return (self.momentum,)

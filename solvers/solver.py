@@ -26,7 +26,7 @@ from .. import weights
 from ..errors import NonFiniteError, OutputError, SolverError
 from ..net import Net, origin
 from ..net.captured import Captured
-from . import lr_policy, snapshot, space
+from . import compiled, lr_policy, snapshot, space
 from .checks import check
 from .observer import Display, Hook, Observer, Tested
 
@@ -77,6 +77,7 @@ class Solver(ABC):
             (net.workers.threads, 2 * min(CHUNK, net.flat_data.size)), net.dtype
         )
         self._at_once, self._recorded = self._fused(), Captured(net)
+        self._rule = compiled.rule(self.type, net)
 
     @abstractmethod
     def update(
@@ -84,6 +85,11 @@ class Solver(ABC):
     ) -> None:
         """Turn the gradient `g` into what is subtracted from the parameter, in place; scratch: two
         arrays as long as g.  Called from several threads, each with its part."""
+
+    @abstractmethod
+    def constants(self) -> tuple[float, ...]:
+        """What the update of this iteration depends on beside the rate, as its compiled twin takes
+        it (kernels/update_numba.py)."""
 
     @classmethod
     def check_fields(cls, param: Any, where: str) -> None:
@@ -218,15 +224,22 @@ class Solver(ABC):
             for start in range(q.offset, q.offset + q.count, CHUNK)
         ]
 
+        dtype, l1 = net.dtype.type, p.regularization_type == "L1"
+        constants = np.array(self.constants(), net.dtype)
+
         def update(i: int, slot: int) -> None:
             q, part = tasks[i]
             w, g, decay = net.flat_data[part], net.flat_diff[part], p.weight_decay * q.decay_mult
+            history, step = [h[part] for h in self.history], dtype(rate * q.lr_mult)
+            if self._rule is not None:
+                ends = (history[0], history[-1])
+                self._rule(w, g, *ends, dtype(scale), dtype(decay), l1, step, constants)
+                return
             scratch = self._scratch[slot, : 2 * g.size].reshape(2, -1)
             if scale != 1.0:
-                g *= net.dtype.type(scale)
+                g *= dtype(scale)
             if decay:
-                self._regularize(w, g, net.dtype.type(decay), scratch[0])
-            history, step = [h[part] for h in self.history], net.dtype.type(rate * q.lr_mult)
+                self._regularize(w, g, dtype(decay), scratch[0])
             self.update(g, history, step, scratch)
             w -= g
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DemitasseError
-from . import _device
+from . import _autotune, _device
 
 add_gpu = _device.add_gpu
 MOST, MOST_PAGES = 2**31 - 1, 1_000_000  # the first is Caffe's int32
@@ -68,7 +68,7 @@ def spoken(text: str) -> str:
 
 
 def add_engine(parser: argparse.ArgumentParser) -> None:
-    """`--engine auto|caffe|fast`, `--no-fuse`, `--threads N`."""
+    """`--engine auto|caffe|fast`, `--autotune`, `--no-fuse`, `--threads N`."""
     parser.add_argument(
         "--engine",
         choices=("auto", "caffe", "fast"),
@@ -76,6 +76,7 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
         help="how to convolve: as the net says (auto), by im2col as Caffe (caffe), or the fastest "
         "way everywhere (fast; within 3e-5 of the largest output of a layer)",
     )
+    _autotune.add_autotune(parser)
     parser.add_argument(
         "--no-fuse",
         action="store_true",
@@ -111,9 +112,11 @@ def add_recompute(parser: argparse.ArgumentParser) -> None:
 def net_options(args: argparse.Namespace, *, debug: bool = False) -> dict[str, Any]:
     """What the command line says about every net, as arguments of `Net`; debug: every layer's
     gradients will be looked at, so each layer does its own work."""
+    device = _device.choose(getattr(args, "gpu", None), getattr(args, "precision", "fp32"))
     return {
-        "device": _device.choose(getattr(args, "gpu", None), getattr(args, "precision", "fp32")),
+        "device": device,
         "engine": args.engine,
+        "tuner": _autotune.tuner(args, device),
         "threads": args.threads,
         "fuse": not (args.no_fuse or debug),
         "recompute": getattr(args, "recompute", False),

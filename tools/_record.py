@@ -87,7 +87,7 @@ class RunLog(Observer):
             command=list(command),
             resumed=resumed,
             **described(solver, source),
-            options={k: v for k, v in options.items() if k != "device"},
+            options={k: v for k, v in options.items() if k not in ("device", "tuner")},
             device=solver.net.device.title,
             versions=versions(),
             machine=machine(),

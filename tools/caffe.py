@@ -264,6 +264,7 @@ SAID_AT = {"train_net_param": 88, "train_net": 92, "net_param": 97, "net": 102}
 def make_net(args: Any, log: Glog, phase: int, *, backward: bool) -> Net:
     """The net of -model in a phase, at -level, in -stage."""
     from ..net import Net
+    from ..net.engines import engines
     from .solve import make_data_of
 
     source = netspec.read_net(args.model)
@@ -275,6 +276,8 @@ def make_net(args: Any, log: Glog, phase: int, *, backward: bool) -> Net:
     net = Net(graph, backward=backward, **options)
     for place, text in lines(source, state, net):
         log(place, text)
+    if net.tuner is not None:
+        log.own(f"engine: {engines(net)}")
     if source.message.debug_info:
         watch(net, log, lambda: True)
     return net

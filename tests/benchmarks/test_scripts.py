@@ -4,6 +4,7 @@ import importlib
 import json
 import sys
 
+import numpy as np
 import pytest
 
 TINY = ["--base", "4", "--repeat", "1", "--threads", "1"]
@@ -41,9 +42,25 @@ def test_step(figures):
     assert "demitasse caffe / demitasse numpy" in said
 
 
-def test_the_check_of_the_scores(figures):
-    found, said = figures("step", "--size", "188", "--check", ours="numpy,caffe")
-    assert max(found["check"].values()) < 1e-3 and "all agree" in said
+def test_the_check_of_scores_and_gradients(figures):
+    found, said = figures("step", "--size", "188", "--check", ours="numpy")  # caffe joins by itself
+    assert found["scores"]["demitasse numpy"]["score"] < 1e-5 and "\nall agree" in said
+    assert len(found["gradients"]["demitasse numpy"]) == 46  # of 23 layers
+
+
+def test_a_difference_that_is_too_large_is_found():
+    import step
+
+    right = np.array([1.0, -4.0])
+    assert step.differences(right + np.array([0, 1]), right) == {"score": 0.25}
+    assert step.differences({"w": right, "b": -right}, {"w": right, "b": right})["b"] == 2
+    assert np.isnan(step.differences(right * np.nan, right)["score"])
+
+
+def test_the_table_of_errors(figures):
+    found, said = figures("layers", "--accuracy")
+    assert len(found) == 14 and "all within 3e-05" in said
+    assert max(found["4 to 4"]["im2col"]) < 1e-6
 
 
 def test_layers(figures):

@@ -1,0 +1,23 @@
+"""Which update is compiled: every solver's is, in kernels/update_numba.py, where that pays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ..net import Net
+
+LARGE = 1 << 20  # parameters from which the compiled passes are worth loading
+
+
+def rule(solver: str, net: Net) -> Callable[..., None] | None:
+    """The solver's pass over float32 on the host; None where Numba is not installed, or there is
+    little to update."""
+    if not net.device.on_host or net.dtype != np.float32 or net.flat_data.size < LARGE:
+        return None
+    try:
+        from ..kernels.update_numba import RULES
+    except ImportError:
+        return None
+    return RULES[solver]
