@@ -36,8 +36,8 @@ number of an object: that is told from the values, or by --kind.
   --overlay   img.overlay.png: the image and contours; of a stack, one for each page
 
 examples:
-  python tools/objects.py img.labels.tif
-        img.objects.csv
+  python tools/objects.py cells.labels.tif
+        cells.objects.csv
   python tools/objects.py 'plate/*.labels.tif' --rois --overlay --min-size 50
         contours on plate/NAME.tif or .png
   python tools/objects.py mask.tif --image img.tif --prob mask.prob.tif --measure --pixel-size 0.19

@@ -143,7 +143,7 @@ def images() -> None:
     save("hela.tif", grey(2, 120, 120))
     mask = cells[:40, :50] > 0
     save("mask.prob.tif", mask.astype("f4"))
-    for name in ("mask", "img.labels", "plate/a.labels", "plate/b.labels"):
+    for name in ("mask", "cells.labels", "plate/a.labels", "plate/b.labels"):
         save(f"{name}.tif", mask.astype("u1"))
     for name in "ab":
         save(f"plate/{name}.tif", grey(40, 50))
