@@ -10,7 +10,8 @@ Methods 14, 2017; data by G. van Cappellen, Erasmus MC.
 Trained is on silver frames at least `--guard` frames (of 10 minutes) away from every gold one; what
 is left are contiguous blocks.  The cells are the same ones, so SEG here says how well a net learns
 this sequence, not how it does on another.  The gold frames choose nothing: training ends with its
-time, and the class of a pixel is the one of the greater score.
+time, the class of a pixel is the one of the greater score, and the probability of a cell's core
+(deploy.py's --seeds, which tells cells apart that hang together) is the best on training frames.
 
 Images are rescaled to `--pixel-size` for training, and deploy.py rescales by itself.  A tile is a
 whole frame: of 444 x 444 pixels that the net sees it answers for 260 x 260.  (Tiles of 300 answer
@@ -31,6 +32,7 @@ import numpy as np
 from _experiment import blocks, keep, parser, run, settle, train
 from demitasse.data.distances import compact
 from demitasse.imaging import objects, tiff
+from demitasse.imaging.instances import instances
 from demitasse.imaging.rescale import rescaling
 from demitasse.tools import deploy, pack, track
 
@@ -39,6 +41,7 @@ SILVER = tuple(range(0, 83, 2))
 PIXEL = 0.19  # micrometres
 SIGMA = 5 * PIXEL  # of the border weights, the paper's 5 pixels
 INPUT, OUTPUT = 444, 260  # pixels of a tile
+SEEDS = (0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9)  # probabilities of a cell's core
 
 
 def main() -> int:
@@ -56,8 +59,10 @@ def main() -> int:
     run(
         deploy.main,
         ["--weights", work / "unet.h5", stack, "--pixel-size", str(PIXEL), "--average", "mirror"],
-        ["--instances", "--fill-holes", "--min-size", "500", "--overwrite", "-o", work],
+        ["--output", "prob", "--instances", "--fill-holes", "--min-size", "500"],
+        ["--overwrite", "-o", work],
     )
+    seeds = cores(args.data, work, times, frames)
     run(track.main, [work / "sequence.instances.tif", "-o", work / "tracks", "--overwrite"])
     result = {
         "frames": {"trained": frames, "blocks": blocks(frames, 2), "guard": args.guard},
@@ -65,6 +70,7 @@ def main() -> int:
         "tiles": args.tiles,
         "training": trained,
         "seconds": round(time.monotonic() - began, 1),
+        "seeds": seeds,
         "tracks": len((work / "tracks" / "res_track.txt").read_text().splitlines()),
         **scores(args.data, work / "tracks", times),
     }
@@ -122,14 +128,40 @@ def sequence(data: Path, work: Path) -> tuple[list[int], Path]:
     return times, target
 
 
+def cores(data: Path, work: Path, times: Sequence[int], frames: Sequence[int]) -> dict[str, Any]:
+    """Write the instances with the probability of their cores that is best on training frames."""
+    silver, prob = tiff.read(data / "silver-instances.tif"), tiff.read(work / "sequence.prob.tif")
+
+    def found(i: int, seeds: float) -> np.ndarray:
+        p = prob.page(i)[0]
+        both = np.stack([1 - p, p])
+        labels = (p > 0.5).astype(np.uint8)
+        return instances(labels, min_size=500, fill_holes=True, seeds=seeds, probabilities=both)
+
+    seg = {}
+    for seeds in SEEDS:
+        pairs = [(silver.page(SILVER.index(t))[0], found(times.index(t), seeds)) for t in frames]
+        seg[seeds] = objects.seg_score([part(*pair) for pair in pairs]).value
+    best = max(seg, key=lambda seeds: seg[seeds])
+    every = np.stack([found(i, best) for i in range(len(times))]).astype(np.uint16)
+    target = work / "sequence.instances.tif"
+    tiff.write(target, every, pixel_size=(PIXEL, PIXEL), overwrite=True)
+    return {"probability": best, "SEG_of_training_frames": seg}
+
+
+def part(truth: np.ndarray, guess: np.ndarray) -> Any:
+    """What SEG wants of one frame."""
+    sides = [SimpleNamespace(objects=compact(m)[0]) for m in (truth, guess)]
+    return objects.seg_part(SimpleNamespace(truth=sides[0], guess=sides[1]))
+
+
 def scores(data: Path, tracks: Path, times: Sequence[int]) -> dict[str, Any]:
     """SEG on the gold frames, of the tracked masks."""
     gold = tiff.read(data / "gold-instances.tif")
     parts = []
     for i, t in enumerate(GOLD):
         mask = tiff.read(tracks / f"mask{times.index(t):03d}.tif").page(0)[0]
-        sides = [SimpleNamespace(objects=compact(m)[0]) for m in (gold.page(i)[0], mask)]
-        parts.append(objects.seg_part(SimpleNamespace(truth=sides[0], guess=sides[1])))
+        parts.append(part(gold.page(i)[0], mask))
     score = objects.seg_score(parts)
     return {
         "SEG": score.value,

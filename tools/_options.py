@@ -240,6 +240,28 @@ def add_instances(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     return group
 
 
+def add_seeds(parser: argparse.ArgumentParser) -> None:
+    """`--seeds P`: objects that hang together."""
+    parser.add_argument(
+        "--seeds",
+        type=fraction,
+        metavar="P",
+        help="tell objects apart that hang together: each piece with a probability above P is the "
+        "core of one (such as 0.75; with --instances)",
+    )
+
+
+def fraction(text: str) -> float:
+    """A number between 0 and 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number between 0 and 1")
+    return value
+
+
 def count(text: str) -> int:
     """A whole number from 0 to MOST."""
     return 0 if text == "0" else positive_int(text)

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from ._segmentation import Plan
 
 OUTPUTS = ("labels", "prob", "score", "instances", "ome")
-OBJECTS = ("min_size", "connectivity", "border", "fill_holes")  # arguments of imaging.instances
+# arguments of imaging.instances
+OBJECTS = ("min_size", "connectivity", "border", "fill_holes", "seeds")
 
 
 def each_score(
@@ -91,7 +92,7 @@ def result(kind: str, score: np.ndarray, args: Any = None, where: str = "") -> n
 
     if kind in ("labels", "instances"):
         labels = score.argmax(axis=0).astype(np.uint8 if len(score) <= 256 else np.uint16)
-        return labels if kind == "labels" else objects(labels, args, where)
+        return labels if kind == "labels" else objects(labels, args, where, score)
     values = score.astype(np.float32)
     if kind == "score":
         return values
@@ -99,12 +100,18 @@ def result(kind: str, score: np.ndarray, args: Any = None, where: str = "") -> n
     return prob[1].copy() if len(prob) == 2 and kind == "prob" else prob
 
 
-def objects(labels: np.ndarray, args: Any, where: str = "") -> np.ndarray:
+def objects(
+    labels: np.ndarray, args: Any, where: str = "", score: np.ndarray | None = None
+) -> np.ndarray:
     """The objects of a map of classes, as the options say what one is."""
     from ..imaging.instances import instances
+    from ..imaging.predict import softmax
 
-    given = {name: getattr(args, name) for name in OBJECTS}
+    given = {name: getattr(args, name, None) for name in OBJECTS}
     wanted = {name: value for name, value in given.items() if value is not None}
+    if "seeds" in wanted:
+        assert score is not None
+        wanted["probabilities"] = softmax(score.astype(np.float32))
     return instances(labels, **wanted, where=where)
 
 
@@ -136,5 +143,7 @@ def info(deployed: Deployed, plan: Plan, kind: str, args: Any) -> str:
         *plan.lines(),
     ]
     if kind == "instances":
-        lines += [f"{name}: {v}" for name in OBJECTS if (v := getattr(args, name)) is not None]
+        lines += [
+            f"{name}: {v}" for name in OBJECTS if (v := getattr(args, name, None)) is not None
+        ]
     return "\n".join(lines)

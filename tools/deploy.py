@@ -107,6 +107,7 @@ def parser() -> _options.Parser:
         help="img.ome.tif: OME-TIFF of the probabilities, a channel for each class",
     )
     _segmenting.add_rest(p)
+    _options.add_seeds(p)
     return p
 
 
@@ -149,7 +150,7 @@ def output_kinds(args: Any) -> list[str]:
         kinds.append("instances")
     kinds += [kind for kind in ("ome", "overlay", "rois") if getattr(args, kind)]
     kinds += ["objects"] if args.measure else []
-    unused = [name for name in OBJECTS if getattr(args, name) is not None]
+    unused = [name for name in OBJECTS if getattr(args, name, None) is not None]
     if unused and not {"instances", "rois", "objects"} & set(kinds):
         raise OutputError(
             f"--{unused[0].replace('_', '-')} says what an object is, but none are asked for",

@@ -228,7 +228,7 @@ def apart(values: np.ndarray, kind: str, args: Any, where: str) -> tuple[np.ndar
     """Classes and objects of one page or volume."""
     from ..imaging.instances import instances, select
 
-    given = {name: getattr(args, name) for name in OBJECTS if getattr(args, name) is not None}
+    given = {name: getattr(args, name) for name in OBJECTS if getattr(args, name, None) is not None}
     if kind == "classes":
         return values, instances(values, **given, where=where)
     for name in ("connectivity", "fill_holes"):

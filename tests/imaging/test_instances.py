@@ -102,3 +102,32 @@ def test_every_pixel_of_the_map_belongs_to_one_object_of_its_class(labels):
 def test_selecting_numbers_anew_keeps_the_order():
     objects = np.array([[9, 9, 0, 4, 70, 70]])
     np.testing.assert_array_equal(select(objects, min_size=1), [[1, 1, 0, 0, 2, 2]])
+
+
+def test_objects_that_hang_together_are_told_apart_by_their_cores():
+    """Two squares and a bridge of lower probability; a speck of certainty is no core."""
+    labels, prob = np.zeros((12, 30), int), np.full((12, 30), 0.1)
+    for x in (1, 17):
+        labels[1:11, x : x + 10], prob[1:11, x : x + 10] = 1, 0.9
+    labels[5:7, 11:17], prob[5:7, 11:17] = 1, 0.6
+    prob[5, 13] = 0.95
+    both = np.stack([1 - prob, prob])
+    assert instances(labels).max() == 1
+    found = instances(labels, seeds=0.75, probabilities=both, min_size=5)
+    assert found.max() == 2 and ((found > 0) == (labels > 0)).all()
+    assert (found[1:11, 1:11] == 1).all() and (found[1:11, 17:27] == 2).all()
+    assert (found[5, 11:14] == 1).all() and (found[5, 14:17] == 2).all()
+    specks = instances(labels, seeds=0.75, probabilities=both)
+    assert specks.max() == 3
+    np.testing.assert_array_equal(
+        instances(labels, seeds=0.99, probabilities=both, min_size=5), instances(labels)
+    )
+
+
+def test_cores_of_volumes():
+    labels, prob = np.zeros((4, 6, 20), int), np.full((4, 6, 20), 0.9)
+    labels[1:3, 1:5, 1:19] = 1
+    prob[:, :, 10] = 0.6
+    found = instances(labels, seeds=0.7, probabilities=np.stack([1 - prob, prob]))
+    assert found.max() == 2 and ((found > 0) == (labels > 0)).all()
+    assert (found[1:3, 1:5, 1:10] == 1).all() and (found[1:3, 1:5, 11:19] == 2).all()

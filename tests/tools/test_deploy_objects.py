@@ -194,3 +194,14 @@ def test_depth_is_that_of_the_file_not_of_the_rescaled_image(run):
     run("half.tif", "--normalization", "none", "--output", "score")
     expected = plan.back(tifffile.imread("half.score.tif"))
     np.testing.assert_allclose(tifffile.imread("small.score.tif"), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_objects_are_told_apart_by_their_cores(run):
+    run("img.tif", "--instances", "--output", "labels,prob", "--seeds", "0.6", "--min-size", "2")
+    labels, prob, objects = (
+        tifffile.imread(f"img.{k}.tif") for k in ("labels", "prob", "instances")
+    )
+    both = np.stack([1 - prob, prob])
+    expected = instances(labels, min_size=2, seeds=0.6, probabilities=both)
+    np.testing.assert_array_equal(objects, expected)
+    run("img.tif", "--seeds", "0.6", "--overwrite", code=2)  # no objects are asked for
