@@ -14,7 +14,10 @@ NAMES = {  # what a file is about, in the order of the page
     "step-572": "A training step at 572 pixels",
     "step-284": "A training step at 284 pixels",
     "step-572-base16": "A training step at 572 pixels, 16 channels at the top instead of 64",
+    "numpy-572": "Segmenting a tile of 572 pixels without Numba",
+    "deploy-512": "`deploy` of an image of 512 x 512 pixels, from the command to the file",
 }
+MACHINES = {"-zen4": "Zen 4, with AVX-512", "": "Zen 3"}  # how a file's name ends
 
 
 def newest() -> dict[str, Path]:
@@ -27,16 +30,20 @@ def newest() -> dict[str, Path]:
 
 
 def tables() -> str:
-    files = newest()
-    return "\n\n".join(
-        part for name, title in NAMES.items() for part in (f"## {title}", *parts(files[name]))
-    )
+    files, said = newest(), list[str]()
+    for name, title in NAMES.items():
+        said.append(f"## {title}")
+        for end, machine in MACHINES.items():
+            if name + end in files:
+                said += [f"**{machine}**", *parts(files[name + end])]
+    return "\n\n".join(said)
 
 
 def parts(path: Path) -> list[str]:
     """What was measured, how, and what to see in it."""
     record = json.loads(path.read_text())
-    job = next(iter(record["results"].values()))
+    results = record["results"]
+    job = results if "contestants" in results else next(iter(results.values()))
     rows = [row(name, c) for name, c in job["contestants"].items() if "median" in c]
     table = ["| | seconds, median | all turns | peak memory |", "|---|---|---|---|", *rows]
     packages = ", ".join(f"{n} {v}" for n, v in record["versions"].items() if n != "scipy")
