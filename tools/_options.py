@@ -240,6 +240,14 @@ def add_instances(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     return group
 
 
+def net_of(parser: argparse.ArgumentParser, args: argparse.Namespace) -> str:
+    """The net that NET or -model names; a usage error where neither does."""
+    found = one_of({"NET": args.net, "-model": args.model}, "the net")
+    if found is None:
+        parser.error("the net is missing: NET, or -model NET")
+    return found
+
+
 def add_seeds(parser: argparse.ArgumentParser) -> None:
     """`--seeds P`: objects that hang together."""
     parser.add_argument(

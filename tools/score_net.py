@@ -48,9 +48,7 @@ def main(argv: Sequence[str]) -> int:
     p = parser()
     args = p.parse_args(argv)
     _device.started(args)
-    args.model = _options.one_of({"NET": args.net, "-model": args.model}, "the net")
-    if args.model is None:
-        p.error("the net is missing: NET, or -model NET")
+    args.model = _options.net_of(p, args)
     means = caffe.test(args, Glog(sys.stderr))
     rows = [(name, f"{value:g}") for name, values in means.items() for value in values.ravel()]
     show(Table(("output", "mean"), rows))

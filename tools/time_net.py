@@ -55,9 +55,7 @@ def main(argv: Sequence[str]) -> int:
     p = parser()
     args = p.parse_args(argv)
     _device.started(args)
-    args.model = _options.one_of({"NET": args.net, "-model": args.model}, "the net")
-    if args.model is None:
-        p.error("the net is missing: NET, or -model NET")
+    args.model = _options.net_of(p, args)
     show(table(*caffe.time(args, Glog(sys.stderr))))
     return 0
 
