@@ -36,12 +36,8 @@ def locked(prefix: str, said: Callable[[str], None]) -> Iterator[None]:
             if _host(before) != socket.gethostname():
                 raise _refusal(path, before)
             said(f"{path}: taken over from {before}, which is gone")
-        now = time.strftime("%Y-%m-%d %H:%M:%S")
-        words = " ".join(sys.argv[:4])
         os.ftruncate(file, 0)
-        os.pwrite(
-            file, f"pid {os.getpid()} on {socket.gethostname()} since {now}: {words}\n".encode(), 0
-        )
+        os.pwrite(file, f"{_holder()}\n".encode(), 0)
         try:
             yield
         finally:
@@ -57,8 +53,10 @@ def _opened(path: Path) -> int:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if path.exists() and os.path.samestat(os.fstat(file), path.stat()):
-                return file  # else the one before has just deleted it
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(file), path.stat()):
+                    return file
+            # The one before has just deleted it: this one is nobody's.
         except BlockingIOError:
             holder = os.pread(file, 4096, 0).decode(errors="replace").strip()
             os.close(file)

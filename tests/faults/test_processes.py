@@ -1,5 +1,7 @@
 """Processes: signals, two trainings on one prefix, clocks"""
 
+import fcntl
+import os
 import random
 import signal
 import socket
@@ -179,8 +181,7 @@ def test_a_training_that_was_killed(run, edit):
 
 
 def test_a_training_on_another_computer(refused):
-    """A training on another computer has the prefix on a shared disk, whose lock cannot be seen
-    from here.
+    """A training on another computer has the prefix, on a shared disk that hides its lock.
     Refused, with that computer's name and the file to delete if it is gone.
     """
     LOCK.write_text("pid 17 on node042 since 2026-11-27 09:00:00: solve.py solver.prototxt\n")
@@ -213,6 +214,24 @@ def test_a_lock_that_is_given_back_meanwhile(capsys):
     for thread in threads:
         thread.join()
     assert not problems and set(seen) <= {"OutputError"} and not Path("many.lock").exists()
+
+
+def test_a_lock_deleted_between_two_steps(monkeypatch):
+    """A training ended, and deleted its lock file, just as the next one had taken hold of it.
+    The next one makes the file anew and runs.
+    """
+    real, left = fcntl.flock, [1]
+
+    def flock(file, how):
+        real(file, how)
+        if left:
+            left.pop()
+            Path("late.lock").unlink()
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with locked("late", print):
+        assert f"pid {os.getpid()} on" in Path("late.lock").read_text() and not left
+    assert not Path("late.lock").exists()
 
 
 # ---------------------------------------------------------------------- clocks
