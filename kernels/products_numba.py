@@ -4,9 +4,9 @@
     multiply_transposed   c[i, r, t] = sum_d a[i, d, r] b[i, d, t]
 
 A BLAS arranges both factors anew for every product, and these are too small to pay for that.  Here
-b comes as panels, WIDTH of its columns one behind the other (`scatter` lays them): all rows of a
-pass over a panel that the first-level cache holds, ROWS at a time, and that block of c lives in
-registers, so that an element of a feeds whole vectors, and a vector of b all rows.
+b comes as panels, WIDTH of its columns one behind the other: all rows of a pass over a panel that
+the first-level cache holds, ROWS at a time, and that block of c lives in registers, so that an
+element of a feeds whole vectors, and a vector of b all rows.
 
 Numba has no vectors, so the innermost loop (`_block`) is written in LLVM's language.  Sums run over
 d in order, whatever the machine.
@@ -19,20 +19,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .compiler_numba import compiler
+from .vectors_numba import LANES
 
 Array = Any
 
-LANES = 16 if llvm.get_host_cpu_features().get("avx512f") else 8  # of a vector
 ROWS, VECTORS = 4, 3  # 12 vectors of c, 3 of b and 1 of a fill 16 registers
 WIDTH = LANES * VECTORS
-DEPTH = 256  # of a panel at a time, so that it fits the first-level cache
+DEPTH = 6144 // WIDTH  # of a panel at a time: 24 KiB, three quarters of a first-level cache
 
 fast = compiler()
 
@@ -135,39 +134,6 @@ _rows3, _rows2, _rows1 = (_block(ROWS, v) for v in (3, 2, 1))
 _row3, _row2, _row1 = (_block(1, v) for v in (3, 2, 1))
 
 
-@intrinsic
-def _copy(context: Any, source: Any, i: Any, target: Any, j: Any) -> Any:
-    """target[j : j + WIDTH] = source[i : i + WIDTH]."""
-    signature = types.void(source, types.intp, target, types.intp)
-
-    def generate(context: Any, build: Any, signature: Any, args: Any) -> Any:
-        source, target = (
-            build.gep(
-                context.make_array(signature.args[k])(context, build, args[k]).data, [args[k + 1]]
-            )
-            for k in (0, 2)
-        )
-        for v in range(VECTORS):
-            at = [ir.Constant(_int, LANES * v)]
-            part = build.bitcast(build.gep(source, at), _vector.as_pointer())
-            into = build.bitcast(build.gep(target, at), _vector.as_pointer())
-            build.store(build.load(part, align=4), into, align=4)
-        return context.get_dummy_value()
-
-    return signature, generate
-
-
-@fast
-def scatter(lines: Array, panels: Array, c: int) -> None:
-    """panels[i, p, c, t] = lines[i, WIDTH p + t]."""
-    batch, count, channels, _ = panels.shape
-    source, target, across = lines.reshape(-1), panels.reshape(-1), lines.shape[1]
-    for i in range(batch):
-        for p in range(count):
-            to = ((i * count + p) * channels + c) * WIDTH
-            _copy(source, i * across + p * WIDTH, target, to)  # type: ignore[call-arg]
-
-
 @fast
 def _sweep(
     a: Array, at: int, ra: int, da: int, rows: int, b: Array, ib: int, used: int, c: Array, to: int,
@@ -196,23 +162,23 @@ def _sweep(
 @fast
 def _products(a: Array, ra: int, da: int, b: Array, c: Array) -> None:
     batch, panels, deep, _ = b.shape
-    rows, across, each = c.shape[1], c.shape[2], a.size // batch
-    flat_a, flat_b, flat_c = a.reshape(-1), b.reshape(-1), c.reshape(-1)
+    rows, across, each = c.shape[1], c.shape[2], b.strides[0] // b.itemsize
     for i in range(batch):
         for d in range(0, deep, DEPTH):
             depth = min(DEPTH, deep - d)
             for p in range(panels):
                 used = min(VECTORS, (across - p * WIDTH) // LANES)
                 _sweep(
-                    flat_a, i * each + d * da, ra, da, rows, flat_b,
-                    ((i * panels + p) * deep + d) * WIDTH, used, flat_c,
+                    a, i * (a.size // batch) + d * da, ra, da, rows, b,
+                    i * each + (p * deep + d) * WIDTH, used, c,
                     i * rows * across + p * WIDTH, across, depth, d > 0,
                 )  # fmt: skip
 
 
 @fast
 def multiply(a: Array, b: Array, c: Array) -> None:
-    """c[i] = a[i] b[i]: (n, R, D), panels of (n, D, T) -> (n, R, T), float32, C-contiguous."""
+    """c[i] = a[i] b[i]: (n, R, D), panels of (n, D, T) -> (n, R, T), float32, C-contiguous; the n
+    of b may lie apart."""
     _products(a, a.shape[2], 1, b, c)
 
 

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from .im2col import Sizes, Window, im2col, pieces
-from .products_numba import LANES, WIDTH, multiply
+from .products_numba import WIDTH, multiply
+from .vectors_numba import LANES
 from .workers import Room, Taker
 
 Array = Any
