@@ -14,10 +14,8 @@
     THIN       small maps, many weights, forward by im2col; float32       (kernels/thin_numba)
 
 `choose` is the table of who computes what; it looks at shapes, and whether Numba is installed:
-without it all is im2col.  Winograd's transforms in NumPy are dozens of short passes, between which
-threads wait for Python's lock: 6.3 s for the paper's net where im2col takes 3.1 s.  `candidates`
-are all that can compute a layer within ACCURACY: among them a machine may find another the fastest
-(kernels/contest.py).
+DIRECT and THIN exist compiled only, WINOGRAD in NumPy, too.  `candidates` are all that can compute
+a layer within ACCURACY: among them a machine may find another the fastest (kernels/contest.py).
 """
 
 from __future__ import annotations
@@ -62,13 +60,12 @@ def choose(x: Sizes, w: Sizes, y: Sizes, window: Window, group: int, dtype: Any)
     cells = y[0] * prod(y[2:])
     if np.dtype(dtype) != np.float32 or prod(w) * cells < PRODUCTS:
         return COLUMNS
+    if winograd.applies(w, window, group) and min(w[:2]) >= CHANNELS and cells >= OUTPUTS:
+        return WINOGRAD
     if not _compiled_kernels():
         return COLUMNS
-    if winograd.applies(w, window, group):
-        if min(w[:2]) >= CHANNELS and cells >= OUTPUTS:
-            return WINOGRAD
-        if w[1] < FEW and not any(window.pad):
-            return DIRECT
+    if winograd.applies(w, window, group) and w[1] < FEW and not any(window.pad):
+        return DIRECT
     thin = group == 1 and not window.pointwise and cells < OUTPUTS
     return THIN if thin else COLUMNS
 

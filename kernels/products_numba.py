@@ -8,8 +8,8 @@ b comes as panels, WIDTH of its columns one behind the other: all rows of a pass
 the first-level cache holds, ROWS at a time, and that block of c lives in registers, so that an
 element of a feeds whole vectors, and a vector of b all rows.
 
-Numba has no vectors, so the innermost loop (`_block`) is written in LLVM's language.  Sums run over
-d in order, whatever the machine.
+Numba has no vectors, so the innermost loop (`_block`) is written in LLVM's language.  A sum runs
+over DEPTH of d at a time, in order, and these parts are added: that rounds less than one long sum.
 
 Source: K. Goto, R. van de Geijn, Anatomy of High-Performance Matrix Multiplication, 2008.
 """
@@ -76,10 +76,7 @@ def _block(rows: int, vectors: int) -> Callable[..., None]:
             each = [(r, v) for r in range(rows) for v in range(vectors)]
 
             before = build.block
-            old, loop, done = (build.append_basic_block(name) for name in ("old", "loop", "done"))
-            build.cbranch(add, old, loop)
-            build.position_at_end(old)
-            held = [build.load(vector(c_rows[r], v), align=4) for r, v in each]
+            loop, done = (build.append_basic_block(name) for name in ("loop", "done"))
             build.branch(loop)
 
             build.position_at_end(loop)
@@ -87,10 +84,8 @@ def _block(rows: int, vectors: int) -> Callable[..., None]:
             sums = [build.phi(_vector) for _ in each]
             for phi in (d, at_a, at_b):
                 phi.add_incoming(number(0), before)
-                phi.add_incoming(number(0), old)
-            for phi, value in zip(sums, held, strict=True):
+            for phi in sums:
                 phi.add_incoming(ir.Constant(_vector, [0.0] * LANES), before)
-                phi.add_incoming(value, old)
             here = build.gep(b, [at_b])
             lanes = [build.load(vector(here, v), align=4) for v in range(vectors)]
             spread = []
@@ -113,8 +108,15 @@ def _block(rows: int, vectors: int) -> Callable[..., None]:
             again.set_metadata("llvm.loop", _as_it_is(build.module))
 
             build.position_at_end(done)
-            for (r, v), value in zip(each, results, strict=True):
-                build.store(value, vector(c_rows[r], v), align=4)
+            targets = [vector(c_rows[r], v) for r, v in each]
+            with build.if_else(add) as (then, otherwise):
+                with then:
+                    for value, target in zip(results, targets, strict=True):
+                        more = build.fadd(value, build.load(target, align=4))
+                        build.store(more, target, align=4)
+                with otherwise:
+                    for value, target in zip(results, targets, strict=True):
+                        build.store(value, target, align=4)
             return context.get_dummy_value()
 
         return signature, generate
