@@ -39,7 +39,7 @@ OUTPUTS = 180  # elements of y's maps; fewer, and transforming the weights costs
 SMALL = 4 * OUTPUTS  # of such maps, too, im2col in panels may be the fastest
 FEW = 4  # channels of x: fewer, and im2col costs more than its product
 ACCURACY = 3e-5  # every engine's error, of the largest result, beside im2col's of about 1e-6
-PRODUCTS = 20_000_000  # fewer, and there is nothing to gain: small nets give Caffe's bits
+PRODUCTS = 10_000_000  # fewer, and there is nothing to gain: small nets give Caffe's bits
 
 
 class Form(NamedTuple):

@@ -27,7 +27,7 @@ _BT = [[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0], [0, -2, 
 _AT = [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]]
 _G = [[1 / 4, 0, 0], [-1 / 6, -1 / 6, -1 / 6], [-1 / 6, 1 / 6, -1 / 6], [1 / 24, 1 / 12, 1 / 6],
       [1 / 24, -1 / 12, 1 / 6], [0, 0, 1]]  # fmt: skip
-INPUT, OUTPUT, WEIGHT = (np.kron(m, m).astype(np.float32) for m in (_BT, _AT, _G))
+INPUT, OUTPUT, WEIGHT = (np.kron(np.array(m), m).astype(np.float32) for m in (_BT, _AT, _G))
 DATA, DIFF, WEIGHT_DIFF = (np.ascontiguousarray(m.T) for m in (INPUT, OUTPUT, WEIGHT))
 
 
