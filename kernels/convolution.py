@@ -10,7 +10,7 @@
 
     COLUMNS    im2col and matrix products: the specification, any shape, any dtype (kernels/columns)
     WINOGRAD   3x3, stride 1, float32, four times fewer products          (kernels/winograd)
-    DIRECT     3x3 of few channels, forward by the definition; float32    (kernels/direct_numba)
+    DIRECT     3x3 of few channels by the definition, but for dx; float32 (kernels/direct_numba)
     THIN       small maps, many weights, forward by im2col; float32       (kernels/thin_numba)
 
 `choose` is the table of who computes what; it looks at shapes, and whether Numba is installed:
@@ -115,6 +115,10 @@ def backward(
     if form.engine == WINOGRAD:
         winograd.backward(x, w, y, dy, dw, db, dx, form.window.pad[0], form.slope, room)
         return
+    if form.engine == DIRECT and dw is not None and dx is None:
+        direct = _compiled_kernels()[DIRECT]
+        direct.gradients(x, y, dy, dw, db, form.slope == 0, room)
+        return
     if form.slope == 0:
         columns.rectify_gradient(y, dy, room)
     if dw is not None:
@@ -130,6 +134,8 @@ def scratch_size(x: Sizes, w: Sizes, y: Sizes, form: Form, room: Room) -> int:
     if form.engine == WINOGRAD:
         return winograd.scratch_size(x, w, y, room)
     needed = columns.scratch_size(x, w, y, form.window, form.group, room)
+    if form.engine == DIRECT:
+        needed = max(needed, room.threads * y[3])
     if form.engine == THIN:
         needed = max(needed, int(_compiled_kernels()[THIN].scratch_size(x, w, y, room)))
     return needed
