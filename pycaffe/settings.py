@@ -90,5 +90,5 @@ def set_multiprocess(multiprocess: bool) -> None:
 
 
 def has_nccl() -> bool:
-    """Whether several GPUs can work together: no."""
+    """Whether several GPUs can work together: not on nets of this interface."""
     return False

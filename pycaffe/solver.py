@@ -186,15 +186,21 @@ def get_solver(param_file: str) -> SGDSolver:
 
 
 class NCCL:
-    """Several GPUs: not here, as in a Caffe built without it (`has_nccl()` is False)."""
+    """Several GPUs: not here, as in a Caffe built without it (`has_nccl()` is False).  Nets of this
+    interface compute on the CPU, so their gradients are not where NCCL could sum them; those of
+    tools/solve.py may be."""
 
-    def __init__(self, solver: Solver, uid: str) -> None:
-        raise DeviceError(
-            "training on several GPUs is not there", remedy="Train without NCCL: solver.solve()"
-        )
+    def __init__(self, solver: Solver, uid: bytes) -> None:
+        raise _no_nccl()
 
     @staticmethod
-    def new_uid() -> str:
-        raise DeviceError(
-            "training on several GPUs is not there", remedy="Train without NCCL: solver.solve()"
-        )
+    def new_uid() -> bytes:
+        raise _no_nccl()
+
+
+def _no_nccl() -> DeviceError:
+    return DeviceError(
+        "NCCL sums over GPUs, but nets of this interface compute on the CPU",
+        remedy="On four GPUs trains: mpiexec -n 4 python -m mpi4py tools/solve.py SOLVER -gpu auto"
+        " (docs/scaling.md); here, without NCCL: solver.solve()",
+    )
