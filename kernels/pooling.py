@@ -60,10 +60,11 @@ def _slot(cells: int, itemsize: int) -> int:
     return cells + -(-cells // itemsize)
 
 
-def _compiled(x: Sizes, y: Sizes, window: Window) -> ModuleType | None:
+def _compiled(x: Array, y: Array, window: Window) -> ModuleType | None:
     """The compiled kernels, where they apply, Numba is installed, and there is enough to do."""
     plain = window.kernel == window.stride == (2, 2) and not any(window.pad)
-    if plain and x[1:] == (2 * y[1], 2 * y[2]) and prod(x) >= LARGE:
+    size = tuple(2 * n for n in y.shape[1:])
+    if plain and x.shape[1:] == size and x.size >= LARGE and x.dtype == np.float32:
         return _numba()
     return None
 
@@ -80,7 +81,7 @@ def _numba() -> ModuleType | None:
 def max_forward(x: Array, y: Array, arg: Array, window: Window, room: Room) -> None:
     """Write y and arg."""
     x, y, arg = (_planes(a, window) for a in (x, y, arg))
-    made = _compiled(x.shape, y.shape, window)
+    made = _compiled(x, y, window)
     if made is not None:
         cuts = list(pieces(len(x), -(-len(x) // PARTS)))
         room.workers.run(lambda i, _: made.max_forward(x, y, arg, *cuts[i]), len(cuts))
@@ -113,7 +114,7 @@ def max_forward(x: Array, y: Array, arg: Array, window: Window, room: Room) -> N
 def max_backward(dy: Array, arg: Array, dx: Array, window: Window, room: Room) -> None:
     """Write dx."""
     dy, arg, dx = (_planes(a, window) for a in (dy, arg, dx))
-    made = _compiled(dx.shape, dy.shape, window)
+    made = _compiled(dx, dy, window)
     if made is not None:
         cuts = list(pieces(len(dx), -(-len(dx) // PARTS)))
         room.workers.run(lambda i, _: made.max_backward(dy, arg, dx, *cuts[i]), len(cuts))

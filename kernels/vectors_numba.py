@@ -63,7 +63,7 @@ class Value:
 Formula = Callable[..., Sequence[Value]]
 
 
-class _Writer:
+class Writer:
     """Instructions of one intrinsic.  Its arguments are arrays, integers and numbers, in order."""
 
     def __init__(self, context: Any, build: Any, signature: Any, args: Sequence[Any]) -> None:
@@ -93,9 +93,9 @@ class _Writer:
             t = self.build.mul(loop.index, number(LANES))
             yield t, self.build.mul(t, number(QUAD))
 
-    def store(self, value: Any, pointer: Any) -> None:
+    def store(self, value: Any, pointer: Any, align: int = 4) -> None:
         vector = self.build.bitcast(pointer, value.type.as_pointer())
-        self.build.store(value, vector, align=4)
+        self.build.store(value, vector, align=align)
 
     def everywhere(self, value: Any, lanes: int = LANES) -> Value:
         """A number in every lane."""
@@ -144,6 +144,25 @@ class _Writer:
             found += self.transposed(quads[1:])
         return [Value(self.build, of) for of in found[:count]]
 
+    def pairs(self, pointer: Any, lanes: int) -> list[Any]:
+        """Vectors of the even and the odd numbers."""
+        both = self.load(pointer, 2 * lanes).of
+        return [self.shuffle(both, both, range(k, 2 * lanes, 2)) for k in range(2)]
+
+    def join_pairs(self, even: Any, odd: Any, pointer: Any) -> None:
+        """Store them in turn."""
+        lanes = even.type.count
+        order = [k + lanes * which for k in range(lanes) for which in range(2)]
+        self.store(self.shuffle(even, odd, order), pointer)
+
+    def whole_and_rest(self, n: Any, once: Callable[[Any, int], None]) -> None:
+        """once(t, LANES) for whole vectors from 0 on, once(t, 1) for what is left of n."""
+        whole = self.build.mul(self.build.sdiv(n, number(LANES)), number(LANES))
+        with cgutils.for_range_slice(self.build, number(0), whole, number(LANES)) as (t, _):
+            once(t, LANES)
+        with cgutils.for_range_slice(self.build, whole, n, number(1)) as (t, _):
+            once(t, 1)
+
     def join(self, values: Sequence[Value], pointer: Any) -> None:
         """Store pixels 4 t + k of four vectors k."""
         for k, quad in enumerate(self.transposed([value.of for value in values])):
@@ -170,7 +189,7 @@ def along(formula: Formula, count: int) -> Callable[..., None]:
         signature = types.void(i, source, i, i, target, i, i)
 
         def generate(context: Any, build: Any, signature: Any, args: Any) -> Any:
-            write = _Writer(context, build, signature, args)
+            write = Writer(context, build, signature, args)
             n, _, at, step, _, to, jump = args
 
             def once(t: Any, lanes: int) -> None:
@@ -208,7 +227,7 @@ def apart(formula: Formula, count: int) -> Callable[..., None]:
         signature = types.void(i, source, i, target, i, i)
 
         def generate(context: Any, build: Any, signature: Any, args: Any) -> Any:
-            write = _Writer(context, build, signature, args)
+            write = Writer(context, build, signature, args)
             n, _, at, _, to, jump = args
             with write.vectors(n) as (t, pixel):
                 values = write.phases(write.start(1, build.add(at, pixel)), count)
@@ -235,7 +254,7 @@ def apart_rectified(formula: Formula) -> Callable[..., None]:
         signature = types.void(i, source, i, by, i, types.float32, target, i, i)
 
         def generate(context: Any, build: Any, signature: Any, args: Any) -> Any:
-            write = _Writer(context, build, signature, args)
+            write = Writer(context, build, signature, args)
             n, _, at, _, beside, slope, _, to, jump = args
             factor = write.everywhere(slope)
             with write.vectors(n) as (t, pixel):
@@ -267,7 +286,7 @@ def together(formula: Formula, count: int, before: bool = False) -> Callable[...
         signature = types.void(i, source, i, i, types.float32, types.float32, target, i)
 
         def generate(context: Any, build: Any, signature: Any, args: Any) -> Any:
-            write = _Writer(context, build, signature, args)
+            write = Writer(context, build, signature, args)
             n, _, at, step, p, q, _, to = args
             numbers = [write.everywhere(p), write.everywhere(q)]
             with write.vectors(n) as (t, pixel):
