@@ -17,8 +17,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..kernels.device import Device
 from ..layers.base import Blob, Layer
 from ..netspec.graph import Graph, Value
+from .mirrors import Mirror
 
 
 class Kept:
@@ -80,8 +82,21 @@ class Callbacks:
     before_backward: list[Callable[[int], object]] = field(default_factory=list)
     after_backward: list[Callable[[int], object]] = field(default_factory=list)
 
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return any(vars(self).values())
 
-def prepare(graph: Graph, layers: Sequence[Layer], values: Mapping[Value, Blob]) -> None:
+
+def prepare(
+    graph: Graph,
+    layers: Sequence[Layer],
+    values: Mapping[Value, Blob],
+    mirrors: Mapping[int, Mirror],
+    device: Device,
+) -> None:
     """Let layers write, once, the tops that they then leave to the caller."""
     for node, layer in zip(graph.nodes, layers, strict=True):
-        layer.prepare([values[top] for top in node.tops])
+        if node.index in mirrors:
+            mirrors[node.index].prepare(device)
+        else:
+            layer.prepare([values[top] for top in node.tops])
