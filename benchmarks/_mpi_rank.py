@@ -25,22 +25,34 @@ WARM = 2
 class Alone:
     """One process: there is nothing to exchange."""
 
-    rank, size, threaded = 0, 1, False
+    rank, size = 0, 1
 
     def mean(self, array: Any) -> None: ...
+
+    def begin(self, array: Any) -> None: ...
+
+    def finish(self) -> None: ...
 
     def wait(self) -> None: ...
 
 
 class Way:
-    """The processes, told whether to exchange, and whether while backward runs."""
+    """The processes, told whether to exchange, and whether while backward runs (`name`)."""
 
     def __init__(self, world: Any) -> None:
-        self.world, self.exchanges, self.threaded = world, True, world.threaded
+        self.world, self.name, self.left = world, "apart", []
 
-    def mean(self, array: Any) -> None:
-        if self.exchanges:
+    def begin(self, array: Any) -> None:
+        if self.name == "overlapped":
+            self.world.begin(array)
+        elif self.name == "after":
+            self.left.append(array)
+
+    def finish(self) -> None:
+        for array in self.left:
             self.world.mean(array)
+        self.left.clear()
+        self.world.finish()
 
 
 def steps(world: Any, base: int, size: int, count: int, bucket: int) -> dict[str, Any]:
@@ -50,7 +62,7 @@ def steps(world: Any, base: int, size: int, count: int, bucket: int) -> dict[str
     given = {"data": _unet.pixels(size, 1), "label": _unet.labels(size, 1)[:, None], "weight": 1}
     way = Way(world)
     hook = MeanGradient(net, way, size=bucket)
-    pool, ready = hook._pool, [0.0] * len(hook.buckets)
+    ready = [0.0] * len(hook.buckets)
     began = 0.0
     last = {b.layer: k for k, b in enumerate(hook.buckets)}
     net.callbacks.after_backward.append(
@@ -59,8 +71,7 @@ def steps(world: Any, base: int, size: int, count: int, bucket: int) -> dict[str
     readies: list[list[float]] = []
     found: dict[str, list[float]] = {name: [] for name in (*WAYS, "forward", "backward")}
     for k in range((count + WARM) * len(WAYS)):
-        name = WAYS[k % len(WAYS)]
-        way.exchanges, hook._pool = name != "apart", pool if name == "overlapped" else None
+        name = way.name = WAYS[k % len(WAYS)]
         net.clear_param_diffs()
         for blob, value in given.items():  # a pass may overwrite them
             net.blobs[blob].data[...] = value

@@ -4,6 +4,7 @@ folder, or, where neither can be written (a container, another user's installati
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from numba import njit
@@ -15,10 +16,21 @@ def compiler(**options: Any) -> Callable[[Any], Any]:
 
     def compiled(function: Any) -> Any:
         try:
-            return njit(cache=True, **settings)(function)
+            made = njit(cache=True, **settings)(function)
         except RuntimeError as error:
             if "no locator" not in str(error):
                 raise
             return njit(**settings)(function)
+        _renewed_with(made, Path(function.__code__.co_filename).parent)
+        return made
 
     return compiled
+
+
+def _renewed_with(made: Any, folder: Path) -> None:
+    """What a function calls is compiled into it, so any kernel's file may outdate what is kept of
+    it; Numba looks at the function's own file only."""
+    kept = getattr(made._cache, "_cache_file", None)
+    if kept is not None:
+        status = [(path.name, path.stat()) for path in sorted(folder.glob("*_numba.py"))]
+        kept._source_stamp = tuple((name, s.st_mtime, s.st_size) for name, s in status)

@@ -10,14 +10,12 @@
 
     COLUMNS    im2col and matrix products: the specification, any shape, any dtype (kernels/columns)
     WINOGRAD   3x3, stride 1, float32, four times fewer products          (kernels/winograd)
-    DIRECT     3x3 of few channels, forward by the definition; float32    (kernels/direct_numba)
+    DIRECT     3x3 of few channels by the definition, but for dx; float32 (kernels/direct_numba)
     THIN       small maps, many weights, forward by im2col; float32       (kernels/thin_numba)
 
 `choose` is the table of who computes what; it looks at shapes, and whether Numba is installed:
-without it all is im2col.  Winograd's transforms in NumPy are dozens of short passes, between which
-threads wait for Python's lock: 6.3 s for the paper's net where im2col takes 3.1 s.  `candidates`
-are all that can compute a layer within ACCURACY: among them a machine may find another the fastest
-(kernels/contest.py).
+DIRECT and THIN exist compiled only, WINOGRAD in NumPy, too.  `candidates` are all that can compute
+a layer within ACCURACY: among them a machine may find another the fastest (kernels/contest.py).
 """
 
 from __future__ import annotations
@@ -41,7 +39,7 @@ OUTPUTS = 180  # elements of y's maps; fewer, and transforming the weights costs
 SMALL = 4 * OUTPUTS  # of such maps, too, im2col in panels may be the fastest
 FEW = 4  # channels of x: fewer, and im2col costs more than its product
 ACCURACY = 3e-5  # every engine's error, of the largest result, beside im2col's of about 1e-6
-PRODUCTS = 20_000_000  # fewer, and there is nothing to gain: small nets give Caffe's bits
+PRODUCTS = 10_000_000  # fewer, and there is nothing to gain: small nets give Caffe's bits
 
 
 class Form(NamedTuple):
@@ -62,13 +60,12 @@ def choose(x: Sizes, w: Sizes, y: Sizes, window: Window, group: int, dtype: Any)
     cells = y[0] * prod(y[2:])
     if np.dtype(dtype) != np.float32 or prod(w) * cells < PRODUCTS:
         return COLUMNS
+    if winograd.applies(w, window, group) and min(w[:2]) >= CHANNELS and cells >= OUTPUTS:
+        return WINOGRAD
     if not _compiled_kernels():
         return COLUMNS
-    if winograd.applies(w, window, group):
-        if min(w[:2]) >= CHANNELS and cells >= OUTPUTS:
-            return WINOGRAD
-        if w[1] < FEW and not any(window.pad):
-            return DIRECT
+    if winograd.applies(w, window, group) and w[1] < FEW and not any(window.pad):
+        return DIRECT
     thin = group == 1 and not window.pointwise and cells < OUTPUTS
     return THIN if thin else COLUMNS
 
@@ -118,6 +115,10 @@ def backward(
     if form.engine == WINOGRAD:
         winograd.backward(x, w, y, dy, dw, db, dx, form.window.pad[0], form.slope, room)
         return
+    if form.engine == DIRECT and dw is not None and dx is None:
+        direct = _compiled_kernels()[DIRECT]
+        direct.gradients(x, y, dy, dw, db, form.slope == 0, room)
+        return
     if form.slope == 0:
         columns.rectify_gradient(y, dy, room)
     if dw is not None:
@@ -133,6 +134,8 @@ def scratch_size(x: Sizes, w: Sizes, y: Sizes, form: Form, room: Room) -> int:
     if form.engine == WINOGRAD:
         return winograd.scratch_size(x, w, y, room)
     needed = columns.scratch_size(x, w, y, form.window, form.group, room)
+    if form.engine == DIRECT:
+        needed = max(needed, room.threads * y[3])
     if form.engine == THIN:
         needed = max(needed, int(_compiled_kernels()[THIN].scratch_size(x, w, y, room)))
     return needed

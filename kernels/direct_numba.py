@@ -1,10 +1,13 @@
 """3x3 convolution of few channels by its definition, compiled by Numba: a net's first layer.
 
     y[n, m, i, j] = f(b[m] + sum_{c, k, l} w[m, c, k, l] x[n, c, i + k, j + l])
+    dw[m, c, k, l] += sum_{n, i, j} dy'[n, m, i, j] x[n, c, i + k, j + l]
+    db[m] += sum_{n, i, j} dy'[n, m, i, j]
 
 Nine products are too few for a matrix product or a transform to pay: im2col would write nine times
-the image to read it once.  Stride 1, no padding; f: a rectifier, or nothing.  The sum runs over c,
-k, l in order.  The specification is kernels/columns.py.
+the image to read it once.  Stride 1, no padding; f: a rectifier, or nothing; dy' = dy, or 0 where
+it gave 0.  Forward, the sum runs over c, k, l in order; gradients are summed along a row in single
+precision, rows in double.  The specification is kernels/columns.py.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ Array = Any
 ROWS = 16  # of y at a time
 # no promise that there are no NaNs: a loss must become NaN where it does in Caffe
 fast = compiler(fastmath={"contract", "nsz"})
+sums = compiler(fastmath={"contract", "nsz", "reassoc"})
 
 
 @fast
@@ -57,3 +61,48 @@ def forward(x: Array, w: Array, b: Array, y: Array, rectify: bool, room: Room) -
         _rows(x[n], w, bias, y[n], first, end, rectify)
 
     room.workers.run(band, len(bands))
+
+
+@sums
+def _gradients(
+    x: Array, y: Array, dy: Array, m: int, rectify: bool, d: Array, dw: Array, db: Array
+) -> None:
+    """Add to dw[m] and db[m] what an image gives; d: a row of dy'."""
+    channels, (height, width) = len(x), dy.shape[1:]
+    zero = dy.dtype.type(0)
+    for c in range(channels):
+        s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = s8 = total = 0.0
+        for i in range(height):
+            row, out = dy[m, i], y[m, i]
+            a0 = a1 = a2 = a3 = a4 = a5 = a6 = a7 = a8 = a = zero
+            for j in range(width):
+                d[j] = zero if rectify and not out[j] > zero else row[j]
+                a += d[j]
+            p, q, r = x[c, i], x[c, i + 1], x[c, i + 2]
+            for j in range(width):
+                a0, a1, a2 = a0 + d[j] * p[j], a1 + d[j] * p[j + 1], a2 + d[j] * p[j + 2]
+                a3, a4, a5 = a3 + d[j] * q[j], a4 + d[j] * q[j + 1], a5 + d[j] * q[j + 2]
+                a6, a7, a8 = a6 + d[j] * r[j], a7 + d[j] * r[j + 1], a8 + d[j] * r[j + 2]
+            s0, s1, s2, s3, s4 = s0 + a0, s1 + a1, s2 + a2, s3 + a3, s4 + a4
+            s5, s6, s7, s8, total = s5 + a5, s6 + a6, s7 + a7, s8 + a8, total + a
+        g = dw[m, c]
+        g[0, 0], g[0, 1], g[0, 2] = g[0, 0] + s0, g[0, 1] + s1, g[0, 2] + s2
+        g[1, 0], g[1, 1], g[1, 2] = g[1, 0] + s3, g[1, 1] + s4, g[1, 2] + s5
+        g[2, 0], g[2, 1], g[2, 2] = g[2, 0] + s6, g[2, 1] + s7, g[2, 2] + s8
+        if c == 0:
+            db[m] += total
+
+
+def gradients(
+    x: Array, y: Array, dy: Array, dw: Array, db: Array, rectify: bool, room: Room
+) -> None:
+    """Add to dw and db, which may be None; y is read if there is a rectifier."""
+    rows = room.slots(dy.shape[3])
+    biases = np.zeros(len(dw), dw.dtype) if db is None else db
+    outputs = dy if y is None else y
+
+    def channel(m: int, slot: int) -> None:
+        for n in range(len(x)):
+            _gradients(x[n], outputs[n], dy[n], m, rectify, rows[slot], dw, biases)
+
+    room.workers.run(channel, len(dw))

@@ -15,61 +15,90 @@ from typing import Any
 
 import numpy as np
 
+from .compiler_numba import compiler
 from .im2col import Sizes, Window, im2col, pieces
-from .products_numba import LANES, WIDTH, multiply
+from .products_numba import WIDTH, multiply
+from .vectors_numba import LANES
 from .workers import Room, Taker
 
 Array = Any
 
-CHANNELS = 32  # of x in a task that makes columns
+CHANNELS = 128  # of x in a task that makes columns
 ROWS = 64  # of w in a task that multiplies
+f1 = np.float32
+fast = compiler()
 
 
 def scratch_size(x: Sizes, w: Sizes, y: Sizes, room: Room) -> int:
     """Elements of scratch for arrays of these shapes."""
     cells, depth = y[0] * prod(y[2:]), prod(w[1:])
-    columns = min(CHANNELS, x[1]) * prod(w[2:]) * prod(y[2:])
-    return depth * _panels(cells) * WIDTH + w[0] * _whole(cells) + room.threads * columns
+    return depth * _panels(cells) * WIDTH + w[0] * (_whole(cells) + 1)
 
 
 def forward(
     x: Array, w: Array, b: Array, y: Array, window: Window, rectify: bool, room: Room
 ) -> None:
     """Write y; b may be None."""
-    take, (images, size) = Taker(room.scratch), (len(y), y.shape[2:])
-    each, depth, volume = prod(size), prod(w.shape[1:]), window.volume
-    cells, parts = images * each, list(pieces(x.shape[1], CHANNELS))
+    take, (images, rows) = Taker(room.scratch), y.shape[:2]
+    cells, depth = images * prod(y.shape[2:]), prod(w.shape[1:])
     panels = take(1, _panels(cells), depth, WIDTH)
-    product = take(1, len(w), _whole(cells))
-    slots = [take(min(CHANNELS, x.shape[1]) * volume * each) for _ in range(room.threads)]
-    box = tuple((0, n) for n in size)
+    product, bias = take(1, rows, _whole(cells)), take(rows)
+    bias[...] = 0 if b is None else b
+    weights, pixels = w.reshape(1, rows, depth), x.reshape(images, x.shape[1], -1)
+    outputs, reads = y.reshape(images, rows, -1), _reads(x.shape[2:], y.shape[2:], window)
+    columns, tasks = list(pieces(x.shape[1], CHANNELS)), list(pieces(rows, ROWS))
 
-    def columns(i: int, slot: int) -> None:
-        c, end = parts[i]
-        col = slots[slot][: (end - c) * volume * each].reshape(-1, each)
-        rows = panels[0, :, c * volume : end * volume]
-        rows[-1] = 0  # behind the last output
-        for n in range(images):
-            im2col(x[n, c:end], window, box, col.reshape(end - c, *window.kernel, *size))
-            for p in range(n * each // WIDTH, -(-(n + 1) * each // WIDTH)):
-                first, last = max(p * WIDTH, n * each), min((p + 1) * WIDTH, (n + 1) * each)
-                part = col[:, first - n * each : last - n * each]
-                rows[p, :, first - p * WIDTH : last - p * WIDTH] = part
+    def lay(i: int, _: int) -> None:
+        _lay(pixels, reads, panels, *columns[i])
 
-    tasks = list(pieces(len(w), ROWS))
-    weights = w.reshape(1, len(w), depth)
-
-    def outputs(i: int, _: int) -> None:
+    def combine(i: int, _: int) -> None:
         m, end = tasks[i]
-        multiply(weights[:, m:end], panels, product[:, m:end])
-        part = product[0, m:end, :cells].reshape(end - m, images, *size).swapaxes(0, 1)
-        out = y[:, m:end]
-        np.add(part, 0 if b is None else b[m:end].reshape(-1, *(1,) * len(size)), out=out)
-        if rectify:
-            np.maximum(out, 0, out=out)
+        _combine(weights[:, m:end], panels, product[:, m:end], bias, outputs, m, rectify)
 
-    room.workers.run(columns, len(parts))
-    room.workers.run(outputs, len(tasks))
+    room.workers.run(lay, len(columns))
+    room.workers.run(combine, len(tasks))
+
+
+def _reads(inputs: Sizes, outputs: Sizes, window: Window) -> Array:
+    """[k, o]: the pixel that output o reads at place k of its window, -1 where there is none."""
+    numbers = np.arange(1, prod(inputs) + 1).reshape(1, *inputs)
+    found = np.empty((1, *window.kernel, *outputs), numbers.dtype)
+    im2col(numbers, window, tuple((0, n) for n in outputs), found)
+    return found.reshape(window.volume, -1) - 1
+
+
+@fast
+def _lay(x: Array, reads: Array, panels: Array, first: int, end: int) -> None:
+    """panels[p, c volume + k, t] = x[n, c, reads[k, o]], 0 behind the last output."""
+    images, (volume, each) = len(x), reads.shape
+    _, count, _, width = panels.shape
+    for c in range(first, end):
+        for k in range(volume):
+            row = c * volume + k
+            p = t = 0
+            for n in range(images):
+                for o in range(each):
+                    at = reads[k, o]
+                    panels[0, p, row, t] = x[n, c, at] if at >= 0 else f1(0)
+                    t += 1
+                    if t == width:
+                        p, t = p + 1, 0
+            if p < count:
+                panels[0, p, row, t:] = f1(0)
+
+
+@fast
+def _combine(
+    w: Array, panels: Array, product: Array, bias: Array, y: Array, m: int, rectify: bool
+) -> None:
+    """y[n, m + r, o] = f(bias[m + r] + sum_d w[r, d] panels[d, o])."""
+    multiply(w, panels, product)
+    images, _, each = y.shape
+    for r in range(product.shape[1]):
+        for n in range(images):
+            for o in range(each):
+                value = product[0, r, n * each + o] + bias[m + r]
+                y[n, m + r, o] = f1(0) if rectify and value < 0 else value
 
 
 def _panels(cells: int) -> int:

@@ -1,9 +1,10 @@
 """The transforms of Winograd's F(4x4, 3x3) in NumPy: see kernels/winograd.py.
 
-The specification of kernels/tiles_numba.py, and what runs where Numba is not installed.  Some
-channels at a time, so that the dozens of passes over a part read the cache.  First the rows of all
-tiles are combined (neighbours in memory), then the columns, which are strided by 4: they are cut
-into their four phases once.
+The specification of kernels/tiles_numba.py, and what runs where Numba is not installed.  A
+two-dimensional transform is linear, so it is one matrix: (B^T d B) of 36 pixels is (B^T x B^T) d,
+with Kronecker's product.  A BLAS multiplies by it at a speed that dozens of passes with a few
+operations each do not reach.  What is left are copies of pixels strided by 4, each a single call:
+the threads of kernels/workers.py wait for Python's lock between calls.
 """
 
 from __future__ import annotations
@@ -12,18 +13,28 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from .im2col import pieces
 
 Array = Any
 
 NAME = "NumPy"
-CELLS = 1 << 13  # elements of a temporary
+CELLS = 1 << 14  # tiles at once
+
+_BT = [[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0], [0, -2, -1, 2, 1, 0],
+       [0, 2, -1, -2, 1, 0], [0, 4, 0, -5, 0, 1]]  # fmt: skip
+_AT = [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]]
+_G = [[1 / 4, 0, 0], [-1 / 6, -1 / 6, -1 / 6], [-1 / 6, 1 / 6, -1 / 6], [1 / 24, 1 / 12, 1 / 6],
+      [1 / 24, -1 / 12, 1 / 6], [0, 0, 1]]  # fmt: skip
+INPUT, OUTPUT, WEIGHT = (np.kron(np.array(m), m).astype(np.float32) for m in (_BT, _AT, _G))
+DATA, DIFF, WEIGHT_DIFF = (np.ascontiguousarray(m.T) for m in (INPUT, OUTPUT, WEIGHT))
 
 
 def work_size(channels: int, rows: int, across: int) -> int:
     """Elements of scratch that any transform needs."""
-    return (16 + 24 + 36 + 4) * max(CELLS, (rows + 1) * (across + 1), channels)
+    cells = (rows + 1) * (across + 1)
+    return (36 + 2 * 20) * max(min(CELLS, channels * cells), cells, channels)
 
 
 def panels_shape(channels: int, cells: int) -> tuple[int, ...]:
@@ -46,97 +57,15 @@ def _take(work: Array, *shape: int) -> tuple[Array, Array]:
     return work[:size].reshape(shape), work[size:]
 
 
-def _phases(x: Array, top: int, left: int, z: Array) -> None:
-    """z[i, j, c, a, t] = x[c, top + 4 a + i, left + 4 t + j], 0 outside."""
-    height, width = x.shape[1:]
-    z.fill(0)
-    for i in range(4):
-        for j in range(4):
-            a0, t0 = max(0, -(-(-top - i) // 4)), max(0, -(-(-left - j) // 4))
-            rows = x[:, top + i + 4 * a0 :: 4, left + j + 4 * t0 :: 4]
-            rows = rows[:, : max(0, z.shape[3] - a0), : max(0, z.shape[4] - t0)]
-            if height > top + i + 4 * a0 and width > left + j + 4 * t0:
-                z[i, j, :, a0 : a0 + rows.shape[1], t0 : t0 + rows.shape[2]] = rows
-
-
-def _bt(d: list[Array], o: list[Array], s: Array, t: Array) -> None:
-    """o = B^T d."""
-    d0, d1, d2, d3, d4, d5 = d
-    np.multiply(d2, -4, out=s)
-    s += d4
-    np.multiply(d1, -4, out=t)
-    t += d3
-    np.add(s, t, out=o[1])
-    np.subtract(s, t, out=o[2])
-    np.subtract(d4, d2, out=s)
-    np.subtract(d3, d1, out=t)
-    t *= 2
-    np.add(s, t, out=o[3])
-    np.subtract(s, t, out=o[4])
-    np.subtract(d0, d2, out=o[0])
-    o[0] *= 4
-    o[0] += s
-    np.subtract(d5, d3, out=t)
-    np.subtract(d1, d3, out=o[5])
-    o[5] *= 4
-    o[5] += t
-
-
-def _at(m: list[Array], o: list[Array], s: Array, t: Array) -> None:
-    """o = A^T m."""
-    np.add(m[1], m[2], out=s)
-    np.add(m[3], m[4], out=t)
-    np.add(m[0], s, out=o[0])
-    o[0] += t
-    t *= 4
-    np.add(s, t, out=o[2])
-    np.subtract(m[1], m[2], out=s)
-    np.subtract(m[3], m[4], out=t)
-    t *= 2
-    np.add(s, t, out=o[1])
-    t *= 4
-    np.add(s, t, out=o[3])
-    o[3] += m[5]
-
-
-def _a(d: list[Array], o: list[Array], s: Array, t: Array) -> None:
-    """o = A d."""
-    o[0][...] = d[0]
-    o[5][...] = d[3]
-    np.add(d[0], d[2], out=s)
-    np.add(d[1], d[3], out=t)
-    np.add(s, t, out=o[1])
-    np.subtract(s, t, out=o[2])
-    np.multiply(d[3], 4, out=t)
-    t += d[1]
-    t *= 2
-    np.multiply(d[2], 4, out=s)
-    s += d[0]
-    np.add(s, t, out=o[3])
-    np.subtract(s, t, out=o[4])
-
-
-def _b(v: list[Array], o: list[Array], s: Array, t: Array) -> None:
-    """o = B v."""
-    np.add(v[1], v[2], out=s)
-    np.add(v[3], v[4], out=t)
-    np.add(v[0], s, out=o[4])
-    o[4] += t
-    s *= 4
-    s += t
-    np.multiply(v[0], -5, out=o[2])
-    o[2] -= s
-    np.multiply(v[0], 4, out=o[0])
-    np.subtract(v[1], v[2], out=s)
-    np.subtract(v[3], v[4], out=t)
-    t *= 2
-    np.add(s, t, out=o[3])
-    np.multiply(v[5], 5, out=o[5])
-    o[3] -= o[5]
-    np.subtract(v[5], s, out=o[1])
-    o[1] *= 4
-    o[1] -= t
-    o[5][...] = v[5]
+def _window(x: Array, top: int, left: int, to: Array) -> None:
+    """to[c, h, w] = x[c, top + h, left + w], 0 outside."""
+    (height, width), (h, w) = x.shape[1:], to.shape[1:]
+    h0, h1 = min(h, max(0, -top)), max(0, min(h, height - top))
+    w0, w1 = min(w, max(0, -left)), max(0, min(w, width - left))
+    if (h1 - h0, w1 - w0) != (h, w):
+        to.fill(0)
+    if h0 < h1 and w0 < w1:
+        to[:, h0:h1, w0:w1] = x[:, top + h0 : top + h1, left + w0 : left + w1]
 
 
 def input_tiles(
@@ -144,22 +73,16 @@ def input_tiles(
     work: Array,
 ) -> None:  # fmt: skip
     """V[ij, c - first, t] = (B^T d B)[i, j]."""
-    across = V.shape[2] // rows
+    cells = V.shape[2]
+    across, out = cells // rows, V.reshape(36, -1)
     for a, b in _at_once(c0, c1, (rows + 1) * (across + 1)):
-        z, rest = _take(work, 4, 4, b - a, rows + 1, across + 1)
-        _phases(x[n, a:b], 4 * r0 - pad, -pad, z)
-        p, rest = _take(rest, 4, 6, b - a, rows, across + 1)
-        (s, t), _ = _take(rest, 2, b - a, rows, across + 1)
-        for j in range(4):
-            d = [z[i % 4, j, :, i // 4 : i // 4 + rows] for i in range(6)]
-            _bt(d, [p[j, i] for i in range(6)], s, t)
-        out = V.reshape(6, 6, V.shape[1], rows, across)[:, :, a - first : b - first]
-        s, t = (
-            e.reshape(-1)[: (b - a) * rows * across].reshape(b - a, rows, across) for e in (s, t)
-        )
-        for i in range(6):
-            d = [p[j % 4, i, :, :, j // 4 : j // 4 + across] for j in range(6)]
-            _bt(d, [out[i, j] for j in range(6)], s, t)
+        image, rest = _take(work, b - a, 4 * rows + 2, 4 * across + 2)
+        _window(x[n, a:b], 4 * r0 - pad, -pad, image)
+        d, _ = _take(rest, 6, 6, b - a, rows, across)
+        c, h, w = image.strides
+        d[...] = as_strided(image, d.shape, (h, w, c, 4 * h, 4 * w))
+        to = out[:, (a - first) * cells : (b - first) * cells]
+        np.matmul(INPUT, d.reshape(36, -1), out=to)
 
 
 def input_panels(
@@ -180,23 +103,17 @@ def output_tiles(
     work: Array,
 ) -> None:  # fmt: skip
     """y = A^T M A + bias; negative values times slope."""
-    (height, width), across = y.shape[2:], -(-y.shape[3] // 4)
-    top, bottom = 4 * r0, min(4 * (r0 + rows), height)
-    every = M.reshape(6, 6, k1 - k0, rows, across)
-    for a, b in _at_once(k0, k1, rows * across):
-        m = every[:, :, a - k0 : b - k0]
-        p, rest = _take(work, 4, 6, b - a, rows, across)
-        z, rest = _take(rest, b - a, rows, 4, across, 4)
-        (s, t), _ = _take(rest, 2, b - a, rows, across)
-        for j in range(6):
-            _at([m[i, j] for i in range(6)], [p[i, j] for i in range(4)], s, t)
-        for i in range(4):
-            o = [z[:, :, i, :, j] for j in range(4)]
-            _at([p[i, j] for j in range(6)], o, s, t)
-        image = z.reshape(b - a, 4 * rows, 4 * across)[:, : bottom - top, :width]
+    (height, width), cells = y.shape[2:], M.shape[2]
+    top, bottom, every = 4 * r0, min(4 * (r0 + rows), height), M.reshape(36, -1)
+    for a, b in _at_once(k0, k1, cells):
+        m = every[:, (a - k0) * cells : (b - k0) * cells]
+        z, rest = _take(work, 4, 4, b - a, rows, cells // rows)
+        np.matmul(OUTPUT, m, out=z.reshape(16, -1))
+        image, rest = _take(rest, b - a, 4 * rows, 4 * (cells // rows))
+        image.reshape(b - a, rows, 4, -1, 4).transpose(2, 4, 0, 1, 3)[...] = z
         part = y[n, a:b, top:bottom]
-        np.add(image, bias[a:b, None, None], out=part)
-        _rectify(part, part, slope, work)
+        np.add(image[:, : bottom - top, :width], bias[a:b, None, None], out=part)
+        _rectify(part, part, slope, rest)
 
 
 def _rectify(sign: Array, d: Array, slope: float, work: Array) -> None:
@@ -216,22 +133,20 @@ def diff_tiles(
     D: Array, db: Array, work: Array,
 ) -> None:  # fmt: skip
     """D[ij, k - first, t] = (A dy A^T)[i, j], dy times slope where y <= 0; db[k] += sum dy."""
-    across = D.shape[2] // rows
-    for a, b in _at_once(k0, k1, rows * across):
-        z, rest = _take(work, 4, 4, b - a, rows, across)
-        _phases(dy[n, a:b], 4 * r0, 0, z)
+    cells = D.shape[2]
+    across, out = cells // rows, D.reshape(36, -1)
+    for a, b in _at_once(k0, k1, cells):
+        image, rest = _take(work, b - a, 4 * rows, 4 * across)
+        _window(dy[n, a:b], 4 * r0, 0, image)
         if slope != 1:
-            sign, other = _take(rest, 4, 4, b - a, rows, across)
-            _phases(y[n, a:b], 4 * r0, 0, sign)
-            _rectify(sign, z, slope, other)
-        db[a:b] += z.sum(axis=(0, 1, 3, 4), dtype=np.float64).astype(db.dtype)
-        p, rest = _take(rest, 4, 6, b - a, rows, across)
-        (s, t), _ = _take(rest, 2, b - a, rows, across)
-        for j in range(4):
-            _a([z[i, j] for i in range(4)], [p[j, i] for i in range(6)], s, t)
-        out = D.reshape(6, 6, D.shape[1], rows, across)[:, :, a - first : b - first]
-        for i in range(6):
-            _a([p[j, i] for j in range(4)], [out[i, j] for j in range(6)], s, t)
+            sign, other = _take(rest, b - a, 4 * rows, 4 * across)
+            _window(y[n, a:b], 4 * r0, 0, sign)
+            _rectify(sign, image, slope, other)
+        db[a:b] += image.sum(axis=(1, 2), dtype=np.float64).astype(db.dtype)
+        z, _ = _take(rest, 4, 4, b - a, rows, across)
+        z[...] = image.reshape(b - a, rows, 4, across, 4).transpose(2, 4, 0, 1, 3)
+        to = out[:, (a - first) * cells : (b - first) * cells]
+        np.matmul(DIFF, z.reshape(16, -1), out=to)
 
 
 def data_tiles(
@@ -240,35 +155,30 @@ def data_tiles(
 ) -> None:  # fmt: skip
     """dx rows 4 r0 ... 4 (r0 + rows) - 1 (less pad) = B V B^T, summed where tiles overlap.
 
-    carry[c]: what the rows above leave for the next two, not yet transformed along the row; read
+    carry[c, i, j]: what the rows above leave for pixel j of their tiles in the next two rows; read
     first (unless fresh), written last.
     """
-    across = V.shape[2] // rows
-    every = V.reshape(6, 6, V.shape[1], rows, across)
+    cells = V.shape[2]
+    across, every = cells // rows, V.reshape(36, -1)
     for a, b in _at_once(c0, c1, (rows + 1) * (across + 1)):
-        v = every[:, :, a - c0 : b - c0]
         q, rest = _take(work, 6, 6, b - a, rows, across)
-        (s, t), rest = _take(rest, 2, b - a, rows, across)
-        for j in range(6):
-            _b([v[i, j] for i in range(6)], [q[i, j] for i in range(6)], s, t)
+        np.matmul(DATA, every[:, (a - c0) * cells : (b - c0) * cells], out=q.reshape(36, -1))
         q[:2, :, :, 1:] += q[4:, :, :, :-1]
         into = carry[a:b].transpose(1, 2, 0, 3)
         if not fresh:
             q[:2, :, :, 0] += into
         into[...] = q[4:, :, :, -1]
-        lines, rest = _take(rest, b - a, rows, 4, across + 1, 4)
-        for i in range(4):
-            _columns(q[i], lines[:, :, i], s, t, rest)
+        lines, _ = _take(rest, b - a, rows, 4, across + 1, 4)
+        _columns(q[:4], lines)
         _place(lines.reshape(b - a, 4 * rows, -1), dx[n, a:b], 4 * r0, pad, False)
 
 
-def _columns(q: Array, line: Array, s: Array, t: Array, work: Array) -> None:
-    """line[.., t, j]: the columns 4 t + j of q[j, .., t]; neighbouring tiles overlap by two."""
-    line[..., -1, :] = 0
-    over, _ = _take(work, 2, *q.shape[1:])
-    _b(list(q), [*(line[..., :-1, j] for j in range(4)), *over], s, t)
-    line[..., 1:, 0] += over[0]
-    line[..., 1:, 1] += over[1]
+def _columns(q: Array, lines: Array) -> None:
+    """lines[c, a, i, t, j]: the columns 4 t + j of q[i, j, c, a, t]; neighbours overlap by two."""
+    pixels = q.transpose(2, 3, 0, 4, 1)
+    lines[..., -1, :] = 0
+    lines[..., :-1, :] = pixels[..., :4]
+    lines[..., 1:, :2] += pixels[..., 4:]
 
 
 def _place(lines: Array, dx: Array, top: int, pad: int, add: bool) -> None:
@@ -290,75 +200,21 @@ def last_rows(
     """The two rows below tile row r - 1: written, or added to what the tiles at r have written."""
     across = carry.shape[3]
     for a, b in _at_once(c0, c1, 2 * (across + 1)):
-        q = carry[a:b].transpose(2, 0, 1, 3)
-        line, rest = _take(work, b - a, 2, across + 1, 4)
-        (s, t), rest = _take(rest, 2, b - a, 2, across)
-        _columns(q, line, s, t, rest)
-        _place(line.reshape(b - a, 2, -1), dx[n, a:b], 4 * r, pad, add)
+        lines, _ = _take(work, b - a, 1, 2, across + 1, 4)
+        _columns(carry[a:b, None].transpose(2, 3, 0, 1, 4), lines)
+        _place(lines.reshape(b - a, 2, -1), dx[n, a:b], 4 * r, pad, add)
 
 
 def weight_tiles(w: Array, k0: int, k1: int, c0: int, c1: int, U: Array, work: Array) -> None:
     """U[ij, k - k0, c - c0] = (G g G^T)[i, j]."""
-    count = c1 - c0
-    for a, b in _at_once(k0, k1, count):
-        g, rest = _take(work, 3, 3, b - a, count)
-        g[...] = w[a:b, c0:c1].transpose(2, 3, 0, 1)
-        p, rest = _take(rest, 6, 3, b - a, count)
-        (s, t), _ = _take(rest, 2, b - a, count)
-        out = U.reshape(6, 6, *U.shape[1:])[:, :, a - k0 : b - k0]
-        for j in range(3):
-            _g([g[i, j] for i in range(3)], [p[i, j] for i in range(6)], s, t)
-        for i in range(6):
-            _g([p[i, j] for j in range(3)], [out[i, j] for j in range(6)], s, t)
-
-
-def _g(g: list[Array], u: list[Array], s: Array, t: Array) -> None:
-    """u = G g."""
-    np.multiply(g[0], 0.25, out=u[0])
-    u[5][...] = g[2]
-    np.add(g[0], g[2], out=s)
-    s *= -1 / 6
-    np.multiply(g[1], -1 / 6, out=t)
-    np.add(s, t, out=u[1])
-    np.subtract(s, t, out=u[2])
-    np.multiply(g[0], 1 / 24, out=s)
-    np.multiply(g[2], 1 / 6, out=t)
-    s += t
-    np.multiply(g[1], 1 / 12, out=t)
-    np.add(s, t, out=u[3])
-    np.subtract(s, t, out=u[4])
+    g = w[k0:k1, c0:c1].reshape(k1 - k0, c1 - c0, 9)
+    np.matmul(WEIGHT, g.transpose(0, 2, 1), out=U.transpose(1, 0, 2))
 
 
 def weight_diff(U: Array, dw: Array, k0: int, k1: int, work: Array) -> None:
     """dw[k, c] += G^T U[:, k - k0, c] G."""
     count = dw.shape[1]
-    every = U.reshape(6, 6, *U.shape[1:])
     for a, b in _at_once(k0, k1, count):
-        u = every[:, :, a - k0 : b - k0]
-        p, rest = _take(work, 3, 6, b - a, count)
-        g, rest = _take(rest, 3, 3, b - a, count)
-        (s, t), _ = _take(rest, 2, b - a, count)
-        for j in range(6):
-            _gt([u[i, j] for i in range(6)], [p[i, j] for i in range(3)], s, t)
-        for i in range(3):
-            _gt([p[i, j] for j in range(6)], [g[i, j] for j in range(3)], s, t)
-        dw[a:b] += g.transpose(2, 3, 0, 1)
-
-
-def _gt(u: list[Array], g: list[Array], s: Array, t: Array) -> None:
-    """g = G^T u."""
-    np.add(u[1], u[2], out=s)
-    s *= 1 / 6
-    np.add(u[3], u[4], out=t)
-    np.multiply(t, 1 / 6, out=g[2])
-    g[2] -= s
-    g[2] += u[5]
-    t *= 1 / 24
-    np.multiply(u[0], 0.25, out=g[0])
-    g[0] -= s
-    g[0] += t
-    np.subtract(u[1], u[2], out=s)
-    s *= -1 / 6
-    np.subtract(u[3], u[4], out=t)
-    t *= 1 / 12
-    np.add(s, t, out=g[1])
+        g, _ = _take(work, b - a, count, 9)
+        np.matmul(U[:, a - k0 : b - k0].transpose(1, 2, 0), WEIGHT, out=g)
+        dw[a:b] += g.reshape(b - a, count, 3, 3)

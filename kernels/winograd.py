@@ -38,6 +38,7 @@ from .workers import MOST, Room, Taker, Workers
 BLOCK = 650_000  # elements of V and M of one block: they stay in a core's share of the cache
 WEIGHTS = 36 * 128 * 256  # elements of U from which channels are cut instead of maps
 LANES = 5_000_000  # elements of all lanes' dU together
+GAP = 48  # elements between the 36 of V: at multiples of 4 KiB they would share a few cache lines
 CHANNELS = 64  # channels of U at a time
 
 
@@ -86,7 +87,7 @@ def forward(
         def block(i: int, slot: int) -> None:
             n, r0, rows = blocks[i]
             cells = rows * shape.across
-            v = _view(buffers[slot][0], *made.panels_shape(c, cells))
+            v = _apart(buffers[slot][0], *made.panels_shape(c, cells))
             m = _view(buffers[slot][1], 36, k, made.whole(cells))
             made.input_panels(x, n, 0, c, r0, rows, shape.across, pad, v, work[slot])
             made.multiply(u, v, m)
@@ -101,7 +102,7 @@ def forward(
     slots = [(take(36 * most * c), take(36 * most * made.whole(cells))) for _ in work]
     for n, r0, rows in shape.blocks(how.rows):
         cells = rows * shape.across
-        v = _view(every, *made.panels_shape(c, cells))
+        v = _apart(every, *made.panels_shape(c, cells))
         inputs = list(pieces(c, 32))
 
         def transform(
@@ -311,11 +312,17 @@ class _Tiling:
 
 def _panels(channels: int, cells: int) -> int:
     """Elements of V as it is multiplied."""
-    return prod(transforms().panels_shape(channels, cells))
+    return prod(transforms().panels_shape(channels, cells)) + 36 * GAP
 
 
 def _view(buffer: Array, *shape: int) -> Array:
     return buffer.reshape(-1)[: prod(shape)].reshape(shape)
+
+
+def _apart(buffer: Array, *shape: int) -> Array:
+    """The same with a gap behind each of the first axis."""
+    far = prod(shape[1:]) + GAP
+    return _view(buffer, shape[0], far)[:, : far - GAP].reshape(shape)
 
 
 def _weights(made: ModuleType, w: Array, u: Array, work: list[Array], workers: Workers) -> None:

@@ -137,5 +137,5 @@ def set_multiprocess(multiprocess: bool) -> None:
 
 
 def has_nccl() -> bool:
-    """Whether several GPUs can work together: no."""
+    """Whether several GPUs can work together: not by this interface."""
     return False

@@ -201,15 +201,20 @@ def get_solver(param_file: str) -> SGDSolver:
 
 
 class NCCL:
-    """Several GPUs: not here, as in a Caffe built without it (`has_nccl()` is False)."""
+    """Several GPUs: not here, as in a Caffe built without it (`has_nccl()` is False).  A script's
+    process computes alone, on one card; those of tools/solve.py may join."""
 
-    def __init__(self, solver: Solver, uid: str) -> None:
-        raise DeviceError(
-            "training on several GPUs is not there", remedy="Train without NCCL: solver.solve()"
-        )
+    def __init__(self, solver: Solver, uid: bytes) -> None:
+        raise _no_nccl()
 
     @staticmethod
-    def new_uid() -> str:
-        raise DeviceError(
-            "training on several GPUs is not there", remedy="Train without NCCL: solver.solve()"
-        )
+    def new_uid() -> bytes:
+        raise _no_nccl()
+
+
+def _no_nccl() -> DeviceError:
+    return DeviceError(
+        "NCCL sums over several GPUs, but a script's process computes alone, on one",
+        remedy="On four GPUs trains: mpiexec -n 4 python -m mpi4py tools/solve.py SOLVER -gpu auto"
+        " (docs/scaling.md); here, without NCCL: solver.solve()",
+    )

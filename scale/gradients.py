@@ -5,11 +5,15 @@
 The gradient is one flat array, parameters in the order of their layers, and backward runs from the
 last layer to the first.  So when it has left layer i, all that lies from i's parameters on is final
 (the owner of a shared parameter is the first of those who share it).  From its end on, the array is
-cut at the borders of layers into buckets of at least `size` elements.  A bucket is summed as soon
-as it is final, by a thread; the thread sums one after the other, so all processes sum the same ones
-together.  What is left to wait for after backward is the last bucket, and those it had to wait for.
+cut at the borders of layers into buckets of at least `size` elements.  A bucket is handed over as
+soon as it is final, and summed beside backward, one after the other, so all processes sum the same
+ones together.  What is left to wait for after backward is the last bucket, and those it had to wait
+for.
 
-Of an iteration of several passes only the last one's are sums to be shared.
+Of an iteration of several passes only the last one's are sums to be shared.  A pass that is
+recorded (net/captured.py) hands nothing over, and its buckets are summed after it: as part of the
+recording they would be summed in every pass, and could end only where all processes run what they
+recorded in the same iteration.
 
 Source: PyTorch's DistributedDataParallel (Li et al., VLDB 2020); Caffe sums layer by layer
 (src/caffe/parallel.cpp).
@@ -19,7 +23,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Protocol
@@ -31,11 +34,12 @@ SIZE = 1 << 18  # elements of a bucket (docs/scaling.md)
 
 
 class Summing(Protocol):
-    """What is asked of the processes (scale/mpi.py); threaded: whether a thread may do it."""
+    """What is asked of the processes (scale/mpi.py, scale/nccl.py).  begin: array = 1/n sum_r
+    array_r, one after the other, perhaps not yet; finish: until all that was begun is done."""
 
-    threaded: bool
+    def begin(self, array: Any) -> None: ...
 
-    def mean(self, array: Any) -> None: ...
+    def finish(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -61,39 +65,40 @@ def buckets(learnable: Sequence[Param], size: int) -> list[Bucket]:
 class MeanGradient:
     """A solver's hook (`on_start`, `on_gradients_ready`) and, in the net's backward, its callback.
 
-    passes: of an iteration (iter_size); waited: seconds that were not hidden behind backward.
+    passes: of an iteration (iter_size); waited: seconds that were not hidden behind backward (on a
+    card, those of what it still computed as well).
     """
 
     def __init__(self, net: Net, world: Summing, *, passes: int = 1, size: int = SIZE) -> None:
         self.net, self.world, self.passes = net, world, passes
         self.buckets = buckets(net.learnable, size)
         self.waited = 0.0
-        self._pool = ThreadPoolExecutor(1, "demitasse-mean") if world.threaded else None
         self._left = passes
-        self._begun: list[Future[None]] = []
         self._done = 0  # buckets that were handed over in this iteration
         net.callbacks.after_backward.append(self._after)
 
     def on_start(self) -> None:
         """An iteration begins."""
         self._left, self._done = self.passes, 0
-        self._begun.clear()
 
     def _after(self, layer: int) -> None:
         """Backward has left a layer."""
-        if self._left == 1 and self._pool is not None:
-            while self._done < len(self.buckets) and self.buckets[self._done].layer >= layer:
-                part = self.net.flat_diff[self.buckets[self._done].part]
-                self._begun.append(self._pool.submit(self.world.mean, part))
-                self._done += 1
+        if self.net.device.recording:
+            return
+        if self._left == 1:
+            self._begin(layer)
         if layer == 0:
             self._left -= 1
+
+    def _begin(self, layer: int) -> None:
+        """Hand over what is final once backward has left a layer."""
+        while self._done < len(self.buckets) and self.buckets[self._done].layer >= layer:
+            self.world.begin(self.net.flat_diff[self.buckets[self._done].part])
+            self._done += 1
 
     def on_gradients_ready(self) -> None:
         """Wait until the gradient is the mean."""
         began = time.perf_counter()
-        for future in self._begun:
-            future.result()
-        for bucket in self.buckets[self._done :]:
-            self.world.mean(self.net.flat_diff[bucket.part])
+        self._begin(0)
+        self.world.finish()
         self.waited += time.perf_counter() - began

@@ -2,12 +2,13 @@
 
     world = join()                    None where this process is alone
     world.mean(array)                 array = 1/n sum_r array_r, the same bits on every rank
+    world.begin(array)                the same, in a thread; world.finish() waits for it
     world.broadcast(array)            array = that of rank 0
 
-The arrays are handed to mpi4py as they are, so where they lie decides how they travel: NumPy's
-through shared memory or the network.  A sum is MPI_Allreduce in place; MPI leaves its algorithm to
-the library, but every usual one (recursive doubling, a ring, Rabenseifner's) computes an element in
-one place, or by the same commutative additions everywhere.
+The arrays are NumPy's; those of cards are summed by `world.sums` (scale/nccl.py).  A sum is
+MPI_Allreduce in place; MPI leaves its algorithm to the library, but every usual one (recursive
+doubling, a ring, Rabenseifner's) computes an element in one place, or by the same commutative
+additions everywhere.
 
 A process is one of several if mpi4py runs it (`python -m mpi4py`) or if mpiexec or srun say so in
 its environment; mpi4py is imported only then.
@@ -18,6 +19,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -28,23 +30,41 @@ SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS")  # Open MPI, MPI
 
 
 class World:
-    """rank: 0 ... size - 1; local: how many of the processes run on this machine; name: for
-    messages."""
+    """rank: 0 ... size - 1; local: how many of the processes run on this machine; turn: which of
+    these this one is; machine, name: for messages; sums: who sums and broadcasts a net's arrays,
+    this or NCCL."""
 
     def __init__(self, mpi: Any) -> None:
         self._mpi, self._comm = mpi, mpi.COMM_WORLD
         self.rank, self.size = int(self._comm.rank), int(self._comm.size)
         here = self._comm.Split_type(mpi.COMM_TYPE_SHARED)
-        self.local = int(here.size)
+        self.local, self.turn = int(here.size), int(here.rank)
         here.Free()
-        self.name = f"rank {self.rank} of {self.size} on {mpi.Get_processor_name()}"
+        self.machine = str(mpi.Get_processor_name())
+        self.name = f"rank {self.rank} of {self.size} on {self.machine}"
         # calls never overlap, but a thread makes most of them
-        self.threaded = mpi.Query_thread() >= mpi.THREAD_SERIALIZED
+        threaded = mpi.Query_thread() >= mpi.THREAD_SERIALIZED
+        self._pool = ThreadPoolExecutor(1, "demitasse-mean") if threaded else None
+        self._begun: list[Future[None]] = []
+        self.sums: Any = self
 
     def mean(self, array: Any) -> None:
         """Put the mean of all ranks' arrays in the place of each."""
         self._comm.Allreduce(self._mpi.IN_PLACE, array)
         array *= array.dtype.type(1 / self.size)
+
+    def begin(self, array: Any) -> None:
+        """`mean`; it may be done only when `finish` returns."""
+        if self._pool is None:
+            self.mean(array)
+        else:
+            self._begun.append(self._pool.submit(self.mean, array))
+
+    def finish(self) -> None:
+        """Wait for all that was begun; raise what failed."""
+        begun, self._begun = self._begun, []
+        for future in begun:
+            future.result()
 
     def broadcast(self, array: Any) -> None:
         """Put rank 0's array in the place of each."""
@@ -53,6 +73,10 @@ class World:
     def share(self, value: Any) -> Any:
         """Rank 0's value, on every rank."""
         return self._comm.bcast(value)
+
+    def gather(self, value: Any) -> list[Any]:
+        """Every rank's value, on every rank."""
+        return list(self._comm.allgather(value))
 
     def any(self, flags: Sequence[bool]) -> list[bool]:
         """For each flag, whether it is set on some rank."""

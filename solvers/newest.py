@@ -39,9 +39,10 @@ def newest(prefix: str, said: Callable[[str], None]) -> Path | None:
 
 
 def remove_leftovers(prefix: str, said: Callable[[str], None]) -> None:
-    """Delete the parts of files that a killed training did not finish; whoever calls this knows
-    that no other training writes to this prefix."""
-    parts = r"(_iter_\d+\.(solverstate|caffemodel))?(\.h5)?\.\d+\.tmp"
+    """Delete the parts of files that a killed training did not finish, and its probes of whether it
+    could write (files.py); whoever calls this knows that no other training writes to this prefix.
+    """
+    parts = r"(_iter_\d+\.(solverstate|caffemodel))?(\.h5)?\.\d+\.(tmp|probe)"
     for path, _ in entries(prefix, parts, before="."):
         path.unlink(missing_ok=True)
         said(f"removed {path}, which a killed training did not finish")

@@ -39,21 +39,27 @@ def add_gpu(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def choose(gpu: str | None, precision: str = "fp32") -> Device:
-    """The device; DeviceError, with the flag and the cause, where it cannot be used."""
+def choose(gpu: str | None, precision: str = "fp32", turn: int = 0) -> Device:
+    """The device; DeviceError, with the flag and the cause, where it cannot be used.
+
+    turn: which of the processes that compute together on this machine this is; with auto each takes
+    another card, as long as there are some."""
     if gpu in (None, "none", ""):
         return CPU
     if gpu == "auto":
+        from ..kernels.cuda.card import usable
+
         try:
-            return _card(0, precision)
+            return _card(turn % max(1, usable()), precision)
         except DeviceError:
             return CPU
     if not gpu.isdecimal():
+        more = "; one process computes on one card, mpiexec starts several (docs/scaling.md)"
         raise DeviceError(
             f"-gpu {gpu}: invalid device ordinal",
             expected="one number, auto or none",
             remedy="Leave -gpu out, or say -gpu none, to compute on the CPU"
-            + ("; one process computes on one card" if gpu == "all" or "," in gpu else ""),
+            + more * (gpu == "all" or "," in gpu),
         )
     try:
         return _card(int(gpu), precision)

@@ -40,11 +40,15 @@ def versions() -> tuple[list[str], list[str]]:
 def compiled() -> str:
     """Whether there are compiled kernels, and if not, why."""
     if importlib.util.find_spec("numba") is None:
-        return "no: Numba is not installed (pip install 'demitasse[fast]'), so all is im2col"
+        return (
+            "no: Numba is not installed (pip install 'demitasse[fast]'), so transforms are NumPy's"
+        )
     try:
         import numba
     except ImportError as error:  # it does not go with this NumPy
-        return f"no: Numba {version('numba')} cannot be imported ({error}), so all is im2col"
+        return (
+            f"no: Numba {version('numba')} cannot be imported ({error}), so transforms are NumPy's"
+        )
     cache = os.environ.get("NUMBA_CACHE_DIR")
     return f"Numba {numba.__version__}" + (f", cached in {cache}" if cache else "")
 

@@ -2,10 +2,10 @@
 
     mpiexec -n 4 python -m mpi4py tools/solve.py solver.prototxt
 
-All processes build the same net, with parameters, history and position from rank 0.  Every one
-takes its share of the data (layers/hdf5_data.py) and draws with seed + rank; the gradient is the
-mean over all.  Rank 0 alone reads the solver's files, tests, prints and writes.  A process that
-fails says which it is, and ends all.
+All processes build the same net, with parameters, history and position from rank 0, on the CPU or
+each on a card of its own.  Every one takes its share of the data (layers/hdf5_data.py) and draws
+with seed + rank; the gradient is the mean over all.  Rank 0 alone reads the solver's files, tests,
+prints and writes.  A process that fails says which it is, and ends all.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from .. import netspec, solvers
-from ..errors import DemitasseError, DeviceError
-from ..scale import mpi
+from ..errors import DemitasseError
+from ..scale import mpi, nccl
 from ..scale.gradients import MeanGradient
 from ..scale.wishes import Wishes
 from ..solvers.observer import Hook
-from . import _options, _signals
+from . import _device, _options, _signals
 from ._main import said
 
 if TYPE_CHECKING:
@@ -71,12 +71,16 @@ def agree(param: Any, world: World) -> None:
 
 
 def share(args: Any, world: World) -> dict[str, Any]:
-    """What tells `solvers.build` which process this is; settles the threads of its kernels: its
-    share of this machine's CPUs, but none it is not bound to."""
+    """What tells `solvers.build` which process this is; settles its card, and the threads of its
+    kernels: its share of this machine's CPUs, but none it is not bound to.  DeviceError where the
+    cards are not one for each."""
     from ..kernels.workers import usable_cpus
 
     mine = max(1, min(usable_cpus(), (os.cpu_count() or 1) // world.local))
     args.threads = args.threads or mine
+    device: Any = _device.choose(args.gpu, turn=world.turn)
+    args.gpu = "none" if device.on_host else str(device.number)
+    nccl.meet(world, device)
     return {"rank": world.rank, "ranks": world.size}
 
 
@@ -84,7 +88,7 @@ class Together(Hook):
     """Makes the gradient the mean over all processes, and their ends one."""
 
     def __init__(self, solver: Solver, world: World) -> None:
-        self.gradient = MeanGradient(solver.net, world, passes=solver.param.iter_size)
+        self.gradient = MeanGradient(solver.net, world.sums, passes=solver.param.iter_size)
         self.wishes = Wishes(solver, world)
 
     def on_start(self) -> None:
@@ -97,15 +101,10 @@ class Together(Hook):
 
 def begin(solver: Solver, world: World) -> Wishes:
     """Give every process rank 0's parameters, history and position, and let them train together;
-    returns what signals may act on instead of the solver.  DeviceError on a card."""
-    if not solver.net.device.on_host:
-        raise DeviceError(
-            "several processes that train together compute on the CPU in this version",
-            found=f"solver_mode: GPU or -gpu, {world.size} processes",
-            remedy="Say -gpu none, or train in one process",
-        )
+    returns what signals may act on instead of the solver."""
     for array in (solver.net.flat_data, *solver.history):
-        world.broadcast(array)
+        world.sums.broadcast(array)
+    world.sums.finish()
     position = world.share((solver.iter, solver.current_step, solver.net.state()))
     if world.rank:
         solver.iter, solver.current_step = position[:2]
@@ -115,10 +114,12 @@ def begin(solver: Solver, world: World) -> Wishes:
     return together.wishes
 
 
-def header(world: World, count: int) -> str:
-    """What will run, for the log; count: threads of each."""
+def header(world: World, solver: Solver) -> str:
+    """What will run, for the log."""
+    count = solver.net.workers.threads
     each = f"{count} thread{'s' * (count > 1)} each"
-    return f"processes: {world.size}, {world.local} of them here, {each}; batches are of each"
+    on = "" if world.sums is world else f"; {world.sums.title}"
+    return f"processes: {world.size}, {world.local} of them here, {each}; batches are of each{on}"
 
 
 def follow(

@@ -49,7 +49,8 @@ examples:
   python tools/solve.py my_solver.prototxt -weights unet.h5
         fine-tune: start from the parameters of layers with the same names
   mpiexec -n 4 python -m mpi4py tools/solve.py models/solver.prototxt
-        train in four processes, each with batches of its own (docs/scaling.md)
+        train in four processes, each with batches of its own (docs/scaling.md); with -gpu auto,
+        on four cards
 
 While it runs, Ctrl-C writes a snapshot and stops; a second Ctrl-C stops at once; kill -HUP writes a
 snapshot and goes on.  At the end PREFIX.h5 holds all that tools/deploy.py needs.  On a terminal a
@@ -121,7 +122,8 @@ def whole(least: int) -> Callable[[str], int]:
 
 def main(argv: Sequence[str]) -> int:
     args = parser().parse_args(argv)
-    _device.choose(args.gpu)
+    if args.gpu != "auto":  # which of several processes this is decides what that is
+        _device.choose(args.gpu)
     path = _options.one_of({"SOLVER": args.file, "-solver": args.solver}, "the solver")
     if path is None:
         parser().print_help()
@@ -261,7 +263,7 @@ def train(
     check_learns(solver.net)
     log.header(solver)
     if world is not None:
-        log.said(_ranks.header(world, args.threads))
+        log.said(_ranks.header(world, solver))
     if args.caffe_unet_2015:
         log.said(_options.FILLERS_SAID)
     for line in ignored(solver.param, solver.net.device):

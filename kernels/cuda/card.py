@@ -7,9 +7,11 @@ cause, where there is no CuPy, no driver, no such card, or one older than comput
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from functools import cache
 from hashlib import sha256
+from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -41,6 +43,7 @@ class Card(OwnKernels):
             )
         self.number, self.name = number, f"cuda:{number}"
         self._device = cupy.cuda.Device(number)
+        self.place = str(self._device.pci_bus_id)  # numbers are each process's own
         self._device.use()
         self.stream = _stream(cupy, number)
         self.stream.use()
@@ -125,6 +128,19 @@ class Card(OwnKernels):
 
     def synchronize(self) -> None:
         self.stream.synchronize()
+
+    def nccl(self) -> Any:
+        """CuPy's NCCL, which sums over cards; DeviceError where it has none."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # CuPy's, which says less
+            found = import_module("cupy.cuda.nccl")
+        if not found.available:
+            raise DeviceError(
+                f"--gpu {self.number}: CuPy finds no NCCL, which sums over several cards",
+                remedy="Install it for the CUDA that CuPy is for: pip install nvidia-nccl-cu13, or"
+                " -cu12. Or train in one process, or say -gpu none",
+            )
+        return found
 
     def _memory(self) -> Any:
         return _Memory(self)

@@ -2,11 +2,13 @@
 emulator.  What CuPy refuses is refused: lists for tuples, Python's numbers, host arrays.
 
     cupy = FakeCupy()
-    monkeypatch.setitem(sys.modules, "cupy", cupy)
-    monkeypatch.setitem(sys.modules, "cupyx", cupy.cupyx)
+    for name, module in cupy.names().items():
+        monkeypatch.setitem(sys.modules, name, module)
 
-free, total: bytes of memory; `calls` is what streams, events, graphs and pools were told, in order.
-A stream that captures runs no kernel; its graph does, when it is launched.
+free, total: bytes of memory; `calls` is what streams, events, graphs and pools were told, in order;
+`launches` counts kernels.  A kernel runs when it is launched, whichever the stream; what NCCL is
+told waits in its stream until somebody waits for that (nccl.py).  A stream that captures runs no
+kernel; its graph does, when it is launched.
 
 Facts: CuPy 14.2, cupy/_core/raw.pyx, cupy/cuda/function.pyx (_pointer), stream.pyx, graph.pyx.
 """
@@ -20,6 +22,7 @@ from .device_array import DeviceArray
 from .emulated import FOLDER
 from .memory import empty
 from .module import Module
+from .nccl import FakeNccl
 
 SHARED = 48 << 10  # bytes a block may have unless it asks for more
 
@@ -39,6 +42,7 @@ class FakeCupy:
         self.count, self.capability, self.error = count, capability, error
         self.free, self.total, self.held = free, total, 0
         self.calls, self.capturing, self.modules = [], None, {}
+        self.launches, self.streams, self.current = 0, {}, None
         runtime = SimpleNamespace(
             getDeviceCount=self._device_count,
             getDeviceProperties=lambda number: {"name": b"NVIDIA Emulated"},
@@ -53,8 +57,13 @@ class FakeCupy:
             MemoryPool=lambda: SimpleNamespace(malloc="a pool of its own"),
             using_allocator=self._using_allocator,
             get_elapsed_time=lambda a, b: 1000 * (b.time - a.time),
+            nccl=FakeNccl(self),
         )
         self.cupyx = SimpleNamespace(empty_pinned=lambda shape, dtype: np.empty(shape, dtype))
+
+    def names(self):
+        """The modules it stands for."""
+        return {"cupy": self, "cupyx": self.cupyx, "cupy.cuda.nccl": self.cuda.nccl}
 
     def _device_count(self):
         if self.error:
@@ -112,6 +121,7 @@ class RawKernel:
         bare = [self._argument(a) for a in args]
 
         def launch():
+            self.cupy.launches += 1
             self.function(grid, block, bare, shared_mem)
 
         if self.cupy.capturing is None:
@@ -135,6 +145,7 @@ class Device:
 
     def __init__(self, cupy, number):
         self.cupy, self.number, self.compute_capability = cupy, number, cupy.capability
+        self.pci_bus_id = f"0000:{number:02x}:00.0"
 
     def use(self):
         self.cupy.calls.append(("use", self.number))
@@ -145,10 +156,20 @@ class Device:
 
 
 class Stream:
+    """seen: how many launches it is behind; told: what it still has to do."""
+
     def __init__(self, cupy):
-        self.cupy = cupy
+        self.cupy, self.seen, self.told = cupy, 0, []
+        self.ptr = 1 + len(cupy.streams)
+        cupy.streams[self.ptr] = self
+
+    def do(self):
+        """All that it was told."""
+        while self.told:
+            self.told.pop(0)()
 
     def use(self):
+        self.cupy.current = self
         return self
 
     def synchronize(self):
@@ -156,6 +177,7 @@ class Stream:
 
     def wait_event(self, event):
         self.cupy.calls.append(("wait", self, event))
+        self.seen = max(self.seen, event.launches)
 
     def begin_capture(self):
         self.cupy.calls.append(("begin", self))
@@ -176,11 +198,21 @@ class Stream:
 
 class Event:
     def __init__(self, cupy):
-        self.cupy, self.time = cupy, 0.0
+        self.cupy, self.time, self.launches, self._stream = cupy, 0.0, 0, None
 
     def record(self, stream):
         self.cupy.calls.append(("record", stream, self))
         self.time = len(self.cupy.calls) / 1000
+        self.launches = self.cupy.launches if stream is self.cupy.current else stream.seen
+        self._stream, self._asked = stream, False
+
+    @property
+    def done(self):
+        """Not when it is asked for the first time."""
+        if self._asked:
+            self._stream.do()
+        self._asked = not self._asked
+        return not self._asked
 
     def synchronize(self):
         self.cupy.calls.append(("synchronize", self))

@@ -14,6 +14,8 @@ cupy/_core/_routines_indexing.pyx (assignment refuses arrays of the host).
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 
 # of NumPy's functions (not ufuncs), those that CuPy 14 has under the same name and signature
@@ -88,6 +90,7 @@ class DeviceArray:
     itemsize = property(lambda self: self.host.itemsize)
     flags = property(lambda self: self.host.flags)
     T = property(lambda self: DeviceArray(self.host.T))
+    data = property(lambda self: SimpleNamespace(ptr=self.host.ctypes.data))
 
     @property
     def __cuda_array_interface__(self):
@@ -159,7 +162,8 @@ class DeviceArray:
         return self.host.copy()
 
     def set(self, values, stream=None):
-        self._wait()
+        if stream is None:  # in another one than the capturing one a copy may run
+            self._wait()
         if not (isinstance(values, np.ndarray) and values.dtype == self.dtype):
             raise TypeError("set takes an array of the host, of the same dtype")
         if values.shape != self.shape or not self.host.flags.forc:

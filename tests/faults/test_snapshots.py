@@ -4,6 +4,7 @@ import os
 import random
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -19,15 +20,21 @@ pytestmark = pytest.mark.usefixtures("tiny")
 
 SOLVER = "solver.prototxt"
 Usage = namedtuple("Usage", "total used free")
+KILLS = 20
+# each line of stdin is answered by a process that writes, once it has; then, that it has ended
 WRITES = """
-import os
+import os, sys
 os.environ["OMP_NUM_THREADS"] = "1"
 from demitasse import netspec, solvers
 solver = solvers.build(netspec.read_solver("solver.prototxt"), ahead=False)
-while True:
-    solver.iter += 1
-    solver.snapshot()
-    print(flush=True)
+for _ in sys.stdin:
+    if not os.fork():
+        while True:
+            solver.iter += 1
+            solver.snapshot()
+            if solver.iter == 1:
+                print(os.getpid(), flush=True)
+    print(os.waitstatus_to_exitcode(os.wait()[1]), flush=True)
 """
 
 
@@ -36,37 +43,43 @@ def test_kill_9_while_snapshots_are_written():
     The newest complete snapshot is found and can be read; what was half written lies under another
     name, and the next training removes it.
     """
-    draw = random.Random(0)
-    for _ in range(3):
-        process = subprocess.Popen([sys.executable, "-c", WRITES], stdout=subprocess.PIPE)
-        with process:
-            assert process.stdout.readline() == b"\n"  # there is one
+    draw, pipes = random.Random(0), {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", WRITES], text=True, bufsize=1, **pipes) as parent:
+        for _ in range(KILLS):
+            print(file=parent.stdin)
+            writer = int(parent.stdout.readline())  # there is a snapshot
             time.sleep(draw.random() * 0.06)
-            process.kill()
-        said = []
-        state = newest.newest("tiny", said.append)
-        assert state is not None and len(said) <= 1  # parameters whose state was not yet written
-        snapshot.load(state)
-        assert all("has no solver state beside it" in line for line in said)
-        assert not [path for path in Path().glob("tiny_iter_*") if path.stat().st_size == 0]
-        newest.remove_leftovers("tiny", said.append)
-        assert not list(Path().glob(".tiny*"))
-        for path in Path().glob("tiny_iter_*"):
-            path.unlink()
+            os.kill(writer, signal.SIGKILL)
+            assert int(parent.stdout.readline()) == -signal.SIGKILL
+            a_whole_snapshot_is_found()
+        parent.stdin.close()
+
+
+def a_whole_snapshot_is_found():
+    """Whatever was killed; then none is left."""
+    said = []
+    state = newest.newest("tiny", said.append)
+    assert state is not None and len(said) <= 1  # parameters whose state was not yet written
+    snapshot.load(state)
+    assert all("has no solver state beside it" in line for line in said)
+    assert not [path for path in Path().glob("tiny_iter_*") if path.stat().st_size == 0]
+    newest.remove_leftovers("tiny", said.append)
+    assert not list(Path().glob(".tiny*"))
+    for path in Path().glob("tiny_iter_*"):
+        path.unlink()
 
 
 def test_what_a_killed_training_left_behind(run):
     """A killed training left the part of a snapshot behind.
     The next one on the same prefix deletes it and says so; files of other prefixes stay.
     """
-    parts = [
-        Path(f".tiny{end}.123.tmp") for end in (".h5", "_iter_8.caffemodel.h5", "_iter_8_b.h5")
-    ]
+    ends = (".h5", "_iter_8.caffemodel.h5", "_iter_8_b.h5")
+    parts = [Path(f".tiny{end}.123.{kind}") for kind in ("probe", "tmp") for end in ends]
     for path in parts:
         path.write_bytes(b"part")
     ended = run(solve.main, SOLVER)
-    assert ended.code == 0 and [path.exists() for path in parts] == [False, False, True]
-    for path in parts[:2]:
+    assert ended.code == 0 and [path.exists() for path in parts] == [False, False, True] * 2
+    for path in (*parts[:2], *parts[3:5]):
         assert f"removed {path}, which a killed training did not finish" in ended.out
 
 

@@ -36,6 +36,30 @@ def test_forward_is_the_definition(channels, slope, bias):
     assert np.array_equal(found, run(DIRECT, x, w, b, slope, threads=1))
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("slope", [0.0, 1.0])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_gradients_are_those_of_the_definition(channels, slope, bias, threads):
+    rng = np.random.default_rng(channels)
+    x = rng.standard_normal((2, channels, 40, 37))
+    y, dy = rng.standard_normal((2, 2, 5, 38, 35))
+    y[:, :, ::3] = 0
+    found = []
+    for engine, dtype in ((COLUMNS, np.float64), (DIRECT, np.float32)):
+        form, room = Form(WINDOW, 1, engine, slope), Room(1 << 20, Workers(threads))
+        dw = np.ones((5, channels, 3, 3), dtype)
+        db = np.ones(5, dtype) if bias else None
+        size = convolution.scratch_size(x.shape, dw.shape, y.shape, form, room)
+        room = Room(1 << 20, Workers(threads), np.full(size, np.nan, dtype))
+        typed = [a.astype(dtype) for a in (x, y, dy)]
+        convolution.backward(typed[0], dw, *typed[1:], dw, db, None, form, room)
+        found.append((dw, db))
+    (right, right_b), (dw, db) = found
+    np.testing.assert_allclose(dw, right, rtol=0, atol=2e-6 * np.abs(right).max())
+    assert db is right_b is None or np.abs(db - right_b).max() < 1e-5 * np.abs(right_b).max()
+
+
 def test_nan_comes_through_the_rectifier():
     x = np.zeros((1, 1, 5, 20), np.float32)
     x[0, 0, 2, 7] = np.nan

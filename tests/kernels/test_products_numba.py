@@ -43,13 +43,6 @@ def test_a_transposed_factor_gives_the_same_bits(rows, depth, across):
     assert np.array_equal(plain, turned)
 
 
-def test_scatter_lays_lines_into_panels():
-    lines = np.arange(3 * 2 * products.WIDTH, dtype=np.float32).reshape(3, -1)
-    found = np.zeros((3, 2, 2, products.WIDTH), np.float32)
-    products.scatter(lines, found, 1)
-    assert np.array_equal(found, panels(np.stack([np.zeros_like(lines), lines], axis=1)))
-
-
 def test_nan_and_infinity_go_through():
     a, b = draw(4, 3, 24)
     b[0, 1, 5], b[1, 2, 7] = np.nan, np.inf

@@ -126,7 +126,7 @@ def test_compiled_and_numpy_transforms_agree(monkeypatch):
         size = winograd.scratch_size(x.shape, w.shape, y.shape, room)
         winograd.forward(x, w, None, y, 0, 1.0, replace(room, scratch=np.empty(size, "f")))
         found.append(y)
-    np.testing.assert_allclose(found[0], found[1], atol=3e-6 * np.abs(found[1]).max())
+    np.testing.assert_allclose(found[0], found[1], atol=5e-6 * np.abs(found[1]).max())
 
 
 def test_the_table():
@@ -148,9 +148,9 @@ def test_the_table():
         assert engine(64, 64, 570, plain._replace(**changed)) == COLUMNS
 
 
-def test_without_numba_all_is_im2col(monkeypatch):
+def test_without_numba(monkeypatch):
     monkeypatch.setattr(convolution, "_compiled_kernels", dict)
     plain = Window((3, 3), (1, 1), (0, 0), (1, 1))
-    for c, n in ((64, 570), (1, 572), (1024, 8)):
+    for c, n, engine in ((64, 570, WINOGRAD), (1, 572, COLUMNS), (1024, 8, COLUMNS)):
         shape = (1, 64, n - 2, n - 2)
-        assert choose((1, c, n, n), (64, c, 3, 3), shape, plain, 1, np.float32) == COLUMNS
+        assert choose((1, c, n, n), (64, c, 3, 3), shape, plain, 1, np.float32) == engine

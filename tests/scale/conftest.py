@@ -98,10 +98,9 @@ class Threads:
 
 
 class World:
-    threaded = True
-
     def __init__(self, all_of, rank, size):
-        self.all, self.rank, self.size = all_of, rank, size
+        self.all, self.rank, self.size, self.sums = all_of, rank, size, self
+        self.machine, self.turn = "here", rank
 
     def gather(self, value):
         self.all.slots[self.rank] = value
@@ -110,14 +109,20 @@ class World:
         self.all.barrier.wait()
         return values
 
-    def mean(self, array):
+    def begin(self, array):
         array[...] = np.mean(self.gather(array.copy()), axis=0)
+
+    def finish(self):
+        pass
 
     def broadcast(self, array):
         array[...] = self.gather(array.copy())[0]
 
     def share(self, value):
         return self.gather(value)[0]
+
+    def allgather(self, array):
+        return self.gather(array)
 
     def any(self, flags):
         return [any(each) for each in zip(*self.gather(list(flags)), strict=True)]

@@ -1,13 +1,16 @@
 """The mean gradient: cut into buckets, handed over while backward runs, the same everywhere."""
 
 import threading
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from demitasse.errors import DeviceError
+from demitasse.scale import mpi
 from demitasse.scale.gradients import MeanGradient, buckets
 from demitasse.scale.wishes import Wishes
 from demitasse.tools._ranks import begin
+from emulator.emulated import Emulated
 
 from . import nets
 
@@ -16,6 +19,16 @@ from . import nets
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     nets.write(snapshot=0)
+
+
+def world(sum_of, level=2):
+    """A process alone, whose sums are `sum_of(array)`; level: of threads (2: one at a time)."""
+    here = SimpleNamespace(rank=0, size=1, Free=lambda: None)
+    comm = SimpleNamespace(rank=0, size=1, Split_type=lambda kind: here)
+    comm.Allreduce = lambda _, array: sum_of(array)
+    facts = {"COMM_TYPE_SHARED": 0, "IN_PLACE": None, "THREAD_SERIALIZED": 2}
+    facts |= {"Query_thread": lambda: level, "Get_processor_name": lambda: "here"}
+    return mpi.World(SimpleNamespace(COMM_WORLD=comm, **facts))
 
 
 @pytest.mark.parametrize("size", [1, 20, 30, 48, 10_000])
@@ -32,21 +45,15 @@ def test_buckets_are_the_whole_gradient_from_its_end_cut_between_layers(size):
     assert all(p.stop - p.start >= size for p in parts[:-1])
 
 
-def test_a_bucket_holds_the_final_gradient_although_a_parameter_is_shared():
+@pytest.mark.parametrize("level", [0, 2])
+def test_a_bucket_holds_the_final_gradient_although_a_parameter_is_shared(level):
     straight = nets.build().net
     straight.forward()
     straight.backward()
 
     seen = []
-
-    class Recording:
-        threaded = True
-
-        def mean(self, array):
-            seen.append(array.copy())
-
     net = nets.build().net
-    hook = MeanGradient(net, Recording(), size=1)
+    hook = MeanGradient(net, world(lambda array: seen.append(array.copy()), level), size=1)
     hook.on_start()
     net.forward()
     net.backward()
@@ -56,15 +63,8 @@ def test_a_bucket_holds_the_final_gradient_although_a_parameter_is_shared():
 
 def test_the_last_layers_are_summed_while_backward_still_runs():
     summed, waited = threading.Event(), []
-
-    class Signalling:
-        threaded = True
-
-        def mean(self, array):
-            summed.set()
-
     net = nets.build().net
-    hook = MeanGradient(net, Signalling(), size=1)
+    hook = MeanGradient(net, world(lambda array: summed.set()), size=1)
     first = min(p.node for p in net.learnable)
     net.callbacks.before_backward.append(
         lambda i: waited.append(summed.wait(10)) if i == first else None
@@ -147,14 +147,11 @@ def test_a_snapshot_that_one_is_asked_for_is_written_once(threads):
 
 
 def test_a_failure_while_summing_reaches_the_solver():
-    class Failing:
-        threaded = True
-
-        def mean(self, array):
-            raise OSError("the network is gone")
+    def fail(array):
+        raise OSError("the network is gone")
 
     net = nets.build().net
-    hook = MeanGradient(net, Failing())
+    hook = MeanGradient(net, world(fail))
     hook.on_start()
     net.forward()
     net.backward()
@@ -162,8 +159,27 @@ def test_a_failure_while_summing_reaches_the_solver():
         hook.on_gradients_ready()
 
 
-def test_a_card_is_refused(threads):
-    solver = nets.build()
-    solver.net.device = type("Card", (), {"on_host": False})()
-    with pytest.raises(DeviceError, match="compute on the CPU in this version"):
-        begin(solver, threads(1).worlds[0])
+@pytest.mark.parametrize("passes", [1, 2, 3])
+def test_what_is_recorded_hands_nothing_over_and_every_iteration_sums_it_all_once(passes):
+    """The first two passes are run, the third is recorded, and run so from then on."""
+    Path("list.txt").unlink()
+    nets.write(snapshot=0, passes=passes, recorded=True)
+    device, iterations = Emulated(), []
+
+    class Recording:
+        def begin(self, array):
+            assert not device.recording
+            iterations[-1].append(array.get())
+
+        def finish(self):
+            whole = np.concatenate(iterations[-1][::-1])
+            np.testing.assert_array_equal(whole, solver.net.flat_diff.get())
+
+    solver = nets.build(net_options={"device": device})
+    solver.param.test_interval = 0
+    hook = MeanGradient(solver.net, Recording(), passes=passes, size=1)
+    each = SimpleNamespace(on_start=lambda: iterations.append([]), on_gradients_ready=lambda: None)
+    solver.hooks = (each, hook)
+    solver.step(4)
+    assert [len(arrays) for arrays in iterations] == [len(hook.buckets)] * 4
+    assert solver._recorded._replay is not None

@@ -23,8 +23,8 @@ from ...net.test_golden_nets import NETS, close, load
 def cupy(monkeypatch):
     def installed(**settings):
         made = FakeCupy(**settings)
-        monkeypatch.setitem(sys.modules, "cupy", made)
-        monkeypatch.setitem(sys.modules, "cupyx", made.cupyx)
+        for name, module in made.names().items():
+            monkeypatch.setitem(sys.modules, name, module)
         return made
 
     return installed

@@ -1,0 +1,78 @@
+"""The one-dimensional transforms of Winograd's F(4x4, 3x3), as formulas over vectors of tiles.
+
+    input_   B^T d    6 pixels -> 6        weight        G g      3 weights -> 6
+    output   A^T m    6 -> 4 pixels        weight_diff   G^T u    6 -> 3 weights
+    diff     A z      4 pixels -> 6        data          B v      6 -> 4 pixels, 2 of the next tile
+
+`*_rows` takes the pixels of a row apart or puts them together, `*_columns` goes along lines of
+tiles (kernels/vectors_numba.py).
+
+Source: A. Lavin, S. Gray, Fast Algorithms for Convolutional Neural Networks (arXiv:1509.09308).
+"""
+
+from __future__ import annotations
+
+from .vectors_numba import Value, along, apart, apart_rectified, together
+
+Values = tuple[Value, ...]
+
+
+def input_(d0: Value, d1: Value, d2: Value, d3: Value, d4: Value, d5: Value) -> Values:
+    """B^T d."""
+    a, b, e, g = d4 - 4 * d2, d3 - 4 * d1, d4 - d2, 2 * (d3 - d1)
+    return 4 * d0 - 5 * d2 + d4, a + b, a - b, e + g, e - g, 4 * d1 - 5 * d3 + d5
+
+
+def output(m0: Value, m1: Value, m2: Value, m3: Value, m4: Value, m5: Value) -> Values:
+    """A^T m."""
+    s, e, u, v = m1 + m2, m1 - m2, m3 + m4, m3 - m4
+    return m0 + s + u, e + 2 * v, s + 4 * u, e + 8 * v + m5
+
+
+def output_pixels(
+    m0: Value, m1: Value, m2: Value, m3: Value, m4: Value, m5: Value, bias: Value, slope: Value
+) -> Values:
+    """A^T m + bias, negative values times slope."""
+    y = output(m0, m1 + bias, m2, m3, m4, m5)  # what m1 has, all four have
+    return tuple(v.rectified(slope) for v in y)
+
+
+def diff(z0: Value, z1: Value, z2: Value, z3: Value) -> Values:
+    """A z."""
+    even, odd, wide, far = z0 + z2, z1 + z3, z0 + 4 * z2, 2 * z1 + 8 * z3
+    return z0, even + odd, even - odd, wide + far, wide - far, z3
+
+
+def data(v0: Value, v1: Value, v2: Value, v3: Value, v4: Value, v5: Value) -> Values:
+    """B v."""
+    a, b, s, u = v1 - v2, v3 - v4, v1 + v2, v3 + v4
+    inner = 4 * (v5 - a) - 2 * b, -5 * v0 - 4 * s - u, a + 2 * b - 5 * v5
+    return 4 * v0, *inner, v0 + s + u, v5
+
+
+def data_pixels(*lines: Value) -> Values:
+    """B v, and what the tile before has for the first two pixels."""
+    here, before = data(*lines[:6]), data(*lines[6:12])
+    return here[0] + before[4], here[1] + before[5], here[2], here[3]
+
+
+def weight(g0: Value, g1: Value, g2: Value) -> Values:
+    """G g."""
+    a, b = -1 / 6 * (g0 + g2), -1 / 6 * g1
+    e, f = 1 / 24 * g0 + 1 / 6 * g2, 1 / 12 * g1
+    return 0.25 * g0, a + b, a - b, e + f, e - f, g2
+
+
+def weight_diff(u0: Value, u1: Value, u2: Value, u3: Value, u4: Value, u5: Value) -> Values:
+    """G^T u."""
+    a, b, e, f = u1 + u2, u1 - u2, u3 + u4, u3 - u4
+    first = 0.25 * u0 - 1 / 6 * a + 1 / 24 * e
+    return first, -1 / 6 * b + 1 / 12 * f, -1 / 6 * a + 1 / 6 * e + u5
+
+
+input_columns, input_rows = along(input_, 6), apart(input_, 6)
+output_columns, output_rows = along(output, 6), together(output_pixels, 6)
+diff_columns, diff_rows = along(diff, 4), apart(diff, 4)
+diff_rows_rectified = apart_rectified(diff)
+data_columns, data_rows = along(data, 6), together(data_pixels, 6, before=True)
+spread, gather = along(weight, 3), along(weight_diff, 6)

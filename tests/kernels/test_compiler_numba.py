@@ -1,0 +1,39 @@
+"""What is kept of compiled kernels is renewed when it should be."""
+
+import subprocess
+import sys
+
+import pytest
+
+pytest.importorskip("numba")
+
+INNER = """
+from demitasse.kernels.compiler_numba import compiler
+
+@compiler()
+def inner(x):
+    return x + {}
+"""
+OUTER = """
+from demitasse.kernels.compiler_numba import compiler
+from inner_numba import inner
+
+@compiler()
+def outer(x):
+    return inner(x)
+
+print(outer(1), sum(outer.stats.cache_hits.values()))
+"""
+
+
+def test_a_change_of_what_a_kernel_calls(tmp_path):
+    (tmp_path / "outer_numba.py").write_text(OUTER)
+
+    def run():
+        call = [sys.executable, "outer_numba.py"]
+        return subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+
+    (tmp_path / "inner_numba.py").write_text(INNER.format(1))
+    assert run().split() == ["2", "0"] and run().split() == ["2", "1"]
+    (tmp_path / "inner_numba.py").write_text(INNER.format(22))
+    assert run().split() == ["23", "0"]
