@@ -73,7 +73,7 @@ class Kept:
         return (i, top) in self._preset
 
 
-@dataclass(frozen=True)
+@dataclass
 class Callbacks:
     """Called with a layer's index before and after its pass (Caffe's Net::Callback)."""
 
@@ -81,10 +81,7 @@ class Callbacks:
     after_forward: list[Callable[[int], object]] = field(default_factory=list)
     before_backward: list[Callable[[int], object]] = field(default_factory=list)
     after_backward: list[Callable[[int], object]] = field(default_factory=list)
-
-    def __bool__(self) -> bool:
-        """Whether there are any."""
-        return any(vars(self).values())
+    records: bool = True  # whether a pass with them may be recorded (net/captured.py)
 
 
 def prepare(

@@ -291,19 +291,24 @@ class Net:
 
     def before_forward(self, run: Callable[[int], object]) -> None:
         """Call `run` with a layer's index before the layer runs forward, from now on."""
-        self._engine.callbacks.before_forward.append(self._twins.between(run))
+        self._call("before_forward", run)
 
     def after_forward(self, run: Callable[[int], object]) -> None:
         """The same after it."""
-        self._engine.callbacks.after_forward.append(self._twins.between(run))
+        self._call("after_forward", run)
 
     def before_backward(self, run: Callable[[int], object]) -> None:
         """The same before it runs backward."""
-        self._engine.callbacks.before_backward.append(self._twins.between(run))
+        self._call("before_backward", run)
 
     def after_backward(self, run: Callable[[int], object]) -> None:
         """The same after that."""
-        self._engine.callbacks.after_backward.append(self._twins.between(run))
+        self._call("after_backward", run)
+
+    def _call(self, when: str, run: Callable[[int], object]) -> None:
+        callbacks = self._engine.callbacks
+        callbacks.records = False
+        getattr(callbacks, when).append(self._twins.between(run))
 
     # ------------------------------------------------------------------ parameters
 
