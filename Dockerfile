@@ -1,6 +1,7 @@
 # docker build -t demitasse .                    the CPU
 # docker build -t demitasse:cuda --target cuda . NVIDIA GPUs; the driver is the host's
 # docker run --rm -v "$PWD:/data" --user "$(id -u):$(id -g)" demitasse deploy --weights unet.h5 img.tif
+# docker run --rm -v "$PWD:/data" --user "$(id -u):$(id -g)" --gpus all demitasse:cuda deploy --weights unet.h5 img.tif -gpu 0
 
 FROM python:3.12-slim AS base
 COPY . /src

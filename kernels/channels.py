@@ -12,9 +12,13 @@ Outputs may be the input of the same shape.
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 from .strips import Array
+
+PIECE = 1 << 12  # products that are added up in the arrays' dtype
 
 
 def column(values: Array) -> Array:
@@ -28,10 +32,29 @@ def total(a: Array) -> Array:
 
 
 def dot(a: Array, b: Array) -> Array:
-    """(channels,); by the BLAS, which adds up in many lanes: einsum's one running sum is off by
-    1.6e-4 after two million float32."""
-    products: Array = np.matmul(a[:, :, None, :], b[:, :, :, None])
-    return products[..., 0, 0].sum(axis=0)
+    """(channels,); pieces by the BLAS, whose few running sums in float32 are off by 7e-6 after two
+    million squares (einsum's only one by 1.6e-4), and their sum in float64: off by 3e-8."""
+    outer, channels, inner = a.shape
+    width = _width(inner)
+    whole = inner - inner % width
+    pieces = (outer, channels, whole // width, width)
+    sums = _products(a[..., :whole].reshape(pieces), b[..., :whole].reshape(pieces))
+    if whole < inner:
+        sums += _products(a[..., None, whole:], b[..., None, whole:])
+    return sums.astype(a.dtype)
+
+
+def _products(a: Array, b: Array) -> Array:
+    """(channels,) in float64, of arrays (outer, channels, pieces, elements)."""
+    products: Array = np.matmul(a[..., None, :], b[..., None])
+    return products[..., 0, 0].sum(axis=(0, 2), dtype=np.float64)
+
+
+@cache
+def _width(inner: int) -> int:
+    """Elements of a piece: where there is one a divisor, for CuPy copies what has a rest."""
+    most = max(1, min(PIECE, inner))
+    return next((w for w in range(most, PIECE // 16, -1) if inner % w == 0), most)
 
 
 def scale(x: Array, factor: Array, y: Array, shift: Array | None = None) -> None:

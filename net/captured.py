@@ -5,8 +5,8 @@
 
 What changes from pass to pass lies in the device's memory: inputs, what ran ahead, and what
 `Layer.begin` writes.  A net whose layers look at the host in every pass, or change their shapes,
-runs as always; so does one with a loss that is overwritten before the pass ends.  After
-`Net.reshape` the passes are recorded anew.
+runs as always; so does one with a loss that is overwritten before the pass ends, or with a script's
+callbacks.  After `Net.reshape` the passes are recorded anew.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ class Captured:
         net = self.net
         return (
             net.device.capture is not None
+            and net.callbacks.records
             and all(self._records(i) for i in range(len(net.layers)))
             and all(top in net.graph.outputs for _, top in net.losses())
         )

@@ -17,8 +17,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..kernels.device import Device
 from ..layers.base import Blob, Layer
 from ..netspec.graph import Graph, Value
+from .mirrors import Mirror
 
 
 class Kept:
@@ -71,7 +73,7 @@ class Kept:
         return (i, top) in self._preset
 
 
-@dataclass(frozen=True)
+@dataclass
 class Callbacks:
     """Called with a layer's index before and after its pass (Caffe's Net::Callback)."""
 
@@ -79,9 +81,19 @@ class Callbacks:
     after_forward: list[Callable[[int], object]] = field(default_factory=list)
     before_backward: list[Callable[[int], object]] = field(default_factory=list)
     after_backward: list[Callable[[int], object]] = field(default_factory=list)
+    records: bool = True  # whether a pass with them may be recorded (net/captured.py)
 
 
-def prepare(graph: Graph, layers: Sequence[Layer], values: Mapping[Value, Blob]) -> None:
+def prepare(
+    graph: Graph,
+    layers: Sequence[Layer],
+    values: Mapping[Value, Blob],
+    mirrors: Mapping[int, Mirror],
+    device: Device,
+) -> None:
     """Let layers write, once, the tops that they then leave to the caller."""
     for node, layer in zip(graph.nodes, layers, strict=True):
-        layer.prepare([values[top] for top in node.tops])
+        if node.index in mirrors:
+            mirrors[node.index].prepare(device)
+        else:
+            layer.prepare([values[top] for top in node.tops])

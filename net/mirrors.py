@@ -18,13 +18,20 @@ from ..netspec.graph import Graph
 
 
 class Mirror:
-    """One layer's blobs on the host; bottoms and tops: those of the net.
+    """One layer's blobs on the host; bottoms and tops: those of the net; keeps: a caller may write
+    the tops, and the layer may leave them alone (net/kept.py).
 
     GraphError for a layer with parameters: they are the net's, and live where it does.
     """
 
     def __init__(
-        self, layer: Layer, need: Shapes, bottoms: Sequence[Blob], tops: Sequence[Blob], where: str
+        self,
+        layer: Layer,
+        need: Shapes,
+        bottoms: Sequence[Blob],
+        tops: Sequence[Blob],
+        where: str,
+        keeps: bool,
     ) -> None:
         if need.params:
             raise GraphError(
@@ -32,7 +39,7 @@ class Mirror:
                 where=where,
                 remedy="Run this net on the CPU",
             )
-        self.layer, self._bottoms, self._tops = layer, bottoms, tops
+        self.layer, self._bottoms, self._tops, self._keeps = layer, bottoms, tops, keeps
         self.bottoms = [_like(blob) for blob in bottoms]
         self.tops = [_like(blob) for blob in tops]
         for k, blob in enumerate(tops):  # in place stays in place
@@ -42,9 +49,18 @@ class Mirror:
         layer.saved = [np.zeros(b.shape, b.dtype or dtype) for b in need.saved]
         self._scratch = np.zeros(need.scratch, dtype)
 
+    def prepare(self, device: Device) -> None:
+        """Let the layer write the tops that it then leaves alone."""
+        self.layer.prepare(self.tops)
+        for mine, blob in zip(self.tops, self._tops, strict=True):
+            device.write(blob.data, mine.data)
+
     def forward(self, device: Device) -> None:
         """Run the layer forward."""
-        for mine, blob in zip(self.bottoms, self._bottoms, strict=True):
+        read = [*zip(self.bottoms, self._bottoms, strict=True)]
+        if self._keeps:
+            read = [*zip(self.tops, self._tops, strict=True), *read]
+        for mine, blob in read:
             mine.data[...] = device.host(blob.data)
         self.layer.scratch = self._scratch
         self.layer.forward(self.bottoms, self.tops)
@@ -83,12 +99,13 @@ def mirrors(
     tops: Sequence[Sequence[Blob]],
     device: Device,
     elsewhere: frozenset[int],
+    keeps: bool,
 ) -> dict[int, Mirror]:
     """By node: the layers that need one."""
     if device.on_host:
         return {}
     return {
-        i: Mirror(layer, needs[i], bottoms[i], tops[i], graph.nodes[i].where)
+        i: Mirror(layer, needs[i], bottoms[i], tops[i], graph.nodes[i].where, keeps)
         for i, layer in enumerate(layers)
         if layer.on_host and i not in elsewhere
     }

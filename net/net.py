@@ -131,7 +131,7 @@ class Net(Holdings):
         self._hosted: dict[str, np.ndarray] = {}
         self._bind(planned, Memory(planned, device))
         if keep:
-            prepare(graph, self.layers, self.values)
+            prepare(graph, self.layers, self.values, self._mirrors, device)
         self._run_ahead()
 
     # ------------------------------------------------------------------ set-up
@@ -262,6 +262,7 @@ class Net(Holdings):
             self._tops,
             self.device,
             planned.ahead,
+            self._keep,
         )
         self._kept = Kept(graph, self.values, self.flags.loss_weights) if self._keep else None
         self._changing = any(layer.reshapes for layer in self.layers)

@@ -1,6 +1,7 @@
 """Blobs as scripts see them: live arrays `data` and `diff`, a shape, and `reshape`.
 
 A Blob never holds an array; it asks each time, so it stays right when its net gets new arrays.
+Where these are on a device, a script gets their twins on the host (`synced`).
 
 Source: Caffe's python/caffe/_caffe.cpp and src/caffe/blob.cpp.
 """
@@ -8,12 +9,15 @@ Source: Caffe's python/caffe/_caffe.cpp and src/caffe/blob.cpp.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import numpy as np
 
 from ..errors import ShapeError
 from ..layers import base
 from ..net import Net as Engine
+from ..netspec.graph import Value
+from .synced import Twin, Twins, twins
 
 Shape = tuple[int, ...]
 
@@ -23,7 +27,11 @@ class Blob(ABC):
 
     @abstractmethod
     def _now(self) -> base.Blob:
-        """The arrays as they are now."""
+        """The arrays as they are now, wherever they are."""
+
+    @abstractmethod
+    def _host(self, side: str) -> np.ndarray:
+        """One of them where a script can use it."""
 
     @abstractmethod
     def reshape(self, *dims: int) -> None:
@@ -31,13 +39,11 @@ class Blob(ABC):
 
     @property
     def data(self) -> np.ndarray:
-        found: np.ndarray = self._now().data
-        return found
+        return self._host("data")
 
     @property
     def diff(self) -> np.ndarray:
-        found: np.ndarray = self._now().diff
-        return found
+        return self._host("diff")
 
     @property
     def shape(self) -> Shape:
@@ -80,9 +86,13 @@ class ParameterBlob(Blob):
 
     def __init__(self, layer: base.Layer, index: int) -> None:
         self._layer, self._index = layer, index
+        self._twins, self._held = twins(layer.context.device), dict[str, Twin]()
 
     def _now(self) -> base.Blob:
         return self._layer.blobs[self._index]
+
+    def _host(self, side: str) -> np.ndarray:
+        return on_host(getattr(self._now(), side), self._twins, self._held, side)
 
     def reshape(self, *dims: int) -> None:
         if tuple(dims) != self.shape:
@@ -104,6 +114,9 @@ class NetBlob(Blob):
     def _now(self) -> base.Blob:
         return self._blobs.now(self._name)
 
+    def _host(self, side: str) -> np.ndarray:
+        return self._blobs.host(self._name, side)
+
     def reshape(self, *dims: int) -> None:
         self._blobs.reshape(self._name, tuple(int(d) for d in dims))
 
@@ -120,6 +133,14 @@ class NetBlobs:
         self.engine = engine
         self._waiting: dict[str, base.Blob] = {}
         self._idle: dict[str, np.ndarray] = {}  # diffs of blobs that no gradient reaches: zeros
+        self.twins, self._held = twins(engine.device), dict[tuple[str, str], Twin]()
+        # the last version of every input, and who makes it
+        self._inputs: dict[str, tuple[int, Value]] = {
+            top.blob: (node.index, top)
+            for node in engine.graph.nodes
+            for top in node.tops
+            if top.blob in engine.inputs and not engine.device.on_host
+        }
 
     def now(self, name: str) -> base.Blob:
         if name in self._waiting:
@@ -128,8 +149,12 @@ class NetBlobs:
         if blob.diff is not None:
             return blob
         if name not in self._idle or self._idle[name].shape != blob.shape:
-            self._idle[name] = np.zeros_like(blob.data)
+            self._idle[name] = np.zeros(blob.shape, self.engine.dtype)
         return base.Blob(blob.data, self._idle[name])
+
+    def host(self, name: str, side: str) -> np.ndarray:
+        """Its data or diff as a script sees it."""
+        return on_host(getattr(self.now(name), side), self.twins, self._held, (name, side))
 
     def reshape(self, name: str, dims: Shape) -> None:
         """New arrays of this shape; what they hold goes on in order, then come zeros."""
@@ -138,7 +163,8 @@ class NetBlobs:
             return
         if any(d < 1 for d in dims):
             raise ShapeError(f"blob '{name}' cannot have a size below 1", found=f"shape {dims}")
-        self._waiting[name] = base.Blob(_resized(old.data, dims), _resized(old.diff, dims))
+        sides = (_resized(self.host(name, side), dims) for side in ("data", "diff"))
+        self._waiting[name] = base.Blob(*sides)
 
     def settle(self) -> None:
         """Give the net the inputs' new shapes, and what was written into them."""
@@ -147,11 +173,33 @@ class NetBlobs:
         engine = self.engine
         shapes = {name: self.now(name).shape for name in engine.inputs}
         if any(shape != engine.blobs[name].shape for name, shape in shapes.items()):
+            self._held.clear()  # or they would keep the old memory
             engine.reshape(shapes)
         given = {name: blob for name, blob in self._waiting.items() if name in shapes}
         self._waiting.clear()
         for name, blob in given.items():
             engine.blobs[name].data[...] = blob.data
+
+    def take(self) -> None:
+        """Let a part of the net, which may begin below its inputs, read what stands in them: on a
+        device only a pass from the first layer copies them in."""
+        for name, (_, value) in self._inputs.items():
+            self.engine.device.write(self.engine.values[value].data, self.engine.blobs[name].data)
+
+    def show(self, start: int, end: int) -> None:
+        """Layers start..end have run on a device: show what they made of inputs in place."""
+        for name, (maker, value) in self._inputs.items():
+            if value.version and start <= maker <= end:
+                made = self.engine.device.host(self.engine.values[value].data)
+                self.engine.blobs[name].data[...] = made
+
+
+def on_host(array: base.Array, twins: Twins, held: dict[Any, Twin], name: object) -> np.ndarray:
+    """An array or its twin, which is held under that name."""
+    if isinstance(array, np.ndarray):
+        return array
+    held[name] = twins.of(array)
+    return held[name].host
 
 
 def _resized(array: np.ndarray, dims: Shape) -> np.ndarray:

@@ -21,6 +21,7 @@ from typing import Any, Self
 import numpy as np
 
 from .. import netspec, weights
+from ..errors import DeviceError
 from ..layers.memory_data import MemoryData
 from ..net import Net as Engine
 from ..net.saving import save_caffemodel, save_hdf5
@@ -30,9 +31,6 @@ from .blob import NetBlob as _NetBlob
 from .glog import warn
 from .layer import seen
 
-# what pycaffe asks of every net it makes
-OPTIONS: dict[str, Any] = {"keep": True, "backward": True, "allow_python": True}
-
 Arrays = dict[str, np.ndarray]
 
 
@@ -40,6 +38,11 @@ def check_file(path: str) -> None:
     """Caffe's refusal of a file that cannot be opened."""
     if not (os.path.isfile(path) and os.access(path, os.R_OK)):
         raise RuntimeError(f"Could not open file {path}")
+
+
+def options() -> dict[str, Any]:
+    """What is asked of every net that is made here."""
+    return {"keep": True, "backward": True, "allow_python": True, "device": settings.device()}
 
 
 class Net:
@@ -67,7 +70,7 @@ class Net:
             check_file(weights)
         source = netspec.read_net(network_file)
         graph = netspec.build(source, int(phase), level, list(stages or ()))
-        self._attach(Engine(graph, seed=settings.next_seed(), **OPTIONS))
+        self._attach(Engine(graph, seed=settings.next_seed(), **options()))
         if weights is not None:
             self.copy_from(weights)
 
@@ -80,6 +83,7 @@ class Net:
 
     def _attach(self, engine: Engine) -> None:
         self._engine, self._arrays = engine, NetBlobs(engine)
+        self._twins = self._arrays.twins
         graph = engine.graph
         self.blobs: OrderedDict[str, Blob] = OrderedDict(
             (name, _NetBlob(self._arrays, name)) for name in graph.blobs
@@ -148,17 +152,25 @@ class Net:
 
     def _forward(self, start: int, end: int) -> float:
         """Run layers start..end; return the loss."""
-        self._arrays.settle()
-        return self._engine.forward(start, end)
+        with self._twins.computing():
+            self._arrays.settle()
+            if start > 0:
+                self._arrays.take()
+            loss = self._engine.forward(start, end)
+        self._arrays.show(start, end)
+        return loss
 
     def _backward(self, start: int, end: int) -> None:
         """Run layers start..end backward, downward."""
-        self._arrays.settle()
-        self._engine.backward(start, end)
+        with self._twins.computing():
+            self._arrays.settle()
+            self._arrays.take()
+            self._engine.backward(start, end)
 
     def reshape(self) -> None:
         """Let every layer follow inputs that were reshaped; `forward` does it too."""
-        self._arrays.settle()
+        with self._twins.computing():
+            self._arrays.settle()
 
     def forward(
         self,
@@ -279,44 +291,60 @@ class Net:
 
     def before_forward(self, run: Callable[[int], object]) -> None:
         """Call `run` with a layer's index before the layer runs forward, from now on."""
-        self._engine.callbacks.before_forward.append(run)
+        self._call("before_forward", run)
 
     def after_forward(self, run: Callable[[int], object]) -> None:
         """The same after it."""
-        self._engine.callbacks.after_forward.append(run)
+        self._call("after_forward", run)
 
     def before_backward(self, run: Callable[[int], object]) -> None:
         """The same before it runs backward."""
-        self._engine.callbacks.before_backward.append(run)
+        self._call("before_backward", run)
 
     def after_backward(self, run: Callable[[int], object]) -> None:
         """The same after that."""
-        self._engine.callbacks.after_backward.append(run)
+        self._call("after_backward", run)
+
+    def _call(self, when: str, run: Callable[[int], object]) -> None:
+        callbacks = self._engine.callbacks
+        callbacks.records = False
+        getattr(callbacks, when).append(self._twins.between(run))
 
     # ------------------------------------------------------------------ parameters
 
     def clear_param_diffs(self) -> None:
         """Set the gradient of every parameter to zero; a backward pass adds to it."""
-        self._engine.clear_param_diffs()
+        with self._twins.computing():
+            self._engine.clear_param_diffs()
 
     def copy_from(self, path: str) -> None:
         """Copy a file's parameters into the layers of the same name."""
         check_file(path)
-        self._engine.load(weights.read(path), complete=False)
+        with self._twins.computing():
+            self._engine.load(weights.read(path), complete=False)
 
     load_hdf5 = copy_from
 
     def share_with(self, other: Net) -> None:
         """Use the parameters of another net's layers of the same name."""
+        if self._engine.device is not other._engine.device:
+            raise DeviceError(
+                "nets on two devices cannot share parameters",
+                where=self._engine.graph.path,
+                found=f"{self._engine.device.title} and {other._engine.device.title}",
+                remedy="Make both after the same set_mode_gpu, set_mode_cpu or set_device",
+            )
         self._engine.share_with(other._engine)
 
     def save(self, path: str) -> None:
         """Write a .caffemodel."""
-        save_caffemodel(self._engine, path)
+        with self._twins.computing():
+            save_caffemodel(self._engine, path)
 
     def save_hdf5(self, path: str) -> None:
         """Write a .caffemodel.h5."""
-        save_hdf5(self._engine, path)
+        with self._twins.computing():
+            save_hdf5(self._engine, path)
 
 
 def _length(arrays: Mapping[str, Any]) -> int:

@@ -9,8 +9,15 @@ Source: Caffe's python/caffe/_caffe.cpp and src/caffe/common.cpp.
 from __future__ import annotations
 
 import secrets
-import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..errors import DeviceError
+
+if TYPE_CHECKING:
+    from ..kernels.device import Device
 
 GOLDEN = 0x9E3779B1  # odd, so that multiples of it modulo 2^31 repeat only after 2^31 seeds
 
@@ -47,23 +54,63 @@ def set_random_seed(seed: int) -> None:
 
 
 def set_mode_cpu() -> None:
-    """Compute on the CPU."""
+    """What is made from now on computes on the CPU."""
     current.gpu = False
 
 
 def set_mode_gpu() -> None:
-    """Ask for the GPU.  There is none here yet: a warning says so, and the CPU does the work."""
+    """What is made from now on computes on a CUDA card, the first one unless set_device says which;
+    DeviceError, with the cause, where it cannot."""
+    _check("set_mode_gpu()", current.device)
     current.gpu = True
-    warnings.warn(
-        "set_mode_gpu(): demitasse computes on the CPU; the results are the same, only later",
-        RuntimeWarning,
-        stacklevel=2,
-    )
 
 
 def set_device(device: int) -> None:
-    """Which GPU to use; remembered only."""
+    """Which card, by its number; once the mode is GPU, DeviceError where it is not there."""
+    if current.gpu:
+        _check(f"set_device({device})", int(device))
     current.device = int(device)
+
+
+def device() -> Device:
+    """Where a net or a solver that is made now computes."""
+    from ..tools import _device
+
+    if not current.gpu:
+        return _device.choose(None)
+    with _said_here(f"set_device({current.device})"):
+        return _device.choose(str(current.device))
+
+
+def _check(call: str, number: int) -> None:
+    """Refuse a card that is not there, without opening one."""
+    from ..kernels.cuda import card
+
+    with _said_here(call):
+        count = card.usable()
+        if not 0 <= number < count:
+            raise DeviceError(
+                f"{call}: invalid device ordinal {number}",
+                expected=f"0 to {count - 1}" if count > 1 else "0, the only card",
+                remedy=card.FREE,
+            )
+
+
+@contextmanager
+def _said_here(call: str) -> Iterator[None]:
+    """Errors that speak of a command's options speak of a script's calls."""
+    from ..kernels.cuda import card
+
+    try:
+        yield
+    except DeviceError as error:
+        remedy = error.remedy.replace(card.FREE, "Call set_mode_cpu() to compute on the CPU")
+        raise DeviceError(
+            f"{call}: {error.what.split(': ', 1)[-1]}",
+            expected=error.expected,
+            found=error.found,
+            remedy=remedy,
+        ) from error
 
 
 def solver_count() -> int:
@@ -90,5 +137,5 @@ def set_multiprocess(multiprocess: bool) -> None:
 
 
 def has_nccl() -> bool:
-    """Whether several GPUs can work together: not on nets of this interface."""
+    """Whether several GPUs can work together: not by this interface."""
     return False

@@ -7,7 +7,8 @@ Source: Caffe's python/caffe/_caffe.cpp.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar, Self
 
 from .. import netspec, solvers
@@ -16,7 +17,7 @@ from ..netspec import Source
 from ..solvers import lr_policy
 from . import settings
 from .glog import solver_log
-from .net import OPTIONS, Net, check_file
+from .net import Net, check_file, options
 
 
 class _Callbacks(solvers.Hook):
@@ -58,12 +59,12 @@ class Solver:
         self._callbacks = _Callbacks()
         observer = solver_log(param)
         self._engine = solvers.build(
-            source, hooks=[self._callbacks], observer=observer, net_options=OPTIONS
+            source, hooks=[self._callbacks], observer=observer, net_options=options()
         )
         observer.attach(self._engine)
         self.net = Net.of(self._engine.net)
         self.test_nets = [Net.of(net) for net in self._engine.test_nets]
-        self._callbacks.nets = [self.net, *self.test_nets]
+        self._nets = self._callbacks.nets = [self.net, *self.test_nets]
 
     @classmethod
     def _of(cls, source: Source) -> Self:
@@ -84,7 +85,8 @@ class Solver:
     def step(self, iterations: int) -> None:
         """Make this many iterations."""
         self._settle()
-        self._engine.step(iterations)
+        with self._computing():
+            self._engine.step(iterations)
 
     def solve(self, resume_file: str | None = None) -> None:
         """Run to max_iter, from a solver state if one is given."""
@@ -97,21 +99,25 @@ class Solver:
         if resume_file:
             self.restore(resume_file)
         self._settle()
-        self._engine.solve()
+        with self._computing():
+            self._engine.solve()
 
     def apply_update(self) -> None:
         """One update from the gradients that stand in the parameters' diffs."""
-        self._engine.apply_update(self._engine.gradient_norm())
+        with self._computing():
+            self._engine.apply_update(self._engine.gradient_norm())
         self._engine.iter += 1
 
     def snapshot(self) -> None:
         """Write parameters and solver state."""
-        self._engine.snapshot()
+        with self._computing():
+            self._engine.snapshot()
 
     def restore(self, state_file: str) -> None:
         """Continue from a solver state."""
         check_file(state_file)
-        self._engine.restore(state_file)
+        with self._computing():
+            self._engine.restore(state_file)
 
     def share_weights(self, net: Net) -> None:
         """Let a net use the training net's parameters."""
@@ -121,11 +127,20 @@ class Solver:
         self, on_start: Callable[[], object], on_gradients_ready: Callable[[], object]
     ) -> None:
         """Call these before each iteration's forward pass, and before its update."""
-        self._callbacks.pairs.append((on_start, on_gradients_ready))
+        between = self.net._twins.between
+        self._callbacks.pairs.append((between(on_start), between(on_gradients_ready)))
 
     def _settle(self) -> None:
-        for net in self._callbacks.nets:
+        for net in self._nets:
             net.reshape()
+
+    @contextmanager
+    def _computing(self) -> Iterator[None]:
+        """Its nets compute inside; they share a device."""
+        with self.net._twins.computing():
+            yield
+        for net in self._nets:
+            net._arrays.show(0, len(net.layers))
 
 
 class SGDSolver(Solver):
@@ -186,9 +201,8 @@ def get_solver(param_file: str) -> SGDSolver:
 
 
 class NCCL:
-    """Several GPUs: not here, as in a Caffe built without it (`has_nccl()` is False).  Nets of this
-    interface compute on the CPU, so their gradients are not where NCCL could sum them; those of
-    tools/solve.py may be."""
+    """Several GPUs: not here, as in a Caffe built without it (`has_nccl()` is False).  A script's
+    process computes alone, on one card; those of tools/solve.py may join."""
 
     def __init__(self, solver: Solver, uid: bytes) -> None:
         raise _no_nccl()
@@ -200,7 +214,7 @@ class NCCL:
 
 def _no_nccl() -> DeviceError:
     return DeviceError(
-        "NCCL sums over GPUs, but nets of this interface compute on the CPU",
+        "NCCL sums over several GPUs, but a script's process computes alone, on one",
         remedy="On four GPUs trains: mpiexec -n 4 python -m mpi4py tools/solve.py SOLVER -gpu auto"
         " (docs/scaling.md); here, without NCCL: solver.solve()",
     )

@@ -28,7 +28,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "the Fiji plugin's files (--convention plugin)",
         "masks have 0 for pixels to ignore, 1 for background, and from 2 on objects or classes",
     )
-    g.add_argument("--for", dest="purpose", choices=("train", "validation", "predict"))
+    g.add_argument(
+        "--for",
+        dest="purpose",
+        choices=("train", "validation", "predict"),
+        help="who reads the files: training (default), validation (tiles), or the net's input",
+    )
     g.add_argument("--background", type=int, metavar="VALUE", help="its label (1; 0 where you say)")
     g.add_argument(
         "--instances", nargs="+", metavar="PATH", help="object ids, where --labels are classes"
@@ -52,16 +57,40 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="[ZxY]xX",
         help="um a pixel of the images has",
     )
-    g.add_argument("--border-weight-factor", type=float, metavar="L", help="default 50")
-    g.add_argument("--border-weight-sigma", type=float, metavar="PX", help="default 6")
-    g.add_argument("--foreground-background-ratio", type=float, metavar="V", help="default 0.1")
-    g.add_argument("--sigma1", type=float, metavar="PX", help="default 10")
-    g.add_argument("--disk-radius", type=_options.positive_int, metavar="PX", help="of points (2)")
+    g.add_argument(
+        "--border-weight-factor",
+        type=float,
+        metavar="L",
+        help="height of the ridge between objects (default 50)",
+    )
+    g.add_argument("--border-weight-sigma", type=float, metavar="PX", help="its width (default 6)")
+    g.add_argument(
+        "--foreground-background-ratio",
+        type=float,
+        metavar="V",
+        help="weight far from objects (default 0.1)",
+    )
+    g.add_argument(
+        "--sigma1",
+        type=float,
+        metavar="PX",
+        help="how far around objects the background weighs 1 (default 10)",
+    )
+    g.add_argument(
+        "--disk-radius",
+        type=_options.positive_int,
+        metavar="PX",
+        help="radius of an object known by a point (default 2)",
+    )
     g.add_argument(
         "--modeldef", metavar="FILE", help="a .modeldef.h5: what is not given here is as it says"
     )
-    g.add_argument("--input-dataset-name", metavar="NAME", help="the model's; default data")
-    g.add_argument("--input-blob-name", metavar="NAME", help="of validation tiles; default data3")
+    g.add_argument(
+        "--input-dataset-name", metavar="NAME", help="of the training data (default data)"
+    )
+    g.add_argument(
+        "--input-blob-name", metavar="NAME", help="of validation tiles and inputs (default data3)"
+    )
 
 
 OPTIONS = (

@@ -60,7 +60,12 @@ def add_rest(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="instead of the model's: none, depth, min-max, z-score, max-norm or percentile",
     )
-    g.add_argument("--percentiles", type=_options.two_numbers, metavar="LOW,HIGH", help="1,99")
+    g.add_argument(
+        "--percentiles",
+        type=_options.two_numbers,
+        metavar="LOW,HIGH",
+        help="which grey values become 0 and 1 with --normalization percentile (default 1,99)",
+    )
     g.add_argument(
         "--nonfinite",
         choices=("refuse", "zero"),

@@ -73,7 +73,13 @@ def parser() -> _options.Parser:
     flag("model", default="", metavar="FILE", help="the net's prototxt")
     flag("snapshot", default="", metavar="STATE", help="solver state to continue")
     flag("weights", default="", metavar="FILE[,FILE]", help="parameters to start from, or to score")
-    flag("iterations", type=_options.positive_int, default=50, metavar="N", help="default 50")
+    flag(
+        "iterations",
+        type=_options.positive_int,
+        default=50,
+        metavar="N",
+        help="passes of `test` and `time` (default 50)",
+    )
     flag("phase", choices=("TRAIN", "TEST"), default="TRAIN", help="of `time` (default TRAIN)")
     flag("level", type=int, default=0, metavar="N", help="the net's level (default 0)")
     flag("stage", default="", metavar="NAME[,NAME]", help="the net's stages")

@@ -76,8 +76,13 @@ def parser() -> _options.Parser:
     ):
         tiling.add_argument(f"-{name}", f"--{name}", type=kind, metavar=metavar, help=said)
     average = p.add_mutually_exclusive_group()
-    average.add_argument("-average_mirror", "--average_mirror", action="store_true")
-    average.add_argument("-average_rotate", "--average_rotate", action="store_true")
+    for name, said in (("mirror", "four mirror images"), ("rotate", "four quarter turns")):
+        average.add_argument(
+            f"-average_{name}",
+            f"--average_{name}",
+            action="store_true",
+            help=f"the mean of what the net says of {said}",
+        )
     flag("aligned", action="store_true", help="tiles that do not shift the pooling grid")
     _options.add_gpu(p)
     _options.add_engine(p)

@@ -30,7 +30,7 @@ def parser() -> _options.Parser:
         description="Print a script that lets a shell complete verbs, options and file names.",
         epilog=EPILOG,
     )
-    p.add_argument("shell", choices=SHELLS)
+    p.add_argument("shell", choices=SHELLS, help="whose script to print")
     return p
 
 

@@ -48,7 +48,13 @@ def parser() -> _options.Parser:
     p.add_argument("datasets", metavar="DATASETS", help="a file or folder for each: PATH[,PATH]")
     p.add_argument("batches", metavar="N", type=_options.positive_int, help="batches to run")
     p.add_argument("db_type", metavar="TYPE", help="hdf5 or lmdb")
-    p.add_argument("mode", nargs="?", default="CPU", choices=("CPU", "GPU"), help="default CPU")
+    p.add_argument(
+        "mode",
+        nargs="?",
+        default="CPU",
+        choices=("CPU", "GPU"),
+        help="what to compute on (default CPU)",
+    )
     p.add_argument("device", nargs="?", default="0", metavar="ID", help="of the GPU")
     p.add_argument("--overwrite", action="store_true", help="replace HDF5 files that exist")
     _options.add_python(p)

@@ -50,11 +50,21 @@ def parser() -> _options.Parser:
     p.add_argument("--element-size", type=lengths, metavar="[ZxY]xX", help="micrometres of a pixel")
     p.add_argument("--id", default="", help="what it is called by programs (default: net's name)")
     p.add_argument("--name", default="", help="what it is called by people (default: the id)")
-    p.add_argument("--description", default="")
+    p.add_argument("--description", default="", help="what people read about it, in a sentence")
     p.add_argument("--input", default="data3", metavar="BLOB", help="the image (default data3)")
     p.add_argument("--dataset", default="data", help="of the images in HDF5 (default data)")
-    p.add_argument("--normalization", choices=NORMALIZATIONS, default="none")
-    p.add_argument("--padding", choices=PADDINGS, default="mirror")
+    p.add_argument(
+        "--normalization",
+        choices=NORMALIZATIONS,
+        default="none",
+        help="of the grey values, which the plugin does first (default none)",
+    )
+    p.add_argument(
+        "--padding",
+        choices=PADDINGS,
+        default="mirror",
+        help="what the net sees beyond the image's edges (default mirror)",
+    )
     p.add_argument("--classes", default="", metavar="NAME,NAME", help="the background first")
     p.add_argument("--channels", type=_options.positive_int, default=1, help="of the images")
     p.add_argument("--overwrite", action="store_true", help="replace the output if it exists")

@@ -70,7 +70,14 @@ def parser() -> _options.Parser:
     )
     p.add_argument("--images", nargs="+", required=True, metavar="PATH", help="what the net sees")
     p.add_argument("--labels", nargs="+", metavar="PATH", help="what it shall say")
-    p.add_argument("-o", "--output", required=True, type=Path, metavar="FILE.h5")
+    p.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        type=Path,
+        metavar="FILE.h5",
+        help="what to write; beside it FILE.txt, the list that an HDF5Data layer reads",
+    )
     p.add_argument("--overwrite", action="store_true", help="replace an output that exists")
     p.add_argument(
         "--convention",
@@ -85,17 +92,35 @@ def parser() -> _options.Parser:
 
     g = p.add_argument_group("labels")
     g.add_argument(
-        "--labels-are", default="auto", choices=("auto", "binary", "instances", "classes")
+        "--labels-are",
+        default="auto",
+        choices=("auto", "binary", "instances", "classes"),
+        help="what their values mean (default auto: as they look; see below)",
     )
     g.add_argument("--ignore", type=int, metavar="VALUE", help="label of pixels not to learn from")
     g.add_argument(
         "--classes", type=_integers, default=(), metavar="V,V,...", help="label of class 0, 1, ..."
     )
-    g.add_argument("--class-names", type=_words, default=(), metavar="NAME,NAME,...")
+    g.add_argument(
+        "--class-names",
+        type=_words,
+        default=(),
+        metavar="NAME,NAME,...",
+        help="from class 0 on; the model keeps them",
+    )
 
     g = p.add_argument_group("tiles")
-    g.add_argument("--input-size", type=_options.lengths, default=(572, 572), metavar="HxW")
-    g.add_argument("--output-size", type=_options.lengths, default=(388, 388), metavar="HxW")
+    for name, pixels, said in (
+        ("--input-size", 572, "what the net sees of a tile, in pixels"),
+        ("--output-size", 388, "what it answers for, in the middle; `plan` says both"),
+    ):
+        g.add_argument(
+            name,
+            type=_options.lengths,
+            default=(pixels, pixels),
+            metavar="HxW",
+            help=f"{said} (default {pixels}x{pixels})",
+        )
     g.add_argument("--tiles", type=int, metavar="N", help="random ones instead of covering images")
     g.add_argument("--augment", type=_words, default=(), metavar="KINDS", help="flips,elastic,grey")
     g.add_argument("--seed", type=int, default=0, help="of everything random (default 0)")
@@ -108,7 +133,12 @@ def parser() -> _options.Parser:
         help="none, depth, minmax (the plugin's default), zscore (default), max, percentile; used "
         "again at deployment",
     )
-    g.add_argument("--percentiles", type=_numbers, metavar="LOW,HIGH", help="default 1,99")
+    g.add_argument(
+        "--percentiles",
+        type=_numbers,
+        metavar="LOW,HIGH",
+        help="which grey values become 0 and 1 with --normalization percentile (default 1,99)",
+    )
     g.add_argument("--nonfinite", default="refuse", choices=("refuse", "zero"), help="NaN pixels")
     g.add_argument("--w0", type=float, default=10.0, help="height of the border weights (10)")
     g.add_argument("--sigma", type=float, default=5.0, help="their width in pixels (5)")

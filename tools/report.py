@@ -36,7 +36,14 @@ def parser() -> _options.Parser:
     p.add_argument(
         "runs", nargs="+", metavar="RUN", help="a folder with log.jsonl, that file, or Caffe's log"
     )
-    p.add_argument("-o", "--output", type=Path, default=Path("report.html"), metavar="FILE")
+    p.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        default=Path("report.html"),
+        metavar="FILE",
+        help="the page to write (default report.html)",
+    )
     p.add_argument(
         "--compare", action="store_true", help="several runs: their curves, what differs"
     )

@@ -44,7 +44,9 @@ def parser() -> _options.Parser:
         epilog=EPILOG,
     )
     _segmenting.add_model(p)
-    p.add_argument("--port", type=port, default=0, metavar="N", help="(default: a free one)")
+    p.add_argument(
+        "--port", type=port, default=0, metavar="N", help="of the page (default: a free one)"
+    )
     p.add_argument("--no-browser", action="store_true", help="only say the address")
     p.add_argument(
         "--max-upload",

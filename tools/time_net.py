@@ -39,7 +39,13 @@ def parser() -> _options.Parser:
     )
     p.add_argument("net", nargs="?", metavar="NET", help="the net's prototxt")
     p.add_argument("-model", "--model", metavar="NET", help="the same, as Caffe spells it")
-    p.add_argument("-phase", "--phase", choices=("TRAIN", "TEST"), default="TRAIN")
+    p.add_argument(
+        "-phase",
+        "--phase",
+        choices=("TRAIN", "TEST"),
+        default="TRAIN",
+        help="the net that trains or the one that tests (default TRAIN)",
+    )
     _options.add_passes(p, "iterations")
     _options.add_gpu(p)
     _options.add_python(p)

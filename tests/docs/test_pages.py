@@ -119,5 +119,7 @@ def test_the_site_builds_and_asks_the_network_for_nothing(tmp_path):
         text = page.read_text()
         loads = re.findall(r'<(?:script|img|link|iframe)[^>]*?(?:src|href)="(https?:[^"]+)"', text)
         assert loads == [], page
+        # light or dark as the system is now, and not as it was at the first visit
+        assert 'data-md-color-media="(prefers-color-scheme)"' in text, page
     css = "".join(path.read_text() for path in tmp_path.rglob("*.css"))
     assert not re.findall(r"url\(['\"]?https?:|@import", css)

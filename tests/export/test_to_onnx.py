@@ -12,6 +12,7 @@ onnx = pytest.importorskip("onnx", reason="onnx is not installed")
 CASES = sorted((nets.ROOT / "tests/golden/layers").glob("*.h5"))
 # what real Caffe recorded, and ONNX cannot say
 UNSAID = {"conv_axis2", "pool_ave_stride_gt_kernel", "pool_max_mask_top"}
+IMAGE = 'layer { name: "data" type: "Input" top: "data" input_param { shape { %s } } }\n'
 
 
 def test_every_recorded_layer():
@@ -28,12 +29,11 @@ def test_every_recorded_layer():
                 to_onnx(net)
             continue
         found = nets.onnx_run(to_onnx(net), inputs)
-        tolerance = 1e-4 if "batchnorm" in path.stem else 1e-5  # as for our own layers
         named = {n: a for n, a in zip(found, found.values(), strict=True)}
         if found.keys() != expected.keys():  # in place on the input: it cannot keep that name
             named = {name.partition(".")[0]: array for name, array in found.items()}
         for name, array in expected.items():
-            assert nets.difference(named[name], array) < tolerance, path.stem
+            assert nets.difference(named[name], array) < 1e-5, path.stem
         seen |= types
     assert set(WRITE) - seen <= {"Parameter", "ValueTransformation"}
 
@@ -59,9 +59,23 @@ def test_every_net_of_the_lineage_at_any_size(name):
     proto = to_onnx(net, dynamic=True)
     dims = proto.graph.input[0].type.tensor_type.shape.dim
     assert [d.dim_param for d in dims] == ["n", "", *"zyx"[-len(rules) :]]
-    # statistics of the batch in TEST (unet3d_bn) amplify the rounding of every layer below
-    tolerance = 1e-4 if name == "unet3d_bn" else 1e-5
-    nets.agree(nets.onnx_run(proto, inputs), expected, tolerance)
+    nets.agree(nets.onnx_run(proto, inputs), expected)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        'type: "BatchNorm" batch_norm_param { use_global_stats: false }',
+        'type: "MVN"',
+        'type: "Reduction" reduction_param { operation: SUMSQ axis: 1 }',
+        'type: "Reduction" reduction_param { operation: ASUM axis: 1 }',
+    ],
+)
+def test_sums_over_large_images_keep_float32s_digits(layer):
+    shape = "dim: 1 dim: 2 dim: 700 dim: 1100"
+    net = nets.built(IMAGE % shape + f'layer {{ name: "l" bottom: "data" top: "y" {layer} }}')
+    inputs, expected = nets.answered(net)
+    nets.agree(nets.onnx_run(to_onnx(net), inputs), expected, 1e-6)
 
 
 @pytest.mark.parametrize("name", ["unet-small", "phseg_v7"])
@@ -88,9 +102,6 @@ def test_names_are_those_of_blobs_and_layers():
     assert {"conv_d0a-b.weight", "conv_d0a-b.bias", "upconv_u1d_u0a.weight"} <= names
     assert {p.key: p.value for p in proto.metadata_props} == {"weights": "a.h5"}
     assert proto.producer_name == "demitasse"
-
-
-IMAGE = 'layer { name: "data" type: "Input" top: "data" input_param { shape { %s } } }\n'
 
 
 def test_offset_and_scale_of_values():

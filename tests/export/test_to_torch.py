@@ -48,8 +48,7 @@ DIFFERENT = ["2d_cell_net_v0", "phseg_v5", "unet3d_anisotropic", "unet3d_bn"]
 def test_nets_of_the_lineage_that_differ_in_kind(name, tmp_path):
     torch()
     net, inputs, expected = nets.answered_model(name)
-    tolerance = 1e-4 if name == "unet3d_bn" else 1e-5  # as in test_to_onnx.py
-    nets.agree(answers(loaded(net, tmp_path), net, inputs), expected, tolerance)
+    nets.agree(answers(loaded(net, tmp_path), net, inputs), expected)
 
 
 def test_every_recorded_layer_that_it_knows(tmp_path):
@@ -65,8 +64,7 @@ def test_every_recorded_layer_that_it_knows(tmp_path):
         except GraphError as error:
             assert "cannot be exported to PyTorch" in str(error)
             continue
-        tolerance = 1e-4 if "batchnorm" in path.stem else 1e-5
-        nets.agree(answers(module, net, inputs), expected, tolerance)
+        nets.agree(answers(module, net, inputs), expected)
         seen |= {node.type for node in net.graph.nodes}
     assert set(SAY) - seen <= {"ValueTransformation"}
 

@@ -15,10 +15,9 @@ CASES = sorted((Path(__file__).parent.parent / "golden" / "layers").glob("*.h5")
 
 def close(got, dataset, what):
     ref = dataset[...]
-    tolerance = 1e-4 if "batchnorm" in dataset.file.filename else 1e-5
     assert got.shape == ref.shape, what
     scale = np.abs(ref).max(initial=0)
-    assert np.abs(got - ref).max(initial=0) <= (tolerance * scale or 1e-7), what
+    assert np.abs(got - ref).max(initial=0) <= (1e-5 * scale or 1e-7), what
 
 
 def write(net, blob, array):

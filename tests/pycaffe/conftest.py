@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from demitasse.pycaffe import settings
+from devices import EMULATOR, device
 
 IMAGE_NET = """
 name: "small"
@@ -32,6 +33,15 @@ def quiet(monkeypatch):
     """No solver lines, and settings that the next test does not see."""
     monkeypatch.setenv("GLOG_minloglevel", "2")
     monkeypatch.setattr(settings, "current", settings.Settings())
+
+
+@pytest.fixture(params=["cpu", "emulator"])
+def where(request, monkeypatch):
+    """Nets are made on the CPU, and on a device whose arrays are not the host's."""
+    if request.param == "emulator":
+        made = device(EMULATOR)
+        monkeypatch.setattr(settings, "device", lambda: made)
+    return request.param
 
 
 @pytest.fixture

@@ -5,6 +5,8 @@ import pytest
 from demitasse import pycaffe as caffe
 from PIL import Image
 
+pytestmark = pytest.mark.usefixtures("where")
+
 
 @pytest.fixture
 def weights(image_net, tmp_path):

@@ -5,9 +5,13 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 from demitasse import pycaffe as caffe
-from demitasse.errors import DataError, ShapeError, WeightsError
+from demitasse.errors import DataError, GraphError, ShapeError, WeightsError
+from demitasse.kernels.device import CPU
+from demitasse.pycaffe import settings as switches
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+pytestmark = pytest.mark.usefixtures("where")
 
 
 def noise(rng, *shape):
@@ -310,11 +314,22 @@ class Times(caffe.Layer):
 """
 
 
-def test_python_layers_run_and_are_what_layers_shows(tmp_path, monkeypatch):
+@pytest.fixture
+def python_net(tmp_path, monkeypatch, where):
+    """A Python layer with a parameter: it works on the host's arrays, so a device refuses it."""
     (tmp_path / "times_its_parameter.py").write_text(CODE)
-    (tmp_path / "p.prototxt").write_text(PYTHON)
+    path = tmp_path / "p.prototxt"
+    path.write_text(PYTHON)
     monkeypatch.syspath_prepend(tmp_path)
-    net = caffe.Net(str(tmp_path / "p.prototxt"), caffe.TEST)
+    if where != "cpu":
+        with pytest.raises(GraphError, match="works on the host's arrays only"):
+            caffe.Net(str(path), caffe.TEST)
+        monkeypatch.setattr(switches, "device", lambda: CPU)
+    return str(path)
+
+
+def test_python_layers_run_and_are_what_layers_shows(python_net):
+    net = caffe.Net(python_net, caffe.TEST)
     assert isinstance(net.layers[1], caffe.Layer) and net.layers[1].type == "Python"
     net.blobs["x"].data[...] = 2
     assert (net.forward()["y"] == 10).all()
@@ -325,11 +340,8 @@ def test_python_layers_run_and_are_what_layers_shows(tmp_path, monkeypatch):
     np.testing.assert_array_equal(net.forward()["y"], [7, 7, 7, 7])
 
 
-def test_a_python_layers_parameters_may_be_set_before_the_first_pass(tmp_path, monkeypatch):
-    (tmp_path / "times_its_parameter.py").write_text(CODE)
-    (tmp_path / "p.prototxt").write_text(PYTHON)
-    monkeypatch.syspath_prepend(tmp_path)
-    net = caffe.Net(str(tmp_path / "p.prototxt"), caffe.TEST)
+def test_a_python_layers_parameters_may_be_set_before_the_first_pass(python_net):
+    net = caffe.Net(python_net, caffe.TEST)
     net.params["p"][0].data[0] = 3
     net.blobs["x"].data[...] = 1
     assert (net.forward()["y"] == 3).all()

@@ -2,13 +2,16 @@
 
 import argparse
 import errno
+import importlib
 import os
+import pkgutil
+import re
 from pathlib import Path
 
 import pytest
-from demitasse import files
+from demitasse import files, tools
 from demitasse.errors import OutputError
-from demitasse.tools import _options, deploy, plan
+from demitasse.tools import _options, cli, deploy, plan
 from demitasse.tools._main import guarded
 
 DEPLOY = ["--weights", "w.h5", "img.tif"]
@@ -92,3 +95,39 @@ def test_a_folder_that_may_not_be_searched_is_refused_in_words(tmp_path, monkeyp
     monkeypatch.setattr(Path, "touch", touch)
     with pytest.raises(OutputError, match=r"cannot be written \(Permission denied"):
         files.check_writable(tmp_path / "a.tif")
+
+
+# ---- help --------------------------------------------------------------------------------------
+
+
+def parsers():
+    """The parser of every command, the verbs' and the other scripts'."""
+    for found in pkgutil.iter_modules(tools.__path__):
+        if not found.name.startswith("_"):
+            module = importlib.import_module(f"demitasse.tools.{found.name}")
+            if hasattr(module, "parser"):
+                yield found.name, module.parser()
+
+
+def helps(parser):
+    """(option, its help) of a parser, and of the parsers of its commands."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            yield from ((choice.dest, choice.help) for choice in action._choices_actions)
+            for command in action.choices.values():
+                yield from helps(command)
+        else:
+            yield "/".join(action.option_strings) or action.dest, action.help
+
+
+def test_every_option_of_every_command_says_what_it_is_for():
+    """A default alone says nothing."""
+    commands = dict(parsers())
+    assert {module for module, _ in cli.VERBS.values()} <= commands.keys()
+    silent = [
+        f"{command} {option}"
+        for command, parser in commands.items()
+        for option, said in helps(parser)
+        if not re.search("[a-z]{2}", re.sub(r"default:? [^,;)]+", "", said or ""))
+    ]
+    assert not silent
