@@ -60,8 +60,9 @@ def check(kinds: Sequence[str], args: Any) -> None:
                 f"--output {kind} needs the whole image at once",
                 expected=f"for Zarr and Dask {', '.join(KINDS)}",
             )
-    if args.average != "none":
-        raise OutputError("--average needs the whole image at once", remedy="Leave it out")
+    for name, given in (("average", args.average != "none"), ("area-opening", args.area_opening)):
+        if given:
+            raise OutputError(f"--{name} needs the whole image at once", remedy="Leave it out")
     for name in ("zarr", *(("distributed",) if args.dask else ())):
         if find_spec(name) is None:
             raise DeviceError(

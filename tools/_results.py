@@ -97,7 +97,18 @@ def result(kind: str, score: np.ndarray, args: Any = None, where: str = "") -> n
     if kind == "score":
         return values
     prob = softmax(values)
+    if kind == "prob" and getattr(args, "area_opening", None):
+        open_objects(prob, args)
     return prob[1].copy() if len(prob) == 2 and kind == "prob" else prob
+
+
+def open_objects(prob: np.ndarray, args: Any) -> None:
+    """Lower the small pieces of every class above 0; class 0 has what they lose."""
+    from ..imaging.opening import area_opening
+
+    for one in prob[1:]:
+        one[...] = area_opening(one, args.area_opening, connectivity=args.connectivity or 4)
+    prob[0] = 1 - prob[1:].sum(axis=0)
 
 
 def objects(
@@ -142,6 +153,8 @@ def info(deployed: Deployed, plan: Plan, kind: str, args: Any) -> str:
         f"average: {args.average}",
         *plan.lines(),
     ]
+    if kind == "prob" and args.area_opening:
+        lines.append(f"area opening: {args.area_opening}")
     if kind == "instances":
         lines += [
             f"{name}: {v}" for name in OBJECTS if (v := getattr(args, name, None)) is not None

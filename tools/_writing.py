@@ -59,8 +59,8 @@ def write(
     def stream() -> Iterator[np.ndarray]:
         for score, objects in samples():
             for kind in others:
-                held[kind].append(objects if kind == "instances" else result(kind, score))
-            yield from planes(result(first, score), volume)
+                held[kind].append(objects if kind == "instances" else result(kind, score, args))
+            yield from planes(result(first, score, args), volume)
 
     if first == "instances":
         held[first] = [objects for _, objects in samples()]

@@ -108,6 +108,13 @@ def parser() -> _options.Parser:
     )
     _segmenting.add_rest(p)
     _options.add_seeds(p)
+    p.add_argument(
+        "--area-opening",
+        type=_options.count,
+        metavar="N",
+        help="with --output prob: lower what is brighter than its surroundings and has at most N "
+        "pixels, so that no threshold shows so small an object",
+    )
     return p
 
 
@@ -155,6 +162,11 @@ def output_kinds(args: Any) -> list[str]:
         raise OutputError(
             f"--{unused[0].replace('_', '-')} says what an object is, but none are asked for",
             remedy="Give --instances, --rois or --measure as well",
+        )
+    if args.area_opening and "prob" not in kinds:
+        raise OutputError(
+            "--area-opening changes probabilities, but none are asked for",
+            remedy="Give --output prob; --min-size is for --instances",
         )
     if args.rois:
         from ..imaging.rois import library

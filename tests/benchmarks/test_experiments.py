@@ -42,6 +42,9 @@ def test_isbi_and_going_on(experiment, tmp_path):
     assert [point[0] for point in first["training"]["curve"]] == [0]
     assert first["training"]["curve"][0][1] == pytest.approx(np.log(2), abs=0.03)
     assert "--slices 0-17" in said and "--pages 20-23" in said
+    opened = first["opened"]
+    assert opened["size"] in map(int, opened["v_rand_where_trained"])
+    assert "v_rand" in opened["scores"] and f"--area-opening {opened['size']}" in said
 
     again, said = experiment("isbi2012", "--max-iter", "3")
     assert "solve.py" not in said and again["scores"] == first["scores"]

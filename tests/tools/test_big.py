@@ -92,6 +92,7 @@ def test_smaller_levels_are_written_too(monkeypatch):
         (["--instances"], "--output instances needs the whole image at once"),
         (["--overlay"], "--output overlay needs the whole image at once"),
         (["--average", "mirror"], "--average needs the whole image at once"),
+        (["--output", "prob", "--area-opening", "9"], "--area-opening needs the whole image"),
         (["--dask", "local:x"], "'local:x' is not a number of workers"),
         (["--pixel-size", "1", "--model-pixel-size", "2"], "its pixels have another size"),
         (["--max-tiles", "3"], "more tiles than is allowed; expected at most 3"),

@@ -1,5 +1,6 @@
 """Instances and pixel sizes on the command line: plans, limits, and what is written."""
 
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,9 @@ import tifffile
 from demitasse import weights
 from demitasse.imaging import tiff
 from demitasse.imaging.instances import instances
+from demitasse.imaging.opening import area_opening
 from demitasse.imaging.rescale import rescaling
-from demitasse.tools import deploy
+from demitasse.tools import _results, deploy
 from demitasse.tools._main import guarded
 
 MODEL = ["--weights", "tiny.h5"]
@@ -205,3 +207,25 @@ def test_objects_are_told_apart_by_their_cores(run):
     expected = instances(labels, min_size=2, seeds=0.6, probabilities=both)
     np.testing.assert_array_equal(objects, expected)
     run("img.tif", "--seeds", "0.6", "--overwrite", code=2)  # no objects are asked for
+
+
+def test_small_objects_vanish_from_the_probabilities(run):
+    run("img.tif", "--output", "prob")
+    plain = tifffile.imread("img.prob.tif")
+    run("img.tif", "--output", "labels,prob", "--area-opening", "6", "--overwrite")
+    opened = tifffile.imread("img.prob.tif")
+    np.testing.assert_array_equal(opened, area_opening(plain, 6))
+    assert (opened < plain).any()
+    with tifffile.TiffFile("img.prob.tif") as file:
+        assert "area opening: 6" in file.imagej_metadata["Info"]
+    _, err = run("img.tif", "--area-opening", "6", "--overwrite", code=2)
+    assert "--area-opening changes probabilities, but none are asked for" in err
+
+
+def test_of_three_classes_the_first_has_what_is_lowered():
+    score = np.random.default_rng(0).standard_normal((3, 12, 12)).astype(np.float32)
+    args = Namespace(area_opening=5, connectivity=8)
+    plain, opened = _results.result("prob", score), _results.result("prob", score, args)
+    np.testing.assert_allclose(opened.sum(axis=0), 1, rtol=0, atol=1e-6)
+    for found, before in zip(opened[1:], plain[1:], strict=True):
+        np.testing.assert_array_equal(found, area_opening(before, 5, connectivity=8))

@@ -1,0 +1,42 @@
+"""Small bright pieces of a map of probabilities, lowered into what surrounds them.
+
+    opened(x) = image(x), or the highest t at which x no longer lies in a connected piece of
+                {image > t} of `size` pixels or fewer
+
+So whichever of these thresholds is chosen afterwards, no object of `size` pixels or fewer appears:
+what is left are the objects of the image at that threshold, less the small ones.  t: LEVELS.
+
+Source: L. Vincent, Grayscale area openings and closings, their efficient implementation and
+applications, 1993.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+LEVELS = np.arange(250) / 250  # of a probability
+
+
+def area_opening(
+    image: np.ndarray, size: int, *, connectivity: int = 4, levels: np.ndarray = LEVELS
+) -> np.ndarray:
+    """image (height, width) or (depth, height, width), any floats; levels: ascending.
+
+    Pixels of a piece share an edge (connectivity 4), or also a corner (8).  Pixels that are not
+    above the lowest level stay as they are.
+    """
+    from scipy import ndimage
+
+    neighbours = ndimage.generate_binary_structure(
+        image.ndim, 1 if connectivity == 4 else image.ndim
+    )
+    opened = image.copy()
+    for level in levels[::-1].astype(
+        image.dtype
+    ):  # lowered from the top, a piece that is still small goes on down
+        pieces, count = ndimage.label(opened > level, neighbours)
+        small = np.bincount(pieces.ravel(), minlength=count + 1) <= size
+        small[0] = False
+        if small.any():
+            opened[small[pieces]] = level
+    return opened
