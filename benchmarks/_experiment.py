@@ -242,7 +242,7 @@ def keep(args: Any, name: str, result: dict[str, Any]) -> Path:
         "date": today,
         "machine": f"{platform.machine()}, {os.cpu_count()} CPUs",
         "command": f"python benchmarks/{name.replace('-', '_')}.py "
-        + (f"--base {args.base} " if args.base else "")
+        + (f"--base {args.base} --tiles {args.tiles} " if args.base else "")
         + (f"--max-iter {args.max_iter} " if args.max_iter else "")
         + f"--hours {args.hours:g} --seed {args.seed}",
     }

@@ -113,7 +113,7 @@ def cells(found: dict[str, Any]) -> list[str]:
 
 
 def arguments() -> Any:
-    return parser(__doc__, "examples/isbi2012-run", base_lr=0.002, tiles=600).parse_args()
+    return parser(__doc__, "examples/isbi2012-run", base_lr=0.002, tiles=1500).parse_args()
 
 
 if __name__ == "__main__":
