@@ -33,6 +33,7 @@ from .vectors_numba import LANES, QUAD
 Array = Any
 
 NAME = "Numba"
+BLOCK = 650_000  # elements of V and M of one block: they stay in a core's share of the cache
 BAND = 256  # tiles whose lines stay in the first-level cache
 f1 = np.float32
 fast = compiler()

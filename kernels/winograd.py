@@ -35,7 +35,6 @@ import numpy as np
 from .im2col import Array, Sizes, Window, pieces
 from .workers import MOST, Room, Taker, Workers
 
-BLOCK = 650_000  # elements of V and M of one block: they stay in a core's share of the cache
 WEIGHTS = 36 * 128 * 256  # elements of U from which channels are cut instead of maps
 LANES = 5_000_000  # elements of all lanes' dU together
 GAP = 48  # elements between the 36 of V: at multiples of 4 KiB they would share a few cache lines
@@ -252,7 +251,7 @@ def cut(x: Sizes, w: Sizes, y: Sizes, room: Room) -> Cut:
     shape, (k, c), threads = _Tiling(x, w, y), w[:2], MOST
     each = 36 * k * c
     if each <= WEIGHTS:
-        rows = max(1, min(BLOCK // (36 * (k + c) * shape.across), shape.down))
+        rows = max(1, min(transforms().BLOCK // (36 * (k + c) * shape.across), shape.down))
         lanes = max(2, min(LANES // each, 8))
         if _maps_size(w, shape, rows, lanes, threads) <= room.budget:
             return Cut(True, rows, lanes)
