@@ -17,7 +17,10 @@ NAMES = {  # what a file is about, in the order of the page
     "numpy-572": "Segmenting a tile of 572 pixels without Numba",
     "deploy-512": "`deploy` of an image of 512 x 512 pixels, from the command to the file",
 }
-MACHINES = {"-zen4": "Zen 4, with AVX-512", "": "Zen 3"}  # how a file's name ends
+MACHINES = {
+    "": "Zen 3",
+    "-zen4": "Zen 4, with AVX-512, an earlier version",
+}  # how a file's name ends
 
 
 def newest() -> dict[str, Path]:
