@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -61,8 +62,9 @@ def flatten(path: Path, seen: set[Path]) -> str:
 @cache
 def runtime() -> Path:
     for old in CACHE.glob("*.so"):
-        if time.time() - old.stat().st_mtime > KEPT:
-            old.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # another process tidies up as well
+            if time.time() - old.stat().st_mtime > KEPT:
+                old.unlink()
     parts = [HERE / name for name in ("cuda.h", "runtime.h", "runtime.cpp", "races.cpp")]
     text = "".join(part.read_text() for part in parts)
     return _library("runtime", text, [part for part in parts if part.suffix == ".cpp"], RUNTIME)
