@@ -31,9 +31,8 @@ def area_opening(
         image.ndim, 1 if connectivity == 4 else image.ndim
     )
     opened = image.copy()
-    for level in levels[::-1].astype(
-        image.dtype
-    ):  # lowered from the top, a piece that is still small goes on down
+    # from the top: a piece that is still small where it was lowered to goes on down
+    for level in levels[::-1].astype(image.dtype):
         pieces, count = ndimage.label(opened > level, neighbours)
         small = np.bincount(pieces.ravel(), minlength=count + 1) <= size
         small[0] = False
