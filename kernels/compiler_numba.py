@@ -28,9 +28,11 @@ def compiler(**options: Any) -> Callable[[Any], Any]:
 
 
 def _renewed_with(made: Any, folder: Path) -> None:
-    """What a function calls is compiled into it, so any kernel's file may outdate what is kept of
-    it; Numba looks at the function's own file only."""
+    """What a function calls is compiled into it, so any kernel's file, here or beside the function,
+    may outdate what is kept of it; Numba looks at the function's own file only."""
     kept = getattr(made._cache, "_cache_file", None)
     if kept is not None:
-        status = [(path.name, path.stat()) for path in sorted(folder.glob("*_numba.py"))]
+        folders = {Path(__file__).parent, folder}
+        files = sorted(path for place in folders for path in place.glob("*_numba.py"))
+        status = [(path.name, path.stat()) for path in files]
         kept._source_stamp = tuple((name, s.st_mtime, s.st_size) for name, s in status)
