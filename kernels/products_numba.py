@@ -25,7 +25,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .compiler_numba import compiler
-from .vectors_numba import LANES
+from .vectors_numba import LANES, Writer, number, vector_type
 
 Array = Any
 
@@ -35,8 +35,7 @@ DEPTH = 6144 // WIDTH  # of a panel at a time: 24 KiB, three quarters of a first
 
 fast = compiler()
 
-_float, _int = ir.FloatType(), ir.IntType(64)
-_vector = ir.VectorType(_float, LANES)
+_int, _vector = ir.IntType(64), vector_type(LANES)
 
 
 def _block(rows: int, vectors: int) -> Callable[..., None]:
@@ -56,12 +55,7 @@ def _block(rows: int, vectors: int) -> Callable[..., None]:
         def generate(context: Any, build: Any, signature: Any, args: Any) -> Any:
             a, ia, ra, da, b, ib, c, ic, rc, depth, add = args
 
-            def number(value: int) -> Any:
-                return ir.Constant(_int, value)
-
-            def start(k: int, array: Any, at: Any) -> Any:
-                data = context.make_array(signature.args[k])(context, build, array).data
-                return build.gep(data, [at])
+            write = Writer(context, build, signature, args)
 
             def vector(pointer: Any, v: int) -> Any:
                 part = build.gep(pointer, [number(LANES * v)])
@@ -70,7 +64,7 @@ def _block(rows: int, vectors: int) -> Callable[..., None]:
             multiply_add = cgutils.get_or_insert_function(  # type: ignore[no-untyped-call]
                 build.module, ir.FunctionType(_vector, [_vector] * 3), f"llvm.fmuladd.v{LANES}f32"
             )
-            a, b, c = start(0, a, ia), start(4, b, ib), start(6, c, ic)
+            a, b, c = write.start(0, ia), write.start(4, ib), write.start(6, ic)
             a_rows = [build.gep(a, [build.mul(ra, number(r))]) for r in range(rows)]
             c_rows = [build.gep(c, [build.mul(rc, number(r))]) for r in range(rows)]
             each = [(r, v) for r in range(rows) for v in range(vectors)]
@@ -88,12 +82,9 @@ def _block(rows: int, vectors: int) -> Callable[..., None]:
                 phi.add_incoming(ir.Constant(_vector, [0.0] * LANES), before)
             here = build.gep(b, [at_b])
             lanes = [build.load(vector(here, v), align=4) for v in range(vectors)]
-            spread = []
-            for row in a_rows:
-                one = build.load(build.gep(row, [at_a]), align=4)
-                first = build.insert_element(ir.Constant(_vector, ir.Undefined), one, number(0))
-                everywhere = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-                spread.append(build.shuffle_vector(first, first, everywhere))
+            spread = [
+                write.everywhere(build.load(build.gep(row, [at_a]), align=4)).of for row in a_rows
+            ]
             results = [
                 build.call(multiply_add, [spread[r], lanes[v], phi])
                 for (r, v), phi in zip(each, sums, strict=True)
