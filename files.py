@@ -60,8 +60,10 @@ def check_writable(path: str | os.PathLike[str], *, overwrite: bool = True) -> N
         )
     probe = target.with_name(f".{target.name}.{os.getpid()}.probe")
     try:
-        probe.touch()
-        probe.unlink()
+        try:
+            probe.touch()
+        finally:  # Ctrl-C, too
+            probe.unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(
             f"the folder cannot be written ({error.strerror})",
