@@ -31,7 +31,8 @@ from .draw import extent
 from .port import deployed, modeldef
 
 EPILOG = """\
-  onnx          one file for onnxruntime, OpenCV, TensorRT, ...; checked with onnxruntime
+  onnx          one file for onnxruntime, OpenCV, TensorRT, ...; onnxruntime's result is compared
+                with the net's own in float64, and has to agree to 1e-5
   torch         NAME.py, a plain nn.Module to read and change, and NAME.safetensors beside it
   safetensors   the parameters alone, named LAYER/weight and LAYER/bias
   bioimageio    a package of the BioImage Model Zoo, for ilastik, deepImageJ, napari, ...
@@ -46,7 +47,8 @@ examples:
       --author "A. Author"
 """
 SUFFIXES = {"onnx": ".onnx", "torch": ".py", "safetensors": ".safetensors", "bioimageio": ".zip"}
-TOLERANCE = 1e-4  # of the largest output: what is above was not computed alike
+TOLERANCE = 1e-5  # of the largest output
+AMPLIFIED = 4  # times the net's own rounding, where that is more: some nets amplify theirs
 
 
 def parser() -> _options.Parser:
@@ -192,18 +194,25 @@ def write_onnx(net: Net, model: weights.Model | None, args: argparse.Namespace) 
     dynamic = args.size is None and measured(net) is not None
     proto = to_onnx(net, dynamic=dynamic, metadata=origin(args, model))
     content = proto.SerializeToString()
-    difference = onnx_difference(content, net)
-    if difference is not None and difference > TOLERANCE:
-        raise DemitasseError(
-            f"onnxruntime computes something else from it: {difference:.1e} of the largest output",
-            where=str(args.output),
-        )
+    checked = "not checked, as onnxruntime is not installed"
+    differences = onnx_difference(content, net)
+    if differences is not None:
+        checked = agreement(*differences, args.output)
     with replacing(args.output, overwrite=args.overwrite) as temporary:
         temporary.write_bytes(content)
-    checked = "not checked, as onnxruntime is not installed"
-    if difference is not None:
-        checked = f"onnxruntime agrees to {difference:.0e} of the largest output"
     return f"{fitting(net, args.size)}; {checked}"
+
+
+def agreement(theirs: float, ours: float, output: Path) -> str:
+    """How near onnxruntime is to the net, in words.  theirs, ours: how far it and the net itself in
+    float32 are from the net in float64.  Raises DemitasseError where that is not rounding."""
+    if not theirs <= max(TOLERANCE, AMPLIFIED * ours):
+        raise DemitasseError(
+            f"onnxruntime computes something else from it: {theirs:.1e} of the largest output",
+            where=str(output),
+        )
+    own = "" if theirs <= TOLERANCE else f" (the net's own rounding: {ours:.0e})"
+    return f"onnxruntime agrees with the net in float64 to {theirs:.0e} of the largest output{own}"
 
 
 def write_torch(net: Net, model: weights.Model | None, args: argparse.Namespace) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from demitasse.errors import DemitasseError
 from demitasse.tools import cli, export
 from demitasse.tools._main import guarded
 
@@ -40,7 +41,31 @@ def test_onnx_is_checked_by_onnxruntime(capsys):
     assert cli.main(["export", "--to", "onnx", *GIVEN, "-o", "u.onnx"]) == 0
     said = capsys.readouterr().out
     assert "188 + 16 k pixels, 184 less out along each axis" in said
-    assert float(re.search(r"agrees to (\S+) of", said)[1]) < 1e-5
+    assert float(re.search(r"agrees with the net in float64 to (\S+) of", said)[1]) < 1e-5
+
+
+def test_an_onnx_file_that_computes_something_else_is_refused(monkeypatch, capsys):
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    right = export.to_onnx
+
+    def wrong(net, **options):
+        net.params["conv_d0a-b"][0].data[0, 0] *= 1.0001
+        proto = right(net, **options)
+        net.params["conv_d0a-b"][0].data[0, 0] /= 1.0001
+        return proto
+
+    monkeypatch.setattr(export, "to_onnx", wrong)
+    run("--to", "onnx", *GIVEN, "-o", "u.onnx", code=2)
+    assert "onnxruntime computes something else from it" in capsys.readouterr().err
+    assert not Path("u.onnx").exists()
+
+
+def test_rounding_that_a_net_itself_amplifies_is_not_an_error():
+    said = export.agreement(3e-5, 1e-5, Path("u.onnx"))
+    assert said.endswith("to 3e-05 of the largest output (the net's own rounding: 1e-05)")
+    for theirs, ours in ((5e-5, 1e-5), (1.1e-5, 1e-6), (float("nan"), 1.0)):
+        with pytest.raises(DemitasseError, match="something else"):
+            export.agreement(theirs, ours, Path("u.onnx"))
 
 
 def test_an_onnx_file_of_one_size_that_gives_probabilities(capsys):
