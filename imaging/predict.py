@@ -17,7 +17,7 @@ import numpy as np
 from ..errors import MemoryBudgetError, ShapeError
 from ..net import Net
 from ..net.one_axis import geometries
-from ..net.sizes import local, trunk
+from ..net.sizes import Geometry, local, trunk
 from ..netspec import Graph
 from . import tiles
 
@@ -45,14 +45,21 @@ class Predictor:
     net: a deploy net with one image input and scores as its only output; where: its file, for
     messages.  Arrays are (channels, *spatial) in, (classes, *spatial) out, in the net's dtype.
     exact: cut in tiles, an image gets the scores it has as a whole; a net that pads is not, and
-    gets one tile only.  axes: spatial axes of the net, 2 or 3; geometries: along each of them.
-    padding: what lies beyond the image, "mirror" or "zero".
+    gets one tile only.  axes: spatial axes of the net, 2 or 3; geometries: along each of them, which
+    who knows them gives as `along`.  padding: what lies beyond the image, "mirror" or "zero".
     """
 
-    def __init__(self, net: Net, *, where: str = "", padding: str = "mirror") -> None:
+    def __init__(
+        self,
+        net: Net,
+        *,
+        where: str = "",
+        padding: str = "mirror",
+        along: tuple[Geometry, ...] | None = None,
+    ) -> None:
         self.net, self.where, self.padding = net, where or net.graph.path, padding
         self.output = only_output(net.graph, self.where)
-        self.geometries = geometries(net.graph, net.layers, self.output)
+        self.geometries = along or geometries(net.graph, net.layers, self.output)
         found = trunk(net.graph)
         assert found is not None  # or there were no geometry
         self.input = found[0].blob

@@ -120,6 +120,10 @@ class Layer(ABC):
         Of a layer that `reshapes`: what to plan for, best the most it can ever need.
         """
 
+    def top_shapes(self, *bottom: Shape) -> tuple[Shape, ...]:
+        """The tops of `shapes`; a layer whose scratch takes longer to find says them sooner."""
+        return self.shapes(*bottom).tops
+
     def reshape(self, bottom: Sequence[Blob]) -> Shapes:
         """What the layer needs in this pass; asked before every forward of one that `reshapes`.
 

@@ -70,6 +70,19 @@ class Filtering(Layer):
         return read_window(self, self.param, axes)
 
     def shapes(self, *bottom: Shape) -> Shapes:
+        first, (weights, top) = bottom[0], self._filtered(*bottom)
+        folded = self._folded(first), weights, self._folded(top)
+        return Shapes(
+            tops=(top,) * len(bottom),
+            params=(weights, (self.outputs,)) if self.param.bias_term else (weights,),
+            scratch=self.kernel.scratch_size(*folded, self.form(*folded), self.room),
+        )
+
+    def top_shapes(self, *bottom: Shape) -> tuple[Shape, ...]:
+        return (self._filtered(*bottom)[1],) * len(bottom)
+
+    def _filtered(self, *bottom: Shape) -> tuple[Shape, Shape]:
+        """The shapes of the weights and of a top."""
         first = bottom[0]
         for name, shape in zip(self.spec.bottom, bottom, strict=True):
             if shape != first:
@@ -91,28 +104,16 @@ class Filtering(Layer):
         self._check_groups("channels", channels, ShapeError)
         window = self.window(len(size))
         weights, out = self.geometry(channels, size, window)
-        top = (*first[:axis], self.outputs, *out)
-        return Shapes(
-            tops=(top,) * len(bottom),
-            params=(weights, (self.outputs,)) if self.param.bias_term else (weights,),
-            scratch=self.kernel.scratch_size(
-                self._folded(first),
-                weights,
-                self._folded(top),
-                self.form(self._folded(first), weights, self._folded(top)),
-                self.room,
-            ),
-        )
+        return weights, (*first[:axis], self.outputs, *out)
 
     def engine(self, bottom: Shape) -> str:
         """Who filters a bottom of this shape."""
-        need = self.shapes(bottom)
-        return self.form(self._folded(bottom), need.params[0], self._folded(need.tops[0])).engine
+        w, y = self._filtered(bottom)
+        return self.form(self._folded(bottom), w, self._folded(y)).engine
 
     def absorbs_rectifier(self, slope: float, *bottom: Shape) -> bool:
-        need = self.shapes(*bottom)
-        x, y = self._folded(bottom[0]), self._folded(need.tops[0])
-        return self.form(x, need.params[0], y).rectifies(slope)
+        w, y = self._filtered(*bottom)
+        return self.form(self._folded(bottom[0]), w, self._folded(y)).rectifies(slope)
 
     @property
     def exact(self) -> bool:
@@ -133,8 +134,8 @@ class Filtering(Layer):
         """What is to be measured: the problem, who can solve it, and who does so by rule.
 
         backward, down: whether training asks for gradients of the parameters, of the bottom."""
-        need = self.shapes(bottom)
-        x, w, y = self._folded(bottom), need.params[0], self._folded(need.tops[0])
+        w, top = self._filtered(bottom)
+        x, y = self._folded(bottom), self._folded(top)
         window, dtype = self.window(len(x) - 2), self.context.dtype
         problem = Problem(x, w, y, window, self.group, backward, down)
         if self.exact:
@@ -167,9 +168,8 @@ class Filtering(Layer):
             self.kernel.backward(x, w.data, y, dy, dw, db, dx, form, room)
 
     def work(self, *bottom: Shape) -> int:
-        need = self.shapes(*bottom)
-        filtered = bottom[0] if self.transposed else need.tops[0]
-        products = prod(filtered) * prod(need.params[0][1:])
+        w, top = self._filtered(*bottom)
+        products = prod(bottom[0] if self.transposed else top) * prod(w[1:])
         return super().work(*bottom) + len(bottom) * products
 
     def fillers(self) -> Sequence[Any]:

@@ -48,7 +48,7 @@ def try_size(
             if exact and (leaves_rest(node, layers, shapes) or cuts_aside(node, layers, shapes)):
                 return None
             read = (*node.bottoms, *node.likes)
-            tops = layers[node.index].shapes(*(shapes[v] for v in read)).tops
+            tops = layers[node.index].top_shapes(*(shapes[v] for v in read))
         except ShapeError:
             return None
         if any(size < 1 for top in tops for size in top):

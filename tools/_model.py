@@ -21,7 +21,7 @@ from ..layers.base import Context
 from ..net import Net
 from ..net.inference import build_layers
 from ..net.one_axis import geometries
-from ..net.sizes import trunk
+from ..net.sizes import Geometry, trunk
 from ..solvers import Solver
 
 
@@ -151,7 +151,7 @@ def load_deployed(
             remedy="The training diverged before it was written; take an earlier snapshot",
         )
     drop_last_softmax(message)
-    net = smallest(netspec.Source(where, message), found, **options)
+    net, axes = smallest(netspec.Source(where, message), found, **options)
     net.load(found, complete=True)
     if normalization is not None:
         rule = normalization
@@ -162,7 +162,7 @@ def load_deployed(
     names = described.class_names if described else ()
     size = described.pixel_size if described else ()
     padding = described.padding if described else "mirror"
-    predictor = Predictor(net, where=where, padding=padding)
+    predictor = Predictor(net, where=where, padding=padding, along=axes)
     return Deployed(predictor, rule, tuple(names), path, tuple(size))
 
 
@@ -178,8 +178,11 @@ def drop_last_softmax(message: Any) -> None:
             read.update(layer.bottom)
 
 
-def smallest(source: netspec.Source, found: weights.Weights, **options: Any) -> Net:
-    """The deploy net at its smallest legal size, so that building it allocates little.
+def smallest(
+    source: netspec.Source, found: weights.Weights, **options: Any
+) -> tuple[Net, tuple[Geometry, ...]]:
+    """The deploy net at its smallest legal size, so that building it allocates little, and its
+    geometries.
 
     An Input layer without a shape gets the channels and the spatial axes that the filters reading
     it were trained on.
@@ -198,7 +201,7 @@ def smallest(source: netspec.Source, found: weights.Weights, **options: Any) -> 
         if node.type == "Input"
         for value in node.tops
     }
-    return Net(graph, fill=False, inputs=inputs, **options)
+    return Net(graph, fill=False, inputs=inputs, **options), axes
 
 
 def seen(message: Any, blob: str, found: weights.Weights) -> tuple[int, int]:

@@ -259,7 +259,7 @@ def deployed(
     source = netspec.Source(path, message)
     if all(len(la.input_param.shape) for la in message.layer if la.type == "Input"):
         return message, Net(netspec.build(source, "TEST"), fill=False)
-    return message, smallest(source, found)  # completes the message
+    return message, smallest(source, found)[0]  # completes the message
 
 
 def reshaped(net: Any, found: weights.Weights, report: weights.Report) -> list[weights.Reshaped]:
