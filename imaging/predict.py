@@ -45,8 +45,8 @@ class Predictor:
     net: a deploy net with one image input and scores as its only output; where: its file, for
     messages.  Arrays are (channels, *spatial) in, (classes, *spatial) out, in the net's dtype.
     exact: cut in tiles, an image gets the scores it has as a whole; a net that pads is not, and
-    gets one tile only.  axes: spatial axes of the net, 2 or 3; geometries: along each of them, which
-    who knows them gives as `along`.  padding: what lies beyond the image, "mirror" or "zero".
+    gets one tile only.  axes: spatial axes of the net, 2 or 3; geometries: along each of them, or,
+    where they are known already, `along`.  padding: what lies beyond the image, "mirror" or "zero".
     """
 
     def __init__(
