@@ -37,3 +37,32 @@ def test_a_change_of_what_a_kernel_calls(tmp_path):
     assert run().split() == ["2", "0"] and run().split() == ["2", "1"]
     (tmp_path / "inner_numba.py").write_text(INNER.format(22))
     assert run().split() == ["23", "0"]
+
+
+KEPT = """
+import sys
+from demitasse.kernels.compiler_numba import compiler
+
+@compiler()
+def {0}(x):
+    return x + 1
+
+assert {0}(1) == 2
+print(sum({0}.stats.cache_hits.values()), "numba.np.linalg" in sys.modules)
+if sys.argv[1:]:
+    fresh = compiler()(lambda x: {0}(x) * 3)
+    assert fresh(1) == 6
+"""
+
+
+def test_what_is_kept_is_taken_without_what_only_compiling_needs(tmp_path):
+    """And a function that has to be compiled may call it."""
+    (tmp_path / "kept_numba.py").write_text(KEPT.format("kept"))
+
+    def run(*words):
+        call = [sys.executable, "kept_numba.py", *words]
+        return subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+
+    assert run().split() == ["0", "True"]
+    assert run().split() == ["1", "False"]
+    assert run("compile").split() == ["1", "False"]
