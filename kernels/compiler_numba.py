@@ -7,8 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from numba import njit
+from numba import config, njit
 from numba.core.runtime.nrt import rtsys
+
+# debuggers set it; the kernels' loops would take hours in Python
+if config.DISABLE_JIT:  # type: ignore[attr-defined]
+    raise ImportError("NUMBA_DISABLE_JIT is set")
+
+GUARD = "_guard_against_spurious_io_errors"
 
 
 def compiler(**options: Any) -> Callable[[Any], Any]:
@@ -23,7 +29,7 @@ def compiler(**options: Any) -> Callable[[Any], Any]:
                 raise
             return njit(**settings)(function)
         _renewed_with(made, Path(function.__code__.co_filename).parent)
-        _taken_as_kept(made._cache)
+        _taken_as_kept(getattr(made, "_cache", None))
         return made
 
     return compiled
@@ -32,7 +38,7 @@ def compiler(**options: Any) -> Callable[[Any], Any]:
 def _renewed_with(made: Any, folder: Path) -> None:
     """What a function calls is compiled into it, so any kernel's file, here or beside the function,
     may outdate what is kept of it; Numba looks at the function's own file only."""
-    kept = getattr(made._cache, "_cache_file", None)
+    kept = getattr(getattr(made, "_cache", None), "_cache_file", None)
     if kept is not None:
         folders = {Path(__file__).parent, folder}
         files = sorted(path for place in folders for path in place.glob("*_numba.py"))
@@ -42,11 +48,14 @@ def _renewed_with(made: Any, folder: Path) -> None:
 
 def _taken_as_kept(cache: Any) -> None:
     """Take what is kept without first importing all that Numba knows about NumPy and SciPy, which
-    only compiling needs: 0.3 s of every start.  A function that is not kept imports it then."""
+    only compiling needs: 0.3 s of every start.  A function that is not kept imports it then.  A Numba
+    that is built otherwise does it in its own way."""
+    if not all(hasattr(cache, name) for name in ("_load_overload", GUARD)):
+        return
 
     def load(signature: Any, target: Any) -> Any:
         rtsys.initialize(target)
-        with cache._guard_against_spurious_io_errors():
+        with getattr(cache, GUARD)():
             return cache._load_overload(signature, target)
 
     cache.load_overload = load

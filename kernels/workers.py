@@ -41,6 +41,7 @@ class Workers:
     def __init__(self, threads: int = 1) -> None:
         self.threads = threads
         self._pool: ThreadPoolExecutor | None = None
+        self._process = 0  # whose threads those of the pool are
 
     def run(self, task: Callable[[int, int], None], count: int) -> None:
         """Do all tasks; when all have ended, the first exception of any of them is raised here."""
@@ -53,8 +54,9 @@ class Workers:
                 self._share(task, count, threads)
 
     def _share(self, task: Callable[[int, int], None], count: int, threads: int) -> None:
-        if self._pool is None:
+        if self._pool is None or self._process != os.getpid():  # a fork has no threads
             self._pool = ThreadPoolExecutor(self.threads - 1, "demitasse")
+            self._process = os.getpid()
         numbers = counter()
 
         def work(slot: int) -> None:
@@ -103,6 +105,10 @@ class _Single:
 @cache
 def _single() -> _Single:
     return _Single()
+
+
+if hasattr(os, "register_at_fork"):  # whoever was inside, or held the lock, is not in the child
+    os.register_at_fork(after_in_child=_single.cache_clear)
 
 
 @contextmanager

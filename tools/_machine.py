@@ -49,6 +49,8 @@ def compiled() -> str:
         return (
             f"no: Numba {version('numba')} cannot be imported ({error}), so transforms are NumPy's"
         )
+    if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
+        return "no: NUMBA_DISABLE_JIT is set, so transforms are NumPy's"
     cache = os.environ.get("NUMBA_CACHE_DIR")
     return f"Numba {numba.__version__}" + (f", cached in {cache}" if cache else "")
 

@@ -1,5 +1,6 @@
 """What is kept of compiled kernels is renewed when it should be."""
 
+import os
 import subprocess
 import sys
 
@@ -66,3 +67,12 @@ def test_what_is_kept_is_taken_without_what_only_compiling_needs(tmp_path):
     assert run().split() == ["0", "True"]
     assert run().split() == ["1", "False"]
     assert run("compile").split() == ["1", "False"]
+
+
+def test_without_its_compiler_numba_counts_as_not_installed():
+    """NUMBA_DISABLE_JIT is what debuggers and coverage set."""
+    code = "from demitasse.kernels.winograd import transforms; print(transforms().__name__)"
+    environment = os.environ | {"NUMBA_DISABLE_JIT": "1"}
+    call = [sys.executable, "-c", code]
+    found = subprocess.run(call, env=environment, capture_output=True, text=True, check=True)
+    assert found.stdout.strip().endswith("tiles_numpy")
