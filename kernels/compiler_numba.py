@@ -48,8 +48,9 @@ def _renewed_with(made: Any, folder: Path) -> None:
 
 def _taken_as_kept(cache: Any) -> None:
     """Take what is kept without first importing all that Numba knows about NumPy and SciPy, which
-    only compiling needs: 0.3 s of every start.  A function that is not kept imports it then.  A Numba
-    that is built otherwise does it in its own way."""
+    only compiling needs: 0.3 s of every start.  A function that is not kept imports it then.
+
+    A Numba that is built otherwise does it in its own way."""
     if not all(hasattr(cache, name) for name in ("_load_overload", GUARD)):
         return
 

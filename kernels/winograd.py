@@ -39,6 +39,7 @@ WEIGHTS = 36 * 128 * 256  # elements of U from which channels are cut instead of
 LANES = 5_000_000  # elements of all lanes' dU together
 GAP = 48  # elements between the 36 of V: at multiples of 4 KiB they would share a few cache lines
 CHANNELS = 64  # channels of U at a time
+WHOLE, INPUTS = 16, 32  # of the whole U, of V
 
 
 @cache
@@ -74,7 +75,10 @@ def forward(
     k, c = w.shape[:2]
     bias = take(k)
     bias[...] = 0 if b is None else b
-    work = [take(_work(w.shape, shape.across, how.rows)) for _ in range(workers.threads)]
+    work = [
+        take(_work(w.shape, shape.across, how.rows))
+        for _ in range(_crew(w.shape, shape, how, workers.threads))
+    ]
     cells = how.rows * shape.across
 
     if how.maps:
@@ -102,7 +106,7 @@ def forward(
     for n, r0, rows in shape.blocks(how.rows):
         cells = rows * shape.across
         v = _apart(every, *made.panels_shape(c, cells))
-        inputs = list(pieces(c, 32))
+        inputs = list(pieces(c, INPUTS))
 
         def transform(
             i: int, slot: int, inputs: list[tuple[int, int]] = inputs, n: int = n, r0: int = r0,
@@ -144,14 +148,13 @@ def _backward_maps(
     made, take, across = transforms(), Taker(room.scratch), shape.across
     workers = room.workers
     k, c = w.shape[:2]
-    work = [take(_work(w.shape, across, how.rows)) for _ in range(workers.threads)]
+    crew = range(_crew(w.shape, shape, how, workers.threads))
+    work = [take(_work(w.shape, across, how.rows)) for _ in crew]
     cells = how.rows * across
     u = take(36, k, c)
     if dx is not None:
         _weights(made, w, u, work, workers)
-    buffers = [
-        (take(36 * c * cells), take(36 * k * cells), take(36, k, c)) for _ in range(workers.threads)
-    ]
+    buffers = [(take(36 * c * cells), take(36 * k * cells), take(36, k, c)) for _ in crew]
     lanes = shape.lanes(how.rows, how.lanes)
     sums = [take(36, k, c) for _ in lanes] if dw is not None else []
     carries = [take(c, 2, 6, across) for _ in lanes]
@@ -201,7 +204,8 @@ def _backward_channels(
     made, take, across = transforms(), Taker(room.scratch), shape.across
     workers = room.workers
     k, c = w.shape[:2]
-    work = [take(_work(w.shape, across, how.rows)) for _ in range(workers.threads)]
+    crew = range(_crew(w.shape, shape, how, workers.threads))
+    work = [take(_work(w.shape, across, how.rows)) for _ in crew]
     cells = how.rows * across
     inputs, diffs = take(36 * c * cells), take(36 * k * cells)
     carry, bias = take(c, 2, 6, across), take(k)
@@ -264,9 +268,17 @@ def cut(x: Sizes, w: Sizes, y: Sizes, room: Room) -> Cut:
 def scratch_size(x: Sizes, w: Sizes, y: Sizes, room: Room) -> int:
     """Elements of scratch for arrays of these shapes."""
     shape, how = _Tiling(x, w, y), cut(x, w, y, room)
+    crew = _crew(w, shape, how, room.threads)
     if how.maps:
-        return _maps_size(w, shape, how.rows, how.lanes, room.threads)
-    return _channels_size(w, shape, how.rows, room.threads)
+        return _maps_size(w, shape, how.rows, how.lanes, crew)
+    return _channels_size(w, shape, how.rows, crew)
+
+
+def _crew(w: Sizes, shape: _Tiling, how: Cut, threads: int) -> int:
+    """How many threads ever have a task: of the others none needs scratch."""
+    if how.maps:
+        return min(threads, max(len(shape.blocks(how.rows)), -(-w[0] // WHOLE)))
+    return min(threads, max(-(-w[0] // CHANNELS), -(-w[1] // INPUTS)))
 
 
 def _maps_size(w: Sizes, shape: _Tiling, rows: int, lanes: int, threads: int) -> int:
@@ -326,7 +338,7 @@ def _apart(buffer: Array, *shape: int) -> Array:
 
 def _weights(made: ModuleType, w: Array, u: Array, work: list[Array], workers: Workers) -> None:
     """The whole U."""
-    parts = list(pieces(len(w), 16))
+    parts = list(pieces(len(w), WHOLE))
 
     def part(i: int, slot: int) -> None:
         k0, k1 = parts[i]
@@ -340,7 +352,7 @@ def _inputs(
     work: list[Array], workers: Workers,
 ) -> None:  # fmt: skip
     """V of all channels for some tile rows."""
-    parts = list(pieces(v.shape[1], 32))
+    parts = list(pieces(v.shape[1], INPUTS))
 
     def part(i: int, slot: int) -> None:
         c0, c1 = parts[i]

@@ -50,7 +50,7 @@ def largest_tile(
     """Pixels along each axis; None where nothing fits, or where no size can be told."""
     try:
         shape = image_shape(source)
-        deploy, planned = plan_deploy(source, shape, np.dtype(np.float32))
+        deploy, planned = plan_deploy(source, shape)
         layers = build_layers(deploy, Context())
         axis = geometries(deploy, layers, deploy.outputs[0].blob)[0]
     except (DemitasseError, IndexError):
@@ -73,7 +73,7 @@ def training_bytes(
     """Of activations and scratch; None where the net does not take this shape."""
     dtype = np.dtype(np.float32)
     try:
-        deploy, planned = plan_deploy(source, shape, dtype)
+        deploy, planned = plan_deploy(source, shape)
         graph = training_graph(source, deploy, planned.inferred.values)
         if graph is None:
             return None

@@ -14,7 +14,9 @@ import numpy as np
 
 from .. import netspec
 from ..errors import ShapeError
-from ..layers.base import Context
+from ..kernels.workers import Workers, usable_cpus
+from ..layers.base import Context, Layer
+from ..layers.filtering import Filtering
 from ..net import params
 from ..net.inference import build_layers
 from ..net.planning import Planned, plan_net
@@ -55,7 +57,15 @@ def parser() -> _options.Parser:
         metavar="N",
         help="of the image (default: what the net says of its input, or else 1)",
     )
-    p.add_argument("--layers", action="store_true", help="a line for each layer")
+    p.add_argument(
+        "--layers", action="store_true", help="a line for each layer, and who computes convolutions"
+    )
+    p.add_argument(
+        "--threads",
+        type=_options.positive_int,
+        metavar="N",
+        help="to compute with: each has scratch of its own (default: all CPUs)",
+    )
     _options.add_python(p)
     _options.add_recompute(p)
     p.add_argument("--float64", action="store_true", help="plan for double precision")
@@ -67,12 +77,14 @@ def main(argv: Sequence[str]) -> int:
     dtype = np.dtype(np.float64 if args.float64 else np.float32)
     source = netspec.read_net(args.net)
     shape = image_shape(source, args.channels, args.input)
-    context = Context(dtype=dtype, allow_python=args.allow_python_layers)
-    deploy, planned = plan_deploy(source, shape, dtype, allow_python=context.allow_python)
-    table = params.table(deploy, build_layers(deploy, context), planned.inferred.needs)
+    workers = Workers(args.threads or usable_cpus())
+    context = Context(dtype=dtype, allow_python=args.allow_python_layers, workers=workers)
+    deploy, planned = plan_deploy(source, shape, context)
+    made = build_layers(deploy, context)
+    table = params.table(deploy, made, planned.inferred.needs)
     count = params.flat_size(table)
     if args.layers:
-        print_layers(deploy, planned)
+        print_layers(deploy, made, planned)
     print(f"{deploy.name or args.net}: {count:,} parameters, {mib(count * dtype.itemsize)}")
     for value in (*deploy.inputs, *deploy.outputs):
         print(f"  {value.blob}: {' x '.join(map(str, planned.inferred.values[value]))}")
@@ -112,13 +124,14 @@ def image_shape(
 
 
 def plan_deploy(
-    source: netspec.Source, shape: tuple[int, ...], dtype: np.dtype, *, allow_python: bool = False
+    source: netspec.Source, shape: tuple[int, ...], context: Context | None = None
 ) -> Any:
     """The deployment graph for an image of this shape, and its plan."""
+    context = context or Context()
     message = netspec.deploy(source, shape=shape, softmax=False)
     graph = netspec.build(netspec.Source(source.path, message), "TEST")
-    layers = build_layers(graph, Context(dtype=dtype, allow_python=allow_python))
-    return graph, plan_net(graph, layers, None, dtype=dtype, backward=False)
+    layers = build_layers(graph, context)
+    return graph, plan_net(graph, layers, None, dtype=context.dtype, backward=False)
 
 
 def training_graph(
@@ -150,15 +163,17 @@ def training_graph(
     return netspec.build(netspec.Source(source.path, message), phase)
 
 
-def print_layers(graph: netspec.Graph, planned: Planned) -> None:
-    """One line per layer: its tops and their bytes."""
-    print(f"{'layer':<24} {'type':<16} {'top':<28} {'shape':<22}")
-    for node in graph.nodes:
+def print_layers(graph: netspec.Graph, layers: Sequence[Layer], planned: Planned) -> None:
+    """One line per layer: its tops' shapes, and which engine computes a convolution."""
+    shapes = planned.inferred.values
+    print(f"{'layer':<24} {'type':<16} {'top':<28} {'shape':<22} engine")
+    for node, layer in zip(graph.nodes, layers, strict=True):
         if node.type == "Split":
             continue
+        engine = layer.engine(shapes[node.bottoms[0]]) if isinstance(layer, Filtering) else ""
         for top in node.tops:
-            shape = " x ".join(map(str, planned.inferred.values[top]))
-            print(f"{node.name:<24} {node.type:<16} {top.blob:<28} {shape:<22}")
+            shape = " x ".join(map(str, shapes[top]))
+            print(f"{node.name:<24} {node.type:<16} {top.blob:<28} {shape:<22} {engine}".rstrip())
 
 
 def print_again(graph: netspec.Graph, layers: Any, planned: Planned) -> None:

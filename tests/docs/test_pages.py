@@ -98,7 +98,7 @@ def test_the_figures_of_the_plan_in_the_readme(capsys):
     """To one per cent: scratch is cut into whole vectors, whose length is the processor's."""
     from demitasse.tools import plan
 
-    assert plan.main([str(ROOT / "models/unet.prototxt")]) == 0
+    assert plan.main([str(ROOT / "models/unet.prototxt"), "--threads", "2"]) == 0
     said = capsys.readouterr().out
     readme = (ROOT / "README.md").read_text()
     least, most = re.findall(r"(\d+) MiB for activations", said)

@@ -41,7 +41,7 @@ def graph(base):
     for layer in source.message.layer:
         if layer.type in ("Convolution", "Deconvolution") and layer.top[0] != "score":
             layer.convolution_param.num_output = layer.convolution_param.num_output * base // 64
-    deploy, planned = plan_deploy(source, (1, 1, SIZE, SIZE), np.dtype(np.float32))
+    deploy, planned = plan_deploy(source, (1, 1, SIZE, SIZE))
     return training_graph(source, deploy, planned.inferred.values)
 
 

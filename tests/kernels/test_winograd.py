@@ -113,6 +113,16 @@ class TestBothTransforms:
         assert np.isnan(y[0, :, 1:4, 1:4]).all()
 
 
+@pytest.mark.parametrize(("channels", "pixels", "tasks"), [(1024, 30, 32), (64, 30, 4)])
+def test_only_threads_that_have_a_task_have_scratch(channels, pixels, tasks):
+    def size(threads):
+        x, w = (1, channels, pixels, pixels), (channels, channels, 3, 3)
+        y = (1, channels, pixels - 2, pixels - 2)
+        return winograd.scratch_size(x, w, y, Room(1 << 27, Workers(threads)))
+
+    assert size(1) < size(2) < size(tasks) == size(tasks + 1) == size(300)
+
+
 @pytest.mark.skipif("tiles_numba" not in BOTH, reason="Numba is not installed")
 def test_compiled_and_numpy_transforms_agree(monkeypatch):
     from demitasse.kernels import tiles_numba

@@ -37,7 +37,7 @@ LOSS = 'layer { name: "l" type: "EuclideanLoss" bottom: "s" bottom: "t" top: "l"
 
 def test_a_training_step_allocates_nothing_large():
     source = netspec.read_net(str(MODELS / "unet-small.prototxt"))
-    graph, planned = plan_deploy(source, (1, 1, 284, 284), np.dtype(np.float32))
+    graph, planned = plan_deploy(source, (1, 1, 284, 284))
     net = Net(training_graph(source, graph, planned.inferred.values))
     net.blobs["data"].data[...] = 1
 
@@ -121,7 +121,7 @@ def test_an_input_that_is_overwritten_is_set_under_its_name():
 
 def test_training_reuses_gradients_too():
     source = netspec.read_net(str(MODELS / "unet.prototxt"))
-    graph, planned = plan_deploy(source, (1, 1, 572, 572), np.dtype(np.float32))
+    graph, planned = plan_deploy(source, (1, 1, 572, 572))
     training = training_graph(source, graph, planned.inferred.values)
     layers = build_layers(training, Context())
     plan = plan_net(training, layers, None, dtype=np.dtype(np.float32), backward=True)

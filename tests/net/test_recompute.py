@@ -78,7 +78,7 @@ def test_the_papers_net():
     """At 572 pixels: what fusing saves, and what recomputing saves beyond."""
     path = Path(__file__).resolve().parent.parent.parent / "models" / "unet.prototxt"
     source, dtype = netspec.read_net(str(path)), np.dtype(np.float32)
-    graph, deployed = plan_deploy(source, (1, 1, 572, 572), dtype)
+    graph, deployed = plan_deploy(source, (1, 1, 572, 572))
     training = training_graph(source, graph, deployed.inferred.values)
     layers = build_layers(training, Context())
     apart, plain, small = (

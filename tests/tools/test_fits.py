@@ -1,6 +1,5 @@
 """The largest tile that a net can be trained on in so much memory."""
 
-import numpy as np
 import pytest
 from demitasse import netspec
 from demitasse.errors import DeviceError
@@ -40,7 +39,7 @@ def largest_need(net, size):
     from demitasse.net import params
     from demitasse.tools.plan import plan_deploy
 
-    deploy, planned = plan_deploy(net, (1, 1, size, size), np.dtype(np.float32))
+    deploy, planned = plan_deploy(net, (1, 1, size, size))
     layers = _fits.build_layers(deploy, _fits.Context())
     count = params.flat_size(params.table(deploy, layers, planned.inferred.needs))
     return training_bytes(net, (1, 1, size, size), False, CPU) + 3 * 4 * count
