@@ -33,7 +33,7 @@ def test_every_package_is_listed_for_the_wheel():
         for p in (ROOT / name).rglob("__init__.py")
     ]
     there = {"demitasse"} | {".".join(("demitasse", *parts)) for parts in found}
-    assert set(listed) == there | {"demitasse.models"}
+    assert set(listed) == there | {"demitasse.models", "demitasse.tools.page"}  # no code in them
 
 
 def test_files_stay_short():

@@ -48,5 +48,6 @@ def test_a_release_needs_every_module_and_net_in_the_wheel():
         "demitasse/models/unet.prototxt",
         "demitasse/netspec/caffe.binpb",
         "demitasse/tools/export.py",
+        "demitasse/tools/page/index.html",
     } <= wanted
     assert not [name for name in wanted if "/tests/" in name or "/benchmarks/" in name]
