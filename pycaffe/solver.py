@@ -215,6 +215,7 @@ class NCCL:
 def _no_nccl() -> DeviceError:
     return DeviceError(
         "NCCL sums over several GPUs, but a script's process computes alone, on one",
-        remedy="On four GPUs trains: mpiexec -n 4 python -m mpi4py tools/solve.py SOLVER -gpu auto"
+        remedy="On four GPUs trains: mpiexec -n 4 python -m mpi4py "
+        '"$(command -v demitasse)" train SOLVER -gpu auto'
         " (docs/scaling.md); here, without NCCL: solver.solve()",
     )

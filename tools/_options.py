@@ -53,7 +53,7 @@ class Parser(argparse.ArgumentParser):
 
 def spoken(text: str) -> str:
     """Help in the words of whoever reads it: unless a script of tools/ runs, "python
-    tools/deploy.py" and "deploy.py" are "demitasse deploy"."""
+    tools/deploy.py" and "deploy.py" are "demitasse deploy".  "-m mpi4py" wants a script."""
     from .cli import VERBS
 
     ran = Path(sys.argv[0])
@@ -64,7 +64,7 @@ def spoken(text: str) -> str:
     def verb(match: re.Match[str]) -> str:
         return f"demitasse {verbs[match[1]]}" if match[1] in verbs else match[0]
 
-    return re.sub(r"(?<!pycaffe )(?:\bpython )?(?:\btools/|^)(\w+)\.py\b", verb, text)
+    return re.sub(r"(?<!pycaffe )(?<!mpi4py )(?:\bpython )?(?:\btools/|^)(\w+)\.py\b", verb, text)
 
 
 def add_engine(parser: argparse.ArgumentParser) -> None:

@@ -1,6 +1,6 @@
 """A training in several processes: who does what, and how it ends.
 
-    mpiexec -n 4 python -m mpi4py tools/solve.py solver.prototxt
+    mpiexec -n 4 python -m mpi4py "$(command -v demitasse)" train solver.prototxt
 
 All processes build the same net, with parameters, history and position from rank 0, on the CPU or
 each on a card of its own.  Every one takes its share of the data (layers/hdf5_data.py) and draws

@@ -48,7 +48,7 @@ examples:
         train in less memory, somewhat slower, with the same results
   python tools/solve.py my_solver.prototxt -weights unet.h5
         fine-tune: start from the parameters of layers with the same names
-  mpiexec -n 4 python -m mpi4py tools/solve.py models/solver.prototxt
+  mpiexec -n 4 python -m mpi4py "$(command -v demitasse)" train models/solver.prototxt
         train in four processes, each with batches of its own (docs/scaling.md); with -gpu auto,
         on four cards
 

@@ -63,6 +63,8 @@ def test_help_speaks_of_the_command_that_was_typed(monkeypatch):
     assert spoken(text) == (
         "demitasse train a.prototxt, for demitasse deploy; python tools/no_verb.py"
     )
+    for runs_scripts in ("python -m mpi4py tools/solve.py a", "python -m demitasse.pycaffe a.py"):
+        assert spoken(runs_scripts) == runs_scripts
     monkeypatch.setattr(sys, "argv", ["tools/deploy.py"])
     assert spoken(text) == text and deploy.parser().prog == "deploy.py"
 
