@@ -31,7 +31,8 @@ def tile(one: Tile, class_names: Sequence[str] = ()) -> bytes:
 
 
 def deformations(drawn: Sequence[Deformed]) -> bytes:
-    """A column for each: the image, its regular grid through the field, the image through it.
+    """A column for each: the image, its regular grid through the field, and the image through it
+    where it is not bent already.
 
     The grid's lines are blue, the image's own border orange: beyond it the image is mirrored.
     """
@@ -46,7 +47,7 @@ def deformations(drawn: Sequence[Deformed]) -> bytes:
         after = to_rgb(one.applied(one.image)) if after is None else after
         for row, picture in zip(rows, (before, bent, after), strict=True):
             row.append(_fitted(picture, CELL))
-    return png(_sheet(rows))
+    return png(_sheet(rows[:2] if drawn[0].packed else rows))
 
 
 def regular_grid(size: Sequence[int]) -> np.ndarray:

@@ -22,6 +22,7 @@ from ..net import Net
 from ..net.inference import build_layers
 from ..net.one_axis import geometries
 from ..net.sizes import Geometry, trunk
+from ..netspec.graph import Graph
 from ..solvers import Solver
 
 
@@ -47,7 +48,7 @@ def describe(solver: Solver, source: netspec.Source) -> Description:
     Raises GraphError where nothing is left to deploy.
     """
     net = solver.net
-    packed = packing(net)
+    packed = packing(net.graph)
     shape = image_shape(net, source)
     message = netspec.deploy(source, shape=(1, *shape[1:]), softmax=False)
     size = micrometres(packed.get("pixel_size"), packed.get("pixel_unit", "um"))
@@ -86,11 +87,11 @@ def image_shape(net: Net, source: netspec.Source) -> tuple[int, ...]:
     return shapes[found[0]]
 
 
-def packing(net: Net) -> dict[str, Any]:
+def packing(graph: Graph, folder: str = "") -> dict[str, Any]:
     """The attributes that tools/pack.py left in the training data; empty for foreign files."""
-    for node in net.graph.nodes:
+    for node in graph.nodes:
         if node.type == "HDF5Data":
-            listed = read_list(node.layer.hdf5_data_param.source)
+            listed = read_list(node.layer.hdf5_data_param.source, folder)
             with open_h5(listed[0]) as file:
                 found = {
                     name: value.tolist() if isinstance(value, np.ndarray) else value

@@ -214,7 +214,11 @@ def deformations(run: Run) -> Html:
     if not drawn:
         return Html()
     words = (
-        "The deformations of the recipe, drawn anew: above the image as it is packed, in the "
+        "Above the tiles as they were bent when they were packed, below what such deformations, "
+        "drawn anew, make of a regular grid. The border of an unbent tile is orange; beyond it "
+        "lies more of the image, here the grid's mirror image."
+        if drawn[0].packed
+        else "The deformations of the recipe, drawn anew: above the image as it is packed, in the "
         "middle a regular grid seen through the deformation, below the image seen through it. The "
         "image's border is orange; beyond it "
         + ("the image is mirrored." if drawn[0].mirror else "there is nothing.")

@@ -1,7 +1,8 @@
 """What a training saw and says now: nets built again from its log, with its last parameters.
 
     tiles           test data through the net: image, prediction, truth, pixel error of each
-    deformations    the recipe's deformation fields, drawn anew, and what they do to an image
+    deformations    the recipe's deformation fields, drawn anew, and what they do to an image; of
+                    tiles that pack.py has bent, these and fields of its recipe
     weighted        training data with their weight map
 
 Only what is asked for is run: for the last two the layers that make those blobs, one by one, never
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from .. import netspec, weights
+from ..data import augment
 from ..errors import DataError
 from ..imaging.preview import Sample
 from ..layers.base import Blob, Context, Layer
@@ -26,6 +28,7 @@ from ..net.inference import build_layers
 from ..net.sizes import trunk
 from ..netspec.graph import Graph, Node, Value
 from ..solvers.build import state, test_sources, train_source
+from ._model import packing
 from ._runs import Run, text
 
 MOST_TILES = 200  # that are run through the net
@@ -46,11 +49,14 @@ class Tile:
 
 @dataclass(frozen=True)
 class Deformed:
-    """image (C, H, W) and what the field (h, w, 2) makes of it and of anything else of its size."""
+    """image (C, H, W) and what the field (h, w, 2) makes of it and of anything else of its size.
+
+    packed: the image was bent when it was packed, by another field of the same recipe."""
 
     image: np.ndarray
     field: np.ndarray
     mirror: bool
+    packed: bool = False
 
     def applied(self, source: np.ndarray) -> np.ndarray:
         """source (C, H, W) float32, seen through the field: (C, h, w)."""
@@ -245,16 +251,36 @@ def seed_of(run: Run) -> int:
 
 
 def deformations(run: Run, count: int) -> list[Deformed]:
-    """Draws of the first deformation that an image goes through; none where the recipe has none."""
+    """Draws of the first deformation that an image goes through, in the net or when it was packed;
+    none where the recipe has none."""
     graph = training_graph(run)
     bent = [n for n in graph.nodes if n.type == "ApplyDeformation"]
     if not bent:
-        return []
+        return _packed(run, graph, count)
     node = min(bent, key=for_labels)
     image, field = node.bottoms
     part = Part(graph, node.bottoms, seed_of(run), str(run.folder))
     mirror = node.layer.apply_deformation_param.extrapolation == "mirror"
     return [_deformed(part.forward(), image, field, mirror) for _ in range(count)]
+
+
+def _packed(run: Run, graph: Graph, count: int) -> list[Deformed]:
+    """Tiles that pack.py has bent, each with a field of its recipe."""
+    image, origin = trunk(graph), packing(graph, str(run.folder)).get("origin")
+    if image is None or not isinstance(origin, Mapping):
+        return []
+    if "elastic" not in origin.get("augment", ()):
+        return []
+    data = source_of(graph, image[0])
+    part = Part(graph, (data,), seed_of(run), str(run.folder))
+    found = []
+    for k in range(count):
+        tile = part.forward()[data][0]
+        rng = augment.generator(origin["seed"], k)
+        where = np.indices(tile.shape[1:]) + augment.elastic(rng, tile.shape[1:])
+        field = np.ascontiguousarray(where.transpose(1, 2, 0), np.float32)
+        found.append(Deformed(tile, field, mirror=True, packed=True))
+    return found
 
 
 def for_labels(node: Node) -> int:

@@ -9,6 +9,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from demitasse.data.crops import Pair
+from demitasse.data.pack import Recipe, pack
 from demitasse.tools import _page, _samples, cli, report, solve
 from demitasse.tools import _runs as runs
 from demitasse.tools._main import guarded
@@ -192,6 +194,29 @@ def test_the_deformations_are_the_recipes(run):
     np.testing.assert_array_equal(fields, [one.field for one in again])  # of the run's seed
     with h5py.File("train.h5") as file:
         np.testing.assert_array_equal([one.image for one in drawn], file["data"][:])
+
+
+@pytest.mark.parametrize("kinds", [("flips", "elastic", "grey"), ("flips", "grey"), ()])
+def test_of_tiles_that_were_bent_when_packed_a_grid_is_bent_alike(tiny, kinds):
+    from demitasse.data import augment
+
+    rng = np.random.default_rng(2)
+    images, labels = rng.integers(0, 255, (2, 2, 40, 50)).astype("u1")
+    recipe = Recipe(Pair((22, 22), (16, 16)), tiles=5, augment=kinds, seed=3)
+    pack(images, np.where(labels > 99, 255, 0), "train.h5", recipe, overwrite=True)
+    assert guarded(solve.main, ["solver.prototxt"]) == 0
+    drawn = _samples.deformations(runs.read("."), 4)
+    page = made(".")
+    assert len(drawn) == (4 if "elastic" in kinds else 0)
+    assert ("Augmentation" in page.headings()) == bool(drawn)
+    assert "Not to be shown" not in page.text
+    if drawn:
+        assert "bent when they were packed" in page.text
+        with h5py.File("train.h5") as file:
+            np.testing.assert_array_equal([one.image for one in drawn], file["data"][:4])
+        moved = augment.elastic(augment.generator(3, 1), (22, 22))
+        at = np.stack(np.meshgrid(np.arange(22), np.arange(22), indexing="ij"))
+        np.testing.assert_allclose(drawn[1].field.transpose(2, 0, 1), at + moved, atol=1e-5)
 
 
 def test_of_volumes_a_slice_is_shown(tmp_path, monkeypatch):
