@@ -17,6 +17,7 @@ from . import _options, deploy, evaluate, solve
 
 SEED = 2015  # of the held-out image; the training images have other seeds
 SIZE = (512, 512)
+PIXEL = (0.004, 0.004)  # micrometres, as in the paper's electron micrographs
 
 
 EPILOG = """\
@@ -47,8 +48,8 @@ def main(argv: Sequence[str]) -> int:
     args.folder.mkdir(parents=True, exist_ok=True)
     image, labels = args.folder / "image.tif", args.folder / "truth.tif"
     drawn = synthetic.image(SEED, SIZE)
-    tiff.write(image, drawn.pixels[np.newaxis], overwrite=True)
-    tiff.write(labels, drawn.interior[np.newaxis], overwrite=True)
+    for path, pixels in ((image, drawn.pixels), (labels, drawn.interior)):
+        tiff.write(path, pixels[np.newaxis], pixel_size=PIXEL, overwrite=True)
 
     for name in ("solver-small.prototxt", "unet-small.prototxt"):
         bring(Path("models") / name)

@@ -23,7 +23,6 @@ READ_ONLY = {
     "demitasse export --to bioimageio": "seconds; test_export.py does so",
     "demitasse serve": "until Ctrl-C; test_serve.py does",
     "demitasse deploy --weights unet.h5 --dask": "starts workers; test_big.py does so",
-    "demitasse demo": "make demo runs it, for two minutes",
     "demitasse plan models/unet.prototxt --recompute": "seconds; test_solve.py plans so",
 }
 
