@@ -136,6 +136,18 @@ def test_the_blocks_of_a_page_run(page, made, tmp_path, monkeypatch):
                     run(command, block.where)
 
 
+def test_the_edits_of_the_training_page_fit_the_net_that_is_there(tmp_path, monkeypatch):
+    """Above, a narrow net stands in its place."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "benchmarks/isbi2012", "benchmarks/isbi2012")
+    Path("mine").mkdir()
+    found = [c for b in blocks(ROOT / "docs/how-to/train.md") for c in commands(b.text)]
+    (edit,) = (command for command in found if command.startswith("sed "))
+    run(edit, "train.md")
+    text = Path("mine/unet.prototxt").read_text()
+    assert '"mine/train.txt"' in text and '"mine/test.txt"' in text and "examples/" not in text
+
+
 def commands(text):
     """Whole commands: lines joined by a backslash, or up to the end of a here-document."""
     lines = iter(text.splitlines())
