@@ -2,6 +2,9 @@
 
 Every picture is 32 x 32 pixels; cells have their own colours, membranes are dark.  The scores are
 those of imaging/metrics.py.
+
+    error-NAME.png          dotted: where it differs from the truth
+    error-NAME-bent.png     the truth, bent towards it; dotted: where the two differ still
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from demitasse.imaging import metrics, picture
+from demitasse.imaging import metrics, picture, warping
 from demitasse.imaging.views import Pair, View
 from scipy import ndimage
 
@@ -71,22 +74,36 @@ def scores(interior: np.ndarray) -> dict[str, float]:
 
 
 def table() -> str:
-    lines = ["| | what is wrong | pixel error | Rand error | warping error |"]
-    lines.append("|---|---|---|---|---|")
+    lines = ["| | what is wrong | pixel error | Rand error | warping error | the truth, bent |"]
+    lines.append("|---|---|---|---|---|---|")
     for name, (what, interior) in spoilt().items():
         values = " | ".join(f"{value:.4f}" for value in scores(interior).values())
-        lines.append(f"| ![{what}](../images/error-{name}.png) | {what} | {values} |")
+        shown = f"![{what}](../images/error-{name}.png)"
+        bent = f"![the truth, bent towards it](../images/error-{name}-bent.png)"
+        lines.append(f"| {shown} | {what} | {values} | {bent} |")
     return "\n".join(lines)
 
 
 def draw(folder: Path) -> None:
-    right, most = ndimage.label(truth())
     for name, (_, interior) in spoilt().items():
-        objects, count = ndimage.label(interior)
-        known: list[int] = []  # the true object that each one has most of; a second half is new
-        for k in range(1, count + 1):
-            one = int(np.bincount(right[objects == k], minlength=most + 1)[1:].argmax()) + 1
-            known.append(one if one not in known else most + 1)
-        colours = np.array([MEMBRANE, *map(picture.colour, known)], "u1")
-        large = np.kron(objects, np.ones((SCALE, SCALE), int))
-        (folder / f"error-{name}.png").write_bytes(picture.png(colours[large]))
+        bent, y, x = warping.warp(truth(), interior.astype("f4"), 0.5)
+        left = np.zeros_like(bent)
+        left[y, x] = True
+        (folder / f"error-{name}.png").write_bytes(painted(interior, interior != truth()))
+        (folder / f"error-{name}-bent.png").write_bytes(painted(bent, left))
+
+
+def painted(interior: np.ndarray, wrong: np.ndarray) -> bytes:
+    """PNG: each cell in the colour of the true one that it has most of, a dot where it is wrong."""
+    right, most = ndimage.label(truth())
+    objects, count = ndimage.label(interior)
+    known: list[int] = []  # a second half of a cell is new
+    for k in range(1, count + 1):
+        one = int(np.bincount(right[objects == k], minlength=most + 1)[1:].argmax()) + 1
+        known.append(one if one not in known else most + 1)
+    colours = np.array([MEMBRANE, *map(picture.colour, known)], "u1")
+    pixels = colours[np.kron(objects, np.ones((SCALE, SCALE), int))]
+    dot = np.zeros((SCALE, SCALE), bool)
+    dot[1:-1, 1:-1] = True
+    pixels[np.kron(wrong, dot)] = (255, 255, 255)
+    return picture.png(pixels)
