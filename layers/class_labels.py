@@ -81,7 +81,7 @@ def check_weights(layer: Layer, weights: Array) -> None:
             weights,
             place,
             expected="finite weights, 0 or more",
-            remedy="Make the weight map again (tools/pack.py); 0 leaves a place out",
+            remedy="Make the weight map again (demitasse pack); 0 leaves a place out",
         )
 
 

@@ -14,6 +14,7 @@ from ..errors import DemitasseError, ImageError
 from ..imaging.image import one_channel
 from ..imaging.recognise import Survey
 from ..imaging.views import Pair, View
+from ._options import spoken
 
 if TYPE_CHECKING:
     from ._frames import Files, Frame, Side
@@ -143,7 +144,7 @@ class Compared:
                 "the prediction looks like a map of classes or objects, not of probabilities",
                 where=where,
                 found=why,
-                remedy="tools/deploy.py writes probabilities with --output prob",
+                remedy=spoken("tools/deploy.py writes probabilities with --output prob"),
             )
         return "instances"
 

@@ -9,6 +9,7 @@ from typing import Any
 from ..errors import DemitasseError
 from . import _page as h
 from ._chart import Series, chart, legend
+from ._options import spoken
 from ._page import Html, figure, tag
 from ._runs import Run, text
 
@@ -286,7 +287,7 @@ def files(run: Run) -> Html:
     parts = [h.table(rows, ("read", "bytes", "SHA-256"))] if rows else []
     written = [(path, f"iteration {when:,}") for when, path in run.states[-20:]]
     if run.model:
-        written.append((run.model, "the model, for tools/deploy.py"))
+        written.append((run.model, f"the model, for {spoken('tools/deploy.py')}"))
     if written:
         parts.append(h.table(written, ("written", "")))
     return h.join(parts)

@@ -173,7 +173,7 @@ def check_outputs(net: Any, modeldef: weights.ModelDef, tile: caffe_tiles.Tile) 
                 f" {'x'.join(map(str, shape))}",
                 where=modeldef.path,
                 expected=f"{'x'.join(map(str, tile.outputs))} pixels",
-                remedy="tools/modeldef.py computes them from the net",
+                remedy=_options.spoken("tools/modeldef.py computes them from the net"),
             )
 
 

@@ -82,6 +82,6 @@ def bring(path: Path) -> None:
 
 def run(name: str, main: object, argv: list[str]) -> None:
     """Show the command a user would type, then run it."""
-    print(f"\n$ python tools/{name}.py {' '.join(argv)}", flush=True)
+    print(_options.spoken(f"\n$ python tools/{name}.py {' '.join(argv)}"), flush=True)
     assert callable(main)
     main(argv)

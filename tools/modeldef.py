@@ -99,7 +99,8 @@ def main(argv: Sequence[str]) -> int:
         try_weights(modeldef, args)
     weights.write_modeldef(args.output, modeldef, overwrite=args.overwrite)
     show(modeldef)
-    print(f"{args.output}: the model, for the Fiji plugin and tools/deploy.py --model")
+    command = _options.spoken("tools/deploy.py --model")
+    print(f"{args.output}: the model, for the Fiji plugin and {command}")
     return 0
 
 

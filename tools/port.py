@@ -218,7 +218,8 @@ def port(found: weights.Weights, target: Path, args: Any) -> None:
         model = described or describe(message, net, args)
         layers = {n: a for n, a in net.owned_parameters().items() if n not in left_out}
         weights.write_model(target, layers, model, overwrite=args.overwrite)
-        print(f"{target}: the model, ready for tools/deploy.py --weights {target}")
+        ready = f"ready for {_options.spoken('tools/deploy.py')} --weights {target}"
+        print(f"{target}: the model, {ready}")
     else:
         save = save_caffemodel_v1 if args.v1 else save_caffemodel
         save(net, target, without=left_out, overwrite=args.overwrite)

@@ -306,7 +306,8 @@ def train(
             solver.check_finite()
             description.write(target, solver)
             record.wrote(target)
-            log.said(f"{target}: the model, ready for tools/deploy.py --weights {target}")
+            ready = f"ready for {_options.spoken('tools/deploy.py')} --weights {target}"
+            log.said(f"{target}: the model, {ready}")
         if unwritten is not None:
             raise unwritten
 

@@ -1,9 +1,11 @@
 """`demitasse VERB ...`."""
 
+import ast
 import importlib
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from demitasse.tools import cli, deploy
@@ -67,6 +69,33 @@ def test_help_speaks_of_the_command_that_was_typed(monkeypatch):
         assert spoken(runs_scripts) == runs_scripts
     monkeypatch.setattr(sys, "argv", ["tools/deploy.py"])
     assert spoken(text) == text and deploy.parser().prog == "deploy.py"
+
+
+def is_docstring(node):
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def test_no_message_names_a_script_to_who_typed_the_command():
+    """What is printed passes through `spoken`; docstrings and help may name scripts."""
+    scripts = re.compile(rf"tools/({'|'.join(module for module, _ in cli.VERBS.values())})\.py")
+    bad = []
+    for path in sorted(Path(cli.__file__).parents[1].glob("*/*.py")):
+        if path.parent.name in ("tests", "benchmarks"):
+            continue
+        tree = ast.parse(path.read_text())
+        said = [node.value for node in tree.body if isinstance(node, ast.Assign)]  # EPILOG
+        said += [node for node in ast.walk(tree) if is_docstring(node)]
+        for call in ast.walk(tree):
+            if isinstance(call, ast.Call) and ast.unparse(call.func).split(".")[-1] == "spoken":
+                said += call.args
+        free = {constant for node in said for constant in ast.walk(node)}
+        bad += [
+            f"{path}:{node.lineno}"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Constant) and scripts.search(str(node.value))
+            if node not in free
+        ]
+    assert bad == []
 
 
 # ---- gflags' spelling --------------------------------------------------------------------------
