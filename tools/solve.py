@@ -121,13 +121,13 @@ def whole(least: int) -> Callable[[str], int]:
 
 
 def main(argv: Sequence[str]) -> int:
-    args = parser().parse_args(argv)
+    p = parser()
+    args = p.parse_args(argv)
     if args.gpu != "auto":  # which of several processes this is decides what that is
         _device.choose(args.gpu)
     path = _options.one_of({"SOLVER": args.file, "-solver": args.solver}, "the solver")
     if path is None:
-        parser().print_help()
-        return 0
+        p.error("the solver is missing: SOLVER, or -solver SOLVER")
     with _ranks.together() as world:
         return solve(path, args, argv, world)
 

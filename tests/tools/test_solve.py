@@ -296,6 +296,13 @@ def test_numbers_out_of_range_are_usage_errors(tiny, option, capsys):
     assert ended.value.code == 2 and option[0] in capsys.readouterr().err
 
 
+def test_a_missing_solver_is_a_usage_error(capsys):
+    with pytest.raises(SystemExit) as ended:
+        solve.main(["--max-iter", "3"])
+    assert ended.value.code == 2
+    assert "the solver is missing: SOLVER, or -solver SOLVER" in capsys.readouterr().err
+
+
 def test_signals_mean_afterwards_what_they_meant_before(tiny):
     before = signal.getsignal(signal.SIGINT)
     assert guarded(solve.main, ["solver.prototxt"]) == 0
