@@ -5,7 +5,7 @@
 
 FROM python:3.12-slim AS base
 COPY . /src
-RUN pip install --no-cache-dir "/src[fast]" && rm -rf /src
+RUN pip install --no-cache-dir "/src[fast,rois,export]" && rm -rf /src
 ENV HOME=/tmp NUMBA_CACHE_DIR=/tmp
 WORKDIR /data
 ENTRYPOINT ["demitasse"]
