@@ -84,6 +84,14 @@ def test_each_skip_is_cropped_to_where_the_map_below_lies():
     assert spans["score"].first == 92
 
 
+def test_the_scripts_that_are_not_called_as_their_verbs_are_named():
+    from demitasse.tools import cli
+
+    page = " ".join((ROOT / "docs/reference/commands.md").read_text().split())
+    other = {verb: module for verb, (module, _) in cli.VERBS.items() if module != verb}
+    assert "(" + ", ".join(f"{verb}: `{name}.py`" for verb, name in other.items()) + ")" in page
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
 def test_the_extras_that_a_page_names_exist(page):
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
