@@ -13,7 +13,7 @@ from demitasse.tools._options import Parser, spoken
 
 PROMISED = {
     *("train", "test", "deploy", "evaluate", "pack", "port", "check", "plan", "time", "draw"),
-    "fiji",
+    *("fiji", "doctor", "serve", "export", "report"),
 }
 
 
