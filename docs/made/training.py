@@ -82,7 +82,9 @@ def terminal(folder: Path, part: float = 0.6) -> str:
 
 
 def shoot(page: Path, picture: Path, width: int, height: int, *, dark: bool = False) -> None:
-    """A screenshot of the top of a page."""
+    """A screenshot of the top of a page, in 256 colours."""
+    import PIL.Image
+
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
         print(f"{picture}: left out, there is no chromium", file=sys.stderr)
@@ -98,6 +100,8 @@ def shoot(page: Path, picture: Path, width: int, height: int, *, dark: bool = Fa
         capture_output=True,
         timeout=120,
     )
+    few = PIL.Image.open(picture).convert("RGB").quantize(256, PIL.Image.Quantize.MAXCOVERAGE)
+    few.save(picture, optimize=True)  # median cut would give all colours to the greys of a tile
     print(picture)
 
 
@@ -120,6 +124,6 @@ def draw(folder: Path, iterations: int = 400) -> None:
     page, compared = WHERE / "report.html", WHERE / "compare.html"
     report.main([str(a), "-o", str(page), "--tiles", "2", "--overwrite"])
     report.main(["--compare", str(a), str(b), "-o", str(compared), "--overwrite"])
-    shoot(page, folder / "report.png", 1100, 1420)
-    shoot(page, folder / "report-dark.png", 1100, 1420, dark=True)
-    shoot(compared, folder / "compare.png", 1100, 1000)
+    shoot(page, folder / "report.png", 1100, 1806)
+    shoot(page, folder / "report-dark.png", 1100, 1806, dark=True)
+    shoot(compared, folder / "compare.png", 1100, 1540)
