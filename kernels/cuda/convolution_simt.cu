@@ -9,8 +9,18 @@
 
 enum { DEPTH = 8 };  // terms in a block
 
+// Blocks of a multiprocessor.  From compute capability 11 on the compiler takes more registers for
+// the large tile than two have, and would spill.
+constexpr int resident(int rows) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 1100
+  return rows > 64 ? 1 : 2;
+#else
+  return 2;
+#endif
+}
+
 template <int BM, int BN, int TM, int TN, bool QUADS>
-__global__ void __launch_bounds__((BM / TM) * (BN / TN), 2)
+__global__ void __launch_bounds__((BM / TM) * (BN / TN), resident(BM))
 convolve_simt(const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
               float* __restrict__ y, float* __restrict__ planes, const Geometry g) {
   constexpr int THREADS = (BM / TM) * (BN / TN);

@@ -6,6 +6,7 @@
                        shapes
     capability         the least compute capability, times ten
     registers          more for a thread, or any spill, and the build fails
+    newer              the same from compute capability 11 on, where it is another number
 
 and the numbers that choosing among them needs.
 """
@@ -15,6 +16,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+NEWER = 110
+
 
 class Kernel(NamedTuple):
     file: str
@@ -23,6 +26,11 @@ class Kernel(NamedTuple):
     shared: int = 0
     capability: int = 75
     registers: int = 64
+    newer: int = 0
+
+    def most(self, capability: int) -> int:
+        """Registers of a thread on cards of that compute capability."""
+        return self.newer if self.newer and capability >= NEWER else self.registers
 
 
 class Tile(NamedTuple):
@@ -35,7 +43,7 @@ class Tile(NamedTuple):
 
     @property
     def resident(self) -> int:
-        """Blocks that a multiprocessor's 65536 registers have room for."""
+        """Blocks that a multiprocessor's 65536 registers have room for, before NEWER."""
         return 65536 // (self.kernel.threads * self.kernel.registers)
 
 
@@ -79,9 +87,16 @@ def _gradient(size: int, warp: tuple[int, int], mode: str, registers: int) -> Ti
 
 
 def _cores(
-    file: str, expression: str, rows: int, columns: int, threads: int, registers: int
+    file: str,
+    expression: str,
+    rows: int,
+    columns: int,
+    threads: int,
+    registers: int,
+    newer: int = 0,
 ) -> Tile:
-    return Tile(rows, columns, 8, Kernel(file, expression, threads, registers=registers))
+    kernel = Kernel(file, expression, threads, registers=registers, newer=newer)
+    return Tile(rows, columns, 8, kernel)
 
 
 # large tiles first
@@ -99,7 +114,9 @@ CONVOLVE = {
 }
 CONVOLVE_SIMT = {  # whether channels may be read in quads: what is fast, and what is right
     True: (
-        _cores("convolution_simt.cu", "convolve_simt<128, 128, 8, 8, true>", 128, 128, 256, 128),
+        _cores(
+            "convolution_simt.cu", "convolve_simt<128, 128, 8, 8, true>", 128, 128, 256, 128, 160
+        ),
         _cores("convolution_simt.cu", "convolve_simt<64, 32, 4, 4, true>", 64, 32, 128, 112),
     ),
     False: (_cores("convolution_simt.cu", "convolve_simt<64, 32, 4, 4, false>", 64, 32, 128, 112),),
