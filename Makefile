@@ -4,8 +4,9 @@
 # make release-check   build, install and try out a release, from outside the repository
 # make docs    the documentation as a site, in build/site
 # make bench   the timings that the documentation quotes
-# make gpu-test   the tests that need a card, on cuda:0; skipped, with the cause, without one
+# make gpu-test   the tests that need a card, on cuda:0; fails, with the cause, without one
 # make gpu-bench  the card beside PyTorch, figures into benchmarks/results/
+#                 (both with GPU=gpu12 where the driver is older than CUDA 13)
 # make fuzz    damaged and hostile files, FUZZ_SECONDS (60) for each reader
 # make endurance   long runs: memory stays flat, no file stays open
 
@@ -31,6 +32,12 @@ PIP = $(shell $(BIN)/python -m pip --version >/dev/null 2>&1 && echo $(BIN)/pyth
 	$(PIP) install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@ .venv/.setup
 
+# CuPy as well; GPU: the extra of pyproject.toml that names the one for the driver's CUDA
+GPU ?= gpu
+.venv/.$(GPU): pyproject.toml | .venv/bin/python
+	$(PIP) install --quiet --disable-pip-version-check -e '.[dev,$(GPU)]'
+	@touch $@ .venv/.dev .venv/.setup
+
 demo: .venv/.setup
 	$(BIN)/python tools/demo.py
 
@@ -53,13 +60,15 @@ bench: .venv/.dev
 
 # PYTHON_GPU: a Python that has demitasse, CuPy and pytest, where it is not that of .venv
 PYTHON_GPU ?= $(BIN)/python
+GPU_READY = $(if $(filter $(BIN)/python,$(PYTHON_GPU)),.venv/.$(GPU))
 GPU_JOBS ?= 4
 GPU_TESTS = tests/kernels tests/layers tests/net tests/solvers tests/gpu
 
-gpu-test:
-	$(PYTHON_GPU) -m pytest -m gpu -W default -n $(GPU_JOBS) --dist worksteal -q $(GPU_TESTS)
+gpu-test: $(GPU_READY)
+	$(PYTHON_GPU) -m pytest -m gpu --needs-card -W default -n $(GPU_JOBS) --dist worksteal -q $(GPU_TESTS)
 
-gpu-bench:
+# beside it, for the comparison, a PyTorch for the driver's CUDA, which is for the user to choose
+gpu-bench: $(GPU_READY)
 	$(PYTHON_GPU) benchmarks/gpu.py --json benchmarks/results/gpu-572-$$(date +%F).json
 
 fuzz: .venv/.dev

@@ -1,0 +1,48 @@
+"""`make gpu-test` fails where nothing can run on a card."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from devices import missing
+
+HERE = Path(__file__).parent
+NO_CARD = """
+import pytest, sys
+sys.modules["cupy"] = None  # is not installed
+sys.exit(pytest.main(sys.argv[1:]))
+"""
+SKIPPED = """
+import pytest, sys
+sys.path.insert(0, "tests")
+import devices
+devices.missing = lambda: ""  # a card
+devices.card = lambda: pytest.skip("as if")
+sys.exit(pytest.main(sys.argv[1:]))
+"""
+
+
+def outcome(script, *options):
+    argv = ["-q", "-m", "gpu", "-p", "no:cacheprovider", *options, "tests/gpu/test_nccl.py"]
+    done = subprocess.run(
+        [sys.executable, "-c", script, *argv], capture_output=True, text=True, cwd=HERE.parents[1]
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_no_card_is_a_failure_where_one_is_needed():
+    code, said = outcome(NO_CARD, "--needs-card")
+    assert code == pytest.ExitCode.USAGE_ERROR
+    assert "need a card, and there is none: --gpu 0: CuPy is not installed" in said
+
+
+def test_so_is_a_run_that_skips_everything():
+    code, said = outcome(SKIPPED, "--needs-card")
+    assert code == pytest.ExitCode.TESTS_FAILED and "nothing has run on the card" in said
+
+
+@pytest.mark.skipif(not missing(), reason="there is a card")
+def test_without_the_option_they_are_skipped():
+    code, said = outcome(NO_CARD)
+    assert code == 0 and "2 skipped" in said
