@@ -37,8 +37,9 @@ def make(
     solver = SGD(netspec.parse_solver(_ours.SOLVER).message, net)
     for _ in range(4):
         step(solver, size)  # kernels are compiled, and the pass recorded
-    found["memory_bytes"] = taken(device) - found.pop("busy_bytes")
-    found["recorded"] = solver._recorded.possible
+    graph = pool_of(solver)
+    found["memory_bytes"] = taken(device, graph) - found.pop("busy_bytes")
+    found["recorded"] = graph is not None
     deploy_graph = _ours.build(True, base, size, 1, None, {"device": device})[0].graph
     scorer = Net(deploy_graph, fill=False, device=device)
     load(scorer, base)
@@ -86,10 +87,17 @@ def load(net: Any, base: int) -> None:
             net.device.write(blob.data, values)
 
 
-def taken(device: Any) -> int:
-    """Bytes that arrays on the card take, those kept for later ones included."""
-    pool = getattr(device, "cupy", None)
-    return int(pool.get_default_memory_pool().total_bytes()) if pool else 0
+def pool_of(solver: Any) -> Any:
+    """The memory pool of the CUDA graph of its passes; None where there is no graph."""
+    return getattr(solver._recorded._replay, "_pool", None)
+
+
+def taken(device: Any, graph: Any = None) -> int:
+    """Bytes that arrays on the card take, those kept for later ones included; graph: a pool beside
+    CuPy's."""
+    cupy = getattr(device, "cupy", None)
+    pools = [cupy.get_default_memory_pool()] if cupy else []
+    return sum(int(pool.total_bytes()) for pool in [*pools, *([graph] if graph else [])])
 
 
 def segmenter(net: Any, base: int, image: int) -> Callable[[], np.ndarray]:

@@ -22,7 +22,7 @@ def make(
     import torch
 
     if place == "cuda" and not torch.cuda.is_available():
-        raise RuntimeError("PyTorch finds no card")
+        raise RuntimeError("PyTorch finds no card: is it one for the driver's CUDA?")
     from peer_torch import UNet, loss_of
 
     torch.backends.cudnn.benchmark = True

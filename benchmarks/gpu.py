@@ -12,7 +12,12 @@ updates; of ours it is the solver's, which also looks at the loss and the gradie
 the net's two dropouts.  `deploy` is from an image in memory to labels in memory.  Device events
 measure all but that.  A layer's time is that of the device alone; a ReLU counts as part of the
 convolution below it, a Crop and a Split as part of the Concat.  Memory is what the allocator took
-from the card for training.  The floor is that of the data sheet (roofline.py), of --card.
+from the card for training, the recorded graph's pool included.
+
+A floor is the least time that the net's work can take (roofline.py): once by the data sheet of
+--card, once by the ceilings just measured; of 3xTF32 and TF32 PyTorch measures them.  --json FILE
+writes the tables, too, as FILE with .md at its end; nothing is written where there is no card or
+nothing of ours ran.
 """
 
 from __future__ import annotations
@@ -26,10 +31,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import _report
-from _cards import CARDS
+from _cards import CARDS, Card
 from _floors import totals
 from _turns import Contestant, Outcome, compete
 from roofline import counted
@@ -40,11 +45,42 @@ PRECISIONS = ("fp32", "tf32", "bf16", "fp32-strict")
 PEERS = ("strict", "tf32 last", "tf32", "bf16 last")
 MODES = {"fp32": "3xTF32", "tf32": "TF32", "bf16": "bf16", "fp32-strict": "fp32"}
 JOBS = ("step", "forward", "deploy")
-# what must be reached, and what is aimed at: ours, over whom, which job
-GOALS = (
-    ("fp32", "strict", "step", 0.65, 0.45),
-    ("tf32", "tf32 last", "step", 1.1, 0.75),
-)
+CEILINGS = {  # the measured one that a precision's arithmetic has
+    "fp32": "tf32_tflops",
+    "tf32": "tf32_tflops",
+    "bf16": "bf16_tflops",
+    "fp32-strict": "sgemm_tflops",
+}
+TORCH = "a PyTorch for the driver's CUDA: https://pytorch.org/get-started/locally"
+
+
+class Goal(NamedTuple):
+    """What must be reached, and what is aimed at: at most so much of a figure."""
+
+    title: str
+    must: float
+    aim: float
+    unit: str = ""
+
+    def verdict(self, value: float | None) -> str:
+        if value is None:
+            return f"{self.title}: not measured (must {self.must:g}, aim {self.aim:g}{self.unit})"
+        words = ["met" if value <= bound else "not met" for bound in (self.must, self.aim)]
+        return (
+            f"{self.title}: {value:.3g}{self.unit}; must {self.must:g} {words[0]}, "
+            f"aim {self.aim:g} {words[1]}"
+        )
+
+
+# of the paper's net, 64 channels at the top, at 572 pixels, and an image of 512
+GOALS = {
+    "fp32 / strict": Goal("fp32 step / torch strict step", 0.65, 0.45),
+    "tf32 / tf32 last": Goal("tf32 step / torch tf32 last step", 1.1, 0.75),
+    "fp32 / floor": Goal("fp32 step / its floor by the data sheet", 2.2, 1.5),
+    "deploy": Goal("fp32 deploy of 512 x 512, from memory to memory", 30, 10, " ms"),
+    "memory": Goal("memory of training, fp32", 1.9, 1.4, " GiB"),
+}
+GOALS_OF = (64, 572, 512)
 
 
 def main() -> int:
@@ -52,27 +88,36 @@ def main() -> int:
     if args.short:
         args.ours, args.peer, args.repeat = ["fp32", "tf32"], ["strict", "tf32 last"], 2
     if importlib.util.find_spec("torch") is None:
-        print("torch: not installed, so there is no comparison (pip install torch)")
+        print(f"torch: not installed, so there is no comparison; it needs {TORCH}")
         args.peer = []
     card, limits = looked_up(args.place)
+    if not card:
+        print("nothing is measured or written: there is no card to measure")
+        return 1
     print(f"U-Net of {args.base} channels at {args.size} px, batch 1, on {card}", flush=True)
     args.card = args.card or named(card)
     print(", ".join(f"{name} {value:.4g}" for name, value in limits.items()), flush=True)
     outcomes = compete(contestants(args), args.repeat, budget=args.budget)
     found = {name: summary(o) for name, o in outcomes.items()}
-    floors = floors_of(args)
     results = {
         "contestants": found,
-        "floors": floors,
+        "floors": floors_of(args, CARDS[args.card]),
+        "measured_floors": floors_of(args, measured(limits), limits),
         "ratios": ratios(found),
         "scores": agreement(found),
     }
-    print(f"\n{table(found, floors)}\n")
-    print("\n".join(ratio_lines(results)))
-    print(f"\n{layer_table(found)}")
+    if (args.base, args.size, args.image) == GOALS_OF:
+        results["goals"] = reached(results)
+    text = tables(results)
+    print(f"\n{text}")
+    if all("error" in f for name, f in found.items() if name[:5] != "torch"):
+        print("\nnothing is written: nothing of ours ran to its end")
+        return 1
     if args.json:
-        args.json.write_text(json.dumps(record(args, card, limits, results), indent=1) + "\n")
-    return int(all("error" in f for f in found.values()))
+        made = record(args, card, limits, results)
+        args.json.write_text(json.dumps(made, indent=1) + "\n")
+        args.json.with_suffix(".md").write_text(page(made, text))
+    return 0
 
 
 def parser() -> argparse.ArgumentParser:
@@ -94,11 +139,11 @@ def parser() -> argparse.ArgumentParser:
 
 
 def looked_up(place: str) -> tuple[str, dict[str, float]]:
-    """The card's name and its ceilings, found by a process of its own."""
+    """The card's name and its ceilings, found by a process of its own; no name: there is none."""
     limits = compete([Contestant("limits", "_gpu_limits", {"place": place})], 1)["limits"]
     if limits.error:
         print(f"limits: {limits.error}")
-        return "no card", {}
+        return "", {}
     found = dict(limits.found[-1])
     return found.pop("card", "the CPU"), found
 
@@ -149,12 +194,22 @@ def as_rows(found: Any) -> dict[str, tuple[float, float]]:
     return {name: (row["forward"], row["backward"]) for name, row in rows(found).items()}
 
 
-def floors_of(args: Any) -> dict[str, dict[str, float]]:
-    """Milliseconds of forward pass and step that no kernel can go below, by our precisions."""
+def measured(limits: Mapping[str, float]) -> Card:
+    """A card that can do what was measured; 0 for what was not."""
+    names = ("copy_tb_s", "sgemm_tflops", "tf32_tflops", "bf16_tflops")
+    return Card("as measured", *(1e12 * limits.get(name, 0) for name in names))
+
+
+def floors_of(
+    args: Any, card: Card, limits: Mapping[str, float] | None = None
+) -> dict[str, dict[str, float]]:
+    """Milliseconds of forward pass and step that no kernel can go below on that card, by our
+    precisions; limits: only of those whose ceilings are among them."""
     found, parameters, _ = counted("", args.size, args.base)
     return {
-        p: {k: 1e3 * v for k, v in totals(found, CARDS[args.card], MODES[p], parameters).items()}
+        p: {k: 1e3 * v for k, v in totals(found, card, MODES[p], parameters).items()}
         for p in args.ours
+        if limits is None or {"copy_tb_s", CEILINGS[p]} <= set(limits)
     }
 
 
@@ -183,38 +238,79 @@ def agreement(found: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
     }
 
 
-def table(found: Mapping[str, Mapping[str, Any]], floors: Mapping[str, Mapping[str, float]]) -> str:
+def figures(results: Mapping[str, Any]) -> dict[str, float | None]:
+    """What GOALS are about; None where it was not measured."""
+    made, fp32 = results["ratios"], results["contestants"].get("demitasse fp32", {})
+    floor = results["floors"].get("fp32", {}).get("step")
+    step, memory = fp32.get("step"), fp32.get("memory_bytes")
+    return {
+        "fp32 / strict": made.get("demitasse fp32 / torch strict", {}).get("step"),
+        "tf32 / tf32 last": made.get("demitasse tf32 / torch tf32 last", {}).get("step"),
+        "fp32 / floor": step / floor if step and floor else None,
+        "deploy": fp32.get("deploy"),
+        "memory": memory / 2**30 if memory else None,
+    }
+
+
+def reached(results: Mapping[str, Any]) -> dict[str, str]:
+    """A verdict on each of GOALS."""
+    return {name: GOALS[name].verdict(value) for name, value in figures(results).items()}
+
+
+def tables(results: Mapping[str, Any]) -> str:
+    """All that there is to see."""
+    found = results["contestants"]
+    parts = [
+        table(found, results["floors"], results["measured_floors"]),
+        "\n".join(ratio_lines(results)),
+        "\n".join(goal_lines(results)),
+        layer_table(found),
+    ]
+    return "\n\n".join(parts)
+
+
+def table(
+    found: Mapping[str, Mapping[str, Any]],
+    floors: Mapping[str, Mapping[str, float]],
+    measured_floors: Mapping[str, Mapping[str, float]],
+) -> str:
     """A line for each contestant."""
     lines = []
     for name, f in found.items():
         if "error" in f:
-            lines.append([name, f["error"], *[""] * 6])
+            lines.append([name, f["error"], *[""] * 7])
             continue
-        floor = floors.get(name.removeprefix("demitasse "), {}).get("step")
         step = f["turns"]["step"]
         cells = [f"{f['step']:.2f}", f"{min(step):.2f}-{max(step):.2f}"]
+        precision = name.removeprefix("demitasse ")
+        floor = floors.get(precision, {}).get("step")
         cells += [f"{floor:.2f}", f"{f['step'] / floor:.2f}"] if floor else ["", ""]
+        floor = measured_floors.get(precision, {}).get("step")
+        cells += [f"{f['step'] / floor:.2f}" if floor else ""]
         cells += [f"{f['forward']:.2f}", f"{f['deploy']:.2f}", _report.mib(f["memory_bytes"])]
         lines.append([name, *cells])
-    head = ["ms", "step", "turns", "floor", "step/floor", "forward", "deploy", "memory"]
+    head = ["ms", "step", "turns", "floor", "step/floor", "of measured limits"]
+    head += ["forward", "deploy", "memory"]
     return _report.table(head, lines)
 
 
 def ratio_lines(results: Mapping[str, Any]) -> list[str]:
-    """The ratios, the goals among them marked, and how far scores differ."""
+    """The ratios, and how far scores differ."""
     made = results["ratios"]
     lines = [
         f"{name}: step {r['step']:.2f} ({r['step_low']:.2f} to {r['step_high']:.2f} turn by turn), "
         f"forward {r['forward']:.2f}, deploy {r['deploy']:.2f}"
         for name, r in made.items()
     ]
-    for ours, peer, job, must, aim in GOALS:
-        found = made.get(f"demitasse {ours} / torch {peer}")
-        if found:
-            word = "missed" if found[job] > must else "aim" if found[job] <= aim else "kept"
-            lines.append(f"goal: {ours} {job} / torch {peer}: {found[job]:.2f}, {word} ({must})")
     differ = ", ".join(f"{n} {d:.1e}" for n, d in results["scores"].items())
     return [*lines, f"scores differ from the first one's by: {differ}"]
+
+
+def goal_lines(results: Mapping[str, Any]) -> list[str]:
+    if "goals" not in results:
+        base, size, image = GOALS_OF
+        return [f"goals: only of {base} channels, {size} px and an image of {image} px"]
+    return [f"goal: {said}" for said in results["goals"].values()]
 
 
 def layer_table(found: Mapping[str, Mapping[str, Any]]) -> str:
@@ -239,6 +335,17 @@ def record(args: Any, card: str, limits: Mapping[str, float], results: Any) -> d
         "limits": dict(limits),
         "results": results,
     }
+
+
+def page(made: Mapping[str, Any], text: str) -> str:
+    """The tables, and what they are of, as a page."""
+    packages = ", ".join(f"{name} {version}" for name, version in made["versions"].items())
+    limits = ", ".join(f"{name} {value:.4g}" for name, value in made["limits"].items())
+    return (
+        f"# U-Net on {made['machine']['card']}, {made['date']}\n\n"
+        f"`python {made['command']}`, commit {made['commit']}; {packages}; measured limits: "
+        f"{limits or 'none'}.\n\n```text\n{text}\n```\n"
+    )
 
 
 def versions() -> dict[str, str]:

@@ -20,12 +20,14 @@ def figures(monkeypatch, tmp_path, capsys):
         argv = ["gpu.py", *options, *more, "--json", str(target)]
         monkeypatch.setattr(sys, "argv", argv)
         code = gpu.main()
-        return code, json.loads(target.read_text()), capsys.readouterr().out
+        found = json.loads(target.read_text()) if target.exists() else None
+        assert target.with_suffix(".md").exists() == (found is not None)
+        return code, found, capsys.readouterr().out
 
     return run
 
 
-def test_ours_is_measured_where_there_is_no_pytorch(figures, monkeypatch):
+def test_ours_is_measured_where_there_is_no_pytorch(figures, monkeypatch, tmp_path):
     import importlib.util
 
     find = importlib.util.find_spec
@@ -37,8 +39,46 @@ def test_ours_is_measured_where_there_is_no_pytorch(figures, monkeypatch):
     ours = found["results"]["contestants"]["demitasse fp32"]
     assert ours["step"] > 0 and ours["deploy"] > 0 and len(ours["turns"]["step"]) == 2
     assert ours["layers"]["conv_d0b-c"][0] > 0 and ours["layers"]["conv_d0b-c"][1] > 0
+    assert ours["recorded"] is False  # the CPU has no graphs
     assert found["results"]["floors"]["fp32"]["step"] > 0
+    assert found["results"]["measured_floors"] == {}
     assert "conv_d0b-c" in said and "step/floor" in said
+    assert "goals: only of 64 channels, 572 px and an image of 512 px" in said
+    page = (tmp_path / "figures.md").read_text()
+    assert "`python benchmarks/gpu.py --place cpu" in page and "conv_d0b-c" in page
+
+
+def test_nothing_is_written_where_there_is_no_card(figures, monkeypatch):
+    import gpu
+    from _turns import Outcome
+
+    asked = []
+
+    def compete(who, *more, **settings):
+        asked.extend(c.name for c in who)
+        return {c.name: Outcome(error="DeviceError: --gpu 0: CuPy is not installed") for c in who}
+
+    monkeypatch.setattr(gpu, "compete", compete)
+    code, found, said = figures("--ours", "fp32", "--peer", "strict")
+    assert (code, found, asked) == (1, None, ["limits"])
+    assert "CuPy is not installed" in said and "there is no card to measure" in said
+
+
+def test_nothing_is_written_where_nothing_of_ours_ran(figures, monkeypatch):
+    import gpu
+    from _turns import Outcome
+
+    def compete(who, *more, **settings):
+        made = {
+            "limits": Outcome(found=[{"card": "NVIDIA H200"}]),
+            "demitasse fp32": Outcome(error="RuntimeError: lost"),
+            "torch strict": outcome(3.0),
+        }
+        return {c.name: made[c.name] for c in who}
+
+    monkeypatch.setattr(gpu, "compete", compete)
+    code, found, said = figures("--ours", "fp32", "--peer", "strict")
+    assert (code, found) == (1, None) and "nothing of ours ran" in said and "lost" in said
 
 
 def turn(step, layers=None):
@@ -70,10 +110,86 @@ def test_medians_ratios_and_goals():
         }
     }  # fmt: skip
     results = {"ratios": made, "scores": gpu.agreement(found)}
-    said = "\n".join(gpu.ratio_lines(results))
-    assert "goal: fp32 step / torch strict: 0.40, aim (0.65)" in said
-    text = gpu.table(found, {"fp32": {"step": 2.0}})
-    assert "PyTorch finds no card" in text and "4.00  3.00-50.00   2.00        2.00" in text
+    assert "demitasse fp32 / torch strict: step 0.40 (0.30 to 5.00" in gpu.ratio_lines(results)[0]
+    text = gpu.table(found, {"fp32": {"step": 2.0}}, {"fp32": {"step": 2.5}})
+    assert "of measured limits" in text and "PyTorch finds no card" in text
+    line = next(line for line in text.splitlines() if line.startswith("demitasse"))
+    numbers = "4.00 3.00-50.00 2.00 2.00 1.60 2.00 4.00 1 MiB"
+    assert " ".join(line.split()) == f"demitasse fp32 {numbers}"
+
+
+def invented(step=3.8, peer=10.0, deploy=20.0, gib=1.5):
+    """Results in which ours has these figures."""
+    fp32 = {"step": step, "deploy": deploy, "memory_bytes": gib * 2**30}
+    tf32 = {"error": "left out"}
+    return {
+        "contestants": {"demitasse fp32": fp32, "demitasse tf32": tf32},
+        "floors": {"fp32": {"step": 2.0}},
+        "ratios": {"demitasse fp32 / torch strict": {"step": step / peer}},
+    }
+
+
+def test_each_goal_is_met_or_not():
+    import gpu
+
+    assert gpu.reached(invented()) == {
+        "fp32 / strict": "fp32 step / torch strict step: 0.38; must 0.65 met, aim 0.45 met",
+        "tf32 / tf32 last": "tf32 step / torch tf32 last step: not measured (must 1.1, aim 0.75)",
+        "fp32 / floor": "fp32 step / its floor by the data sheet: 1.9; must 2.2 met, "
+        "aim 1.5 not met",
+        "deploy": "fp32 deploy of 512 x 512, from memory to memory: 20 ms; must 30 met, "
+        "aim 10 not met",
+        "memory": "memory of training, fp32: 1.5 GiB; must 1.9 met, aim 1.4 not met",
+    }  # fmt: skip
+    slow = gpu.reached(invented(step=6.6, deploy=31.0, gib=2.0))
+    del slow["tf32 / tf32 last"]
+    assert all(said.count("not met") == 2 for said in slow.values()), slow
+    assert "must 2.2 met" in gpu.reached(invented(step=4.4))["fp32 / floor"]  # at the bound
+    assert "not met" in gpu.Goal("", 1, 1).verdict(float("nan"))
+
+
+def test_what_failed_is_not_measured():
+    import gpu
+
+    results = {"contestants": {"demitasse fp32": {"error": "lost"}}, "floors": {}, "ratios": {}}
+    said = gpu.reached(results)
+    assert set(said) == set(gpu.GOALS) and all("not measured" in line for line in said.values())
+
+
+def test_floors_of_measured_ceilings():
+    import gpu
+
+    args = gpu.parser().parse_args(["--size", "188", "--base", "4"])
+    limits = {"copy_tb_s": 4.0, "sgemm_tflops": 50.0}
+    made = gpu.floors_of(args, gpu.measured(limits), limits)
+    assert set(made) == {"fp32-strict"}  # PyTorch measures the others
+    limits |= {"tf32_tflops": 400.0, "bf16_tflops": 800.0}
+    made = gpu.floors_of(args, gpu.measured(limits), limits)
+    assert set(made) == set(gpu.PRECISIONS)
+    assert made == gpu.floors_of(args, gpu.Card("", 4e12, 50e12, 400e12, 800e12))
+    half = limits | {"copy_tb_s": 2.0}
+    assert gpu.floors_of(args, gpu.measured(half), half)["fp32"]["step"] > made["fp32"]["step"]
+
+
+def test_the_memory_of_a_graph_counts_and_tells_that_there_is_one(monkeypatch):
+    from types import SimpleNamespace as Some
+
+    import _gpu_ours
+    from demitasse.kernels.cuda.card import Card
+
+    monkeypatch.setitem(sys.modules, "cupy", FakeCupy())
+    card = Card()
+    solver = Some(_recorded=Some(_replay=None))
+    assert _gpu_ours.pool_of(solver) is None
+    solver._recorded._replay = lambda: None  # not a graph
+    assert _gpu_ours.pool_of(solver) is None
+    solver._recorded._replay = card.capture(lambda: None)
+    assert _gpu_ours.pool_of(solver) is not None
+
+    device = Some(cupy=Some(get_default_memory_pool=lambda: Some(total_bytes=lambda: 100)))
+    assert _gpu_ours.taken(device) == 100
+    assert _gpu_ours.taken(device, Some(total_bytes=lambda: 20)) == 120
+    assert _gpu_ours.taken(Some()) == 0
 
 
 def test_nobody_starts_and_no_turn_begins_that_the_budget_does_not_allow(monkeypatch):
