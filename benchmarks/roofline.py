@@ -42,7 +42,8 @@ def main() -> int:
     print()
     print(total_table(found, args.card, parameters))
     if args.json:
-        args.json.write_text(json.dumps(record(found, args.card, parameters), indent=1) + "\n")
+        made = record(found, args.card, parameters)
+        args.json.write_text(json.dumps(made, indent=1) + "\n")
     return 0
 
 
@@ -97,10 +98,13 @@ def total_table(found: list[Row], card: str, parameters: int) -> str:
 def record(found: list[Row], card: str, parameters: int) -> dict[str, Any]:
     """For JSON: seconds."""
     return {
+        "benchmark": "roofline",
+        "command": " ".join(["benchmarks/roofline.py", *_report.arguments(sys.argv[1:])]),
         "card": CARDS[card]._asdict(),
         "parameters": parameters,
         "layers": {
             row.name: {
+                "shape": row.shape,
                 "flop": [row.forward.flop, row.back.flop],
                 "bytes": [4 * row.forward.moved, 4 * row.back.moved],
                 **{mode: row.floors(CARDS[card], mode) for mode in MODES},

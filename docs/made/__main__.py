@@ -20,6 +20,7 @@ from pathlib import Path
 
 import alignment
 import commands
+import floors
 import mistakes
 import page
 import prototxt
@@ -37,6 +38,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "layers": prototxt.layers,
     "solver": prototxt.solver,
     "speed": speed.tables,
+    "floors": floors.tables,
     "errors": mistakes.table,
     "variances": variances.table,
 }

@@ -62,4 +62,20 @@ def test_the_table_and_its_json(monkeypatch, tmp_path, capsys):
     assert roofline.main() == 0
     said, found = capsys.readouterr().out, json.loads(target.read_text())
     assert "RTX 3090" in said and "conv_d0a-b" in said and "GFLOP back" in said
+    assert found["command"].startswith("benchmarks/roofline.py ") and str(target) not in str(found)
+    assert found["layers"]["conv_d0a-b"]["shape"][2:] == [282, 282]
     assert found["totals"]["fp32"]["step"] > found["totals"]["TF32"]["forward"] > 0
+
+
+def test_the_table_of_the_pages_is_what_is_computed(unet):
+    from _cards import CARDS
+    from _floors import totals
+    from _unet import ROOT
+
+    kept = json.loads((ROOT / "benchmarks" / "results" / "roofline-572-h200.json").read_text())
+    found, parameters, _ = unet
+    assert kept["card"] == CARDS["h200"]._asdict() and set(kept["layers"]) == {
+        r.name for r in found
+    }
+    for mode, parts in kept["totals"].items():
+        assert parts == pytest.approx(totals(found, CARDS["h200"], mode, parameters))
