@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from devices import missing
 
 HERE = Path(__file__).parent
 NO_CARD = """
@@ -42,7 +41,6 @@ def test_so_is_a_run_that_skips_everything():
     assert code == pytest.ExitCode.TESTS_FAILED and "nothing has run on the card" in said
 
 
-@pytest.mark.skipif(not missing(), reason="there is a card")
 def test_without_the_option_they_are_skipped():
     code, said = outcome(NO_CARD)
     assert code == 0 and "2 skipped" in said
