@@ -62,7 +62,8 @@ def strips(
     for start in range(0, labels.size, LENGTH):
         part = slice(start, min(start + LENGTH, labels.size))
         named = labels[part].astype(np.int64)
-        factor = np.ones(named.size, scores.dtype, like=named)
+        factor = np.zeros(named.size, scores.dtype, like=named)
+        factor.fill(1)  # not np.ones: NumPy 2 hands CuPy's a `device`, which it does not know
         if weights is not None:
             factor[...] = weights.reshape(-1)[part]
         if ignore is not None:

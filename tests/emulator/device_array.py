@@ -29,7 +29,16 @@ NAMES = """
     tril triu unique unravel_index var vdot vstack where zeros zeros_like
 """
 FUNCTIONS = frozenset(NAMES.split())
-REFUSED = {"take": {"mode"}, "einsum": {"out"}, "sum": {"where"}, "max": {"where", "initial"}}
+REFUSED = {
+    "take": {"mode"},
+    "einsum": {"out"},
+    "sum": {"where"},
+    "max": {"where", "initial"},
+    # NumPy 2 names the device in these even where nobody asked for one
+    "ones": {"device"},
+    "full": {"device"},
+    "eye": {"device"},
+}
 SCALARS = (bool, int, float, np.generic)
 
 
