@@ -13,6 +13,6 @@ CMD ["--help"]
 
 # [ctk] brings NVIDIA's libraries as wheels, so the image needs no CUDA of its own
 FROM base AS cuda
-RUN pip install --no-cache-dir "cupy-cuda13x[ctk]>=14"
+RUN pip install --no-cache-dir "cupy-cuda13x[ctk]>=14.2"
 
 FROM base AS cpu

@@ -25,6 +25,9 @@ from .device import PRECISIONS, Array, Kernel, OwnKernels
 LEAST = 75  # compute capability, times ten
 OPTIONS = ("-std=c++17",)  # of the compiler, beside CuPy's own (-arch, -ftz=true)
 FREE = "Leave --gpu out, or say --gpu none, to compute on the CPU"
+INSTALL = (
+    "pip install 'demitasse[gpu]', which takes 'cupy-cuda13x[ctk]>=14.2'; [gpu12] for CUDA 12"
+)
 SPARE = 256 << 20  # bytes left to CuPy's own temporary arrays, and to whoever else uses the card
 
 
@@ -43,10 +46,17 @@ class Card(OwnKernels):
             )
         self.number, self.name = number, f"cuda:{number}"
         self._device = cupy.cuda.Device(number)
-        self.place = str(self._device.pci_bus_id)  # numbers are each process's own
-        self._device.use()
-        self.stream = _stream(cupy, number)
-        self.stream.use()
+        try:
+            self.place = str(self._device.pci_bus_id)  # numbers are each process's own
+            self._device.use()
+            self.stream = _stream(cupy, number)
+            self.stream.use()
+        except RuntimeError as error:
+            raise DeviceError(
+                f"--gpu {number}: CUDA cannot start there: {_cause(error)}",
+                remedy="Look at nvidia-smi: another process may keep the card for itself, or have "
+                "taken its memory. " + FREE,
+            ) from error
         capability = int(self._device.compute_capability)
         if capability < LEAST:
             raise DeviceError(
@@ -60,6 +70,20 @@ class Card(OwnKernels):
         properties = cupy.cuda.runtime.getDeviceProperties(number)
         self.title = f"{properties['name'].decode()} ({self.name}), {precision}"
         self._kernels: dict[tuple[str, str], Kernel] = {}
+        self._try_compiler()
+
+    def _try_compiler(self) -> None:
+        """Compile one kernel of ours and one of CuPy's: the compiler and CUDA's headers are parts
+        of their own, and CuPy looks for them only here."""
+        compiler = self.cupy.cuda.compiler
+        try:
+            self.function("update.cu", "root")
+            self.zeros(1, np.float32).fill(1)
+        except (RuntimeError, compiler.CompileException) as error:
+            raise DeviceError(
+                f"--gpu {self.number}: CuPy cannot compile kernels: {_cause(error)}",
+                remedy=f"Install CUDA's compiler and headers with CuPy: {INSTALL}. {FREE}",
+            ) from error
 
     def zeros(self, shape: Any, dtype: Any) -> Array:
         with self._memory():
@@ -235,16 +259,23 @@ def _cupy(flag: str) -> Any:
         missing = isinstance(error, ModuleNotFoundError) and error.name == "cupy"
         raise DeviceError(
             f"{flag}: CuPy " + ("is not installed" if missing else f"cannot be loaded ({error})"),
-            remedy="Install it (pip install 'demitasse[gpu]', or [gpu12] for CUDA 12). " + FREE,
+            remedy=f"Install it: {INSTALL}. {FREE}",
         ) from error
     try:
         cupy.cuda.runtime.getDeviceCount()
     except cupy.cuda.runtime.CUDARuntimeError as error:
         raise DeviceError(
-            f"{flag}: CUDA finds no card it can use: {str(error).split(':', 1)[-1].strip()}",
+            f"{flag}: CUDA finds no card it can use: {_cause(error)}",
             remedy="Look at nvidia-smi: the driver must run, and be as new as CuPy's CUDA. " + FREE,
         ) from error
     return cupy
+
+
+def _cause(error: Exception) -> str:
+    """The first line of an error of CUDA's, without the name of its code."""
+    line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    code, _, said = line.partition(": ")
+    return said if code.startswith(("cuda", "CUDA_", "NVRTC_")) and said else line
 
 
 @cache

@@ -35,11 +35,20 @@ class OutOfMemoryError(MemoryError):
     pass
 
 
-class FakeCupy:
-    """count: of cards; error: what CUDA says instead."""
+class CompileException(Exception):
+    pass
 
-    def __init__(self, count=1, capability="90", error=None, free=1 << 30, total=4 << 30):
+
+class FakeCupy:
+    """count: of cards; error: what CUDA says instead; busy: what it says when a card is to be used;
+    compiles: what is raised where a kernel is compiled."""
+
+    def __init__(
+        self, count=1, capability="90", error=None, free=1 << 30, total=4 << 30, busy=None,
+        compiles=None,
+    ):  # fmt: skip
         self.count, self.capability, self.error = count, capability, error
+        self.busy, self.compiles = busy, compiles
         self.free, self.total, self.held = free, total, 0
         self.calls, self.capturing, self.modules = [], None, {}
         self.launches, self.streams, self.current = 0, {}, None
@@ -51,6 +60,7 @@ class FakeCupy:
         self.cuda = SimpleNamespace(
             runtime=runtime,
             memory=SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
+            compiler=SimpleNamespace(CompileException=CompileException),
             Device=lambda number: Device(self, number),
             Stream=lambda non_blocking=False: Stream(self),
             Event=lambda disable_timing=False: Event(self),
@@ -106,7 +116,13 @@ class FakeCupy:
         assert isinstance(options, tuple) and f"-I{FOLDER}" in options
         (path,) = (p for p in FOLDER.glob("*.cu") if code.startswith(p.read_text()))
         module = self.modules.setdefault(path, Module(path))
-        return SimpleNamespace(get_function=lambda name: RawKernel(self, module.function(name)))
+
+        def get_function(name):
+            if self.compiles:
+                raise self.compiles
+            return RawKernel(self, module.function(name))
+
+        return SimpleNamespace(get_function=get_function)
 
 
 class RawKernel:
@@ -148,6 +164,8 @@ class Device:
         self.pci_bus_id = f"0000:{number:02x}:00.0"
 
     def use(self):
+        if self.cupy.busy:
+            raise CUDARuntimeError(self.cupy.busy)
         self.cupy.calls.append(("use", self.number))
 
     @property

@@ -1,5 +1,6 @@
 """What a card does through CuPy, with a CuPy that has none (tests/emulator/cupy.py)."""
 
+import re
 import sys
 from types import SimpleNamespace
 
@@ -14,7 +15,7 @@ from demitasse.netspec import build, parse_net
 from demitasse.tools import _device
 from demitasse.tools._segmentation import default_budget
 
-from ...emulator.cupy import FakeCupy
+from ...emulator.cupy import CompileException, FakeCupy
 from ...emulator.device_array import DeviceArray
 from ...net.test_golden_nets import NETS, close, load
 
@@ -50,12 +51,35 @@ def test_a_net_runs_forward_and_backward_through_cupy(cupy):
         ({"error": "cudaErrorNoDevice: no CUDA-capable device"}, 0, "no CUDA-capable device"),
         ({"count": 2}, 2, "invalid device ordinal"),
         ({"capability": "70"}, 0, "too old"),
+        (
+            {"busy": "cudaErrorDevicesUnavailable: all CUDA-capable devices are busy"},
+            0,
+            "--gpu 0: CUDA cannot start there: all CUDA-capable devices are busy",
+        ),
+        (
+            {"compiles": RuntimeError("Failure finding libnvrtc.so\nsearched: /usr/lib")},
+            0,
+            r"--gpu 0: CuPy cannot compile kernels: Failure finding libnvrtc.so$",
+        ),
+        ({"compiles": CompileException("no such file: cuda_fp16.h")}, 0, "no such file: cuda_fp16"),
     ],
 )
 def test_a_card_that_cannot_be_used_is_refused_with_the_cause(cupy, settings, number, words):
     cupy(**settings)
-    with pytest.raises(DeviceError, match=words):
+    with pytest.raises(DeviceError) as refused:
         Card(number)
+    assert re.search(words, refused.value.what) and "none" in refused.value.remedy
+
+
+def test_headers_that_cupys_own_kernels_lack_are_told_at_once(cupy, monkeypatch):
+    def fill(array, value):
+        raise RuntimeError("Failed to find CUDA headers")
+
+    cupy()
+    monkeypatch.setattr(DeviceArray, "fill", fill)
+    with pytest.raises(DeviceError, match=r"cannot compile.*CUDA headers") as refused:
+        Card()
+    assert "cupy-cuda13x[ctk]>=14.2" in refused.value.remedy
 
 
 def test_cupy_that_is_missing_is_named(monkeypatch):
@@ -127,9 +151,10 @@ def test_a_full_card_says_what_is_free_and_stays_usable(cupy):
 def test_what_may_be_taken_is_what_is_free_and_what_cupy_holds(cupy):
     there = cupy(free=1 << 30)
     there.held = 100 << 20
-    assert Card().free() == (1 << 30) + (100 << 20) - cards.SPARE
+    card = Card()
+    assert card.free() == (1 << 30) + (100 << 20) - cards.SPARE
     there.free = there.held = 0
-    assert Card().free() == 0
+    assert card.free() == 0
 
 
 TILE = """
