@@ -65,6 +65,8 @@ class DeviceArray:
         if method not in ("__call__", "outer", "at", "reduce", "accumulate") or len(out) > 1:
             return NotImplemented
         kwargs.pop("where", None)
+        if method == "at":
+            raise TypeError("CuPy adds at places with atomics, in any order: not twice the same")
         arrays = [bare(x) for x in inputs]
         if out:
             kwargs["out"] = tuple(bare(x) for x in out)

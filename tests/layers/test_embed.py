@@ -3,7 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from demitasse.errors import DataError, SpecError
+from demitasse.kernels import embed as kernel
 from demitasse.layers.embed import Embed
+from devices import WHERE, card, device
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -41,6 +43,32 @@ def test_many_rows_in_float32():
     np.add.at(want, index.reshape(-1), dy.reshape(-1, 40))
     np.testing.assert_array_equal(dw, want)
     np.testing.assert_array_equal(db, dy.sum(axis=(0, 1)))
+
+
+def gradient_on(there, rows, outputs):
+    """dw of the same numbers and gradients; and the gradient so far, the numbers and dy."""
+    rng = np.random.default_rng(3)
+    before, dy = (rng.standard_normal((n, outputs), np.float32) for n in (rows, 300))
+    index = rng.integers(0, rows, 300).astype(np.float32)
+    dw = there.upload(before)
+    kernel.weight_gradient(there.upload(index), there.upload(dy), dw)
+    return there.host(dw), (before, index, dy)
+
+
+@pytest.mark.parametrize("where", WHERE)
+@pytest.mark.parametrize("chosen", [1, 1000, kernel.CHOSEN])
+def test_a_device_adds_the_same_rows(where, chosen, monkeypatch):
+    """However many at once; by a product, for CuPy's `add.at` adds with atomics."""
+    monkeypatch.setattr(kernel, "CHOSEN", chosen)
+    found, (dw, index, dy) = gradient_on(device(where), 10, 7)
+    kernel.weight_gradient(index, dy, dw)
+    np.testing.assert_allclose(found, dw, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.gpu
+def test_a_card_adds_the_same_bits_twice():
+    first, again = (gradient_on(card(), 10, 500)[0] for _ in range(2))
+    assert first.tobytes() == again.tobytes()
 
 
 def test_numbers_are_cut_to_integers():
