@@ -170,6 +170,8 @@ class Ahead:
         them."""
         wait([future for future, _ in self._ready])
         self._ready.clear()
+        for slot in self._slots:
+            slot.ready()  # its copies may still be on their way, and its memory be given to others
         self._part.load_state(self._state)
 
     def state(self) -> Mapping[str, Any]:
