@@ -68,6 +68,8 @@ class Card(OwnKernels):
         processors = self._device.attributes["MultiProcessorCount"]
         super().__init__(precision, capability, processors)
         properties = cupy.cuda.runtime.getDeviceProperties(number)
+        if precision != self.precision:
+            self.title += f" (float32 on CUDA cores: compute capability {capability / 10:g})"
         self.title = f"{properties['name'].decode()} ({self.name}), {precision}"
         self._kernels: dict[tuple[str, str], Kernel] = {}
         self._try_compiler()

@@ -12,6 +12,7 @@ from .augmentation import Deformation, Lookup
 from .convolution import Convolution, Deconvolution
 from .families import Columns, Dropout, Pooling, Relu, Softmax, SoftmaxLoss
 from .launch import Array as Array
+from .table import TENSOR_CAPABILITY
 from .update import Update
 
 Kernel = Callable[..., None]
@@ -21,8 +22,9 @@ PRECISIONS = ("fp32", "fp32-strict", "tf32", "bf16")
 class OwnKernels(Device):
     """Arrays elsewhere, and the families of kernels/cuda.
 
-    precision: fp32, fp32-strict, tf32 or bf16 (convolution.py); capability: the card's, times ten;
-    processors: how many multiprocessors it has.
+    precision: fp32, fp32-strict, tf32 or bf16 (convolution.py), of which a card without the tensor
+    cores for them knows fp32-strict alone; capability: the card's, times ten; processors: how many
+    multiprocessors it has.
     """
 
     on_host = False
@@ -31,7 +33,8 @@ class OwnKernels(Device):
     strip = None
 
     def __init__(self, precision: str, capability: int, processors: int) -> None:
-        self.precision, self.capability, self.processors = precision, capability, processors
+        self.precision = precision if capability >= TENSOR_CAPABILITY else "fp32-strict"
+        self.capability, self.processors = capability, processors
         self._held: dict[tuple[str, str], Array] = {}
         self.convolution, self.deconvolution = Convolution(self), Deconvolution(self)
         self.relu, self.columns, self.dropout = Relu(self), Columns(self), Dropout(self)
