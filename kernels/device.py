@@ -11,6 +11,7 @@ device has of its own are NumPy's functions, which reach a device's arrays by Nu
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -81,6 +82,10 @@ class Device:
     def slot(self, like: Sequence[Array]) -> Slot:
         """Arrays of the host of these shapes, from which `Slot.give` is quick."""
         return Slot(self, like)
+
+    def memory(self) -> AbstractContextManager[Any]:
+        """Around what takes memory: a full device is a DeviceError, and stays usable."""
+        return nullcontext()
 
     def free(self) -> int | None:
         """Bytes that new arrays may take; None where the system decides (net/limits.py)."""

@@ -67,7 +67,9 @@ class Solver(ABC):
         self.hooks, self.observer, self.where = hooks, observer or Observer(), where
         self.momentum, self.delta = (net.dtype.type(x) for x in (param.momentum, param.delta))
         self.iter = self.current_step = 0
-        self.history = [np.zeros_like(net.flat_data) for _ in range(self.histories)]
+        self.history = [
+            net.device.zeros(net.flat_data.shape, net.dtype) for _ in range(self.histories)
+        ]
         self.stop = self.snapshot_now = False
         self._before: origin.State = {}  # the net's state before the pass that made the gradient
         self.last_snapshot: Path | None = None

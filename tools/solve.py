@@ -297,7 +297,7 @@ def train(
             obeyed = _signals.obeyed(
                 solver, effects(args), again_at_once=True, quiet=live, asked=asked
             )
-            with obeyed, log.running(solver):
+            with naming_what_fits(source, options, solver), obeyed, log.running(solver):
                 solver.solve()
         except WriteError as error:  # no room for the last snapshot; the model is smaller
             unwritten = error
@@ -313,13 +313,18 @@ def train(
 
 
 @contextmanager
-def naming_what_fits(source: netspec.Source, options: dict[str, Any]) -> Iterator[None]:
-    """Let a refusal for want of memory say which tile would fit."""
-    from ..net.limits import installed
+def naming_what_fits(
+    source: netspec.Source, options: dict[str, Any], solver: Any = None
+) -> Iterator[None]:
+    """Let a refusal for want of memory say which tile would fit, in what was free at first, or in
+    what a solver has and what is free beside it."""
+    from ..net.limits import installed, room
 
     device = options["device"]
+    free = device.free()
     try:
-        yield
+        with device.memory():
+            yield
     except (MemoryBudgetError, DeviceError) as error:
         if isinstance(error, DeviceError) and "out of memory" not in error.what:
             raise
@@ -327,7 +332,9 @@ def naming_what_fits(source: netspec.Source, options: dict[str, Any]) -> Iterato
         from ..solvers.registry import solver_class
         from ._fits import advice
 
-        most = options["memory"] or device.free() or installed()
+        if solver is not None and free is not None:
+            free = room(solver.net) + sum(int(array.nbytes) for array in solver.history)
+        most = options["memory"] or free or installed()
         error.remedy = error.remedy.removesuffix(".")
         said = advice(
             train_source(source.message, source.path, ""),

@@ -67,6 +67,7 @@ class Card(OwnKernels):
             )
         processors = self._device.attributes["MultiProcessorCount"]
         super().__init__(precision, capability, processors)
+        self.title = f"{properties['name'].decode()} ({self.name}), {precision}"
         properties = cupy.cuda.runtime.getDeviceProperties(number)
         if precision != self.precision:
             self.title += f" (float32 on CUDA cores: compute capability {capability / 10:g})"
@@ -98,6 +99,7 @@ class Card(OwnKernels):
         found: np.ndarray = self.cupy.asnumpy(array)
         return found
 
+        self.use()
     def write(self, array: Array, values: Any) -> None:
         given = np.asarray(values, array.dtype, order="C")
         if array.flags.c_contiguous and given.shape == array.shape:

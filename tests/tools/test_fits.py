@@ -1,13 +1,18 @@
 """The largest tile that a net can be trained on in so much memory."""
 
+import sys
+
 import pytest
 from demitasse import netspec
 from demitasse.errors import DeviceError
+from demitasse.kernels.cuda import card as cards
 from demitasse.kernels.device import CPU
-from demitasse.tools import _fits, solve
+from demitasse.net import Net
+from demitasse.tools import _device, _fits, solve
 from demitasse.tools._fits import advice, largest, largest_tile, training_bytes
 from demitasse.tools._main import guarded
 
+from ..emulator.cupy import FakeCupy, OutOfMemoryError
 from ..models.nets import MODELS
 
 
@@ -91,3 +96,29 @@ def test_a_full_card_names_the_tile_that_fits(monkeypatch):
     with pytest.raises(DeviceError) as other, solve.naming_what_fits(solver, options):
         raise DeviceError("--gpu 0: no driver")
     assert str(other.value) == "--gpu 0: no driver."
+
+
+def test_a_card_that_fills_up_while_it_trains_names_the_flag_and_the_tile(
+    tmp_path, monkeypatch, capsys
+):
+    """CuPy's own arrays are not in the plan."""
+
+    def full(net, *_, **__):
+        raise OutOfMemoryError("Out of memory allocating 512 bytes")
+
+    made = FakeCupy(free=40 << 20)
+    for name, module in made.names().items():
+        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setattr(cards, "SPARE", 0)
+    monkeypatch.setattr(Net, "forward", full)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.prototxt").write_text(NET)
+    (tmp_path / "solver.prototxt").write_text(
+        'net: "net.prototxt" base_lr: 1 lr_policy: "fixed" max_iter: 1'
+    )
+    _device._card.cache_clear()
+    assert guarded(solve.main, ["solver.prototxt", "-gpu", "0", "--prefix", "run"]) == 2
+    _device._card.cache_clear()
+    said = capsys.readouterr().err
+    assert "--gpu 0: out of memory" in said and "The largest tile that fits has 572 pix" in said
+    assert ("pool", "freed") in made.calls and "Traceback" not in said
