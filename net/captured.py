@@ -6,7 +6,8 @@
 What changes from pass to pass lies in the device's memory: inputs, what ran ahead, and what
 `Layer.begin` writes.  A net whose layers look at the host in every pass, or change their shapes,
 runs as always; so does one with a loss that is overwritten before the pass ends, or with a script's
-callbacks.  After `Net.reshape` the passes are recorded anew.
+callbacks.  After `Net.reshape` the passes are recorded anew.  Where recording fails, the log is
+told once, and passes run as always from then on.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ WARM = 2
 
 
 class Captured:
-    """Passes of `net`, which plans backward."""
+    """Passes of `net`, which plans backward; said is told a line for the log."""
 
-    def __init__(self, net: Net) -> None:
-        self.net = net
+    def __init__(self, net: Net, said: Callable[[str], None] = lambda line: None) -> None:
+        self.net, self._said, self._failed = net, said, False
         self._forget()
 
     def _forget(self) -> None:
@@ -37,6 +38,7 @@ class Captured:
         net = self.net
         return (
             net.device.capture is not None
+            and not self._failed
             and net.callbacks.records
             and all(self._records(i) for i in range(len(net.layers)))
             and all(top in net.graph.outputs for _, top in net.losses())
@@ -56,15 +58,34 @@ class Captured:
             loss = net.forward()
             net.backward()
             return loss
+        net.device.begin(False)
         net.take()
         for layer in net.layers:
             layer.begin()
         if self._replay is None:
-            capture = net.device.capture
-            assert capture is not None
-            self._replay = capture(self._record)
+            self._replay = self._captured()
         self._replay()
         return sum(weight * float(net.values[top].data.sum()) for weight, top in net.losses())
+
+    def _captured(self) -> Callable[[], None]:
+        """What runs the pass that has begun: its recording, or where that fails the pass itself."""
+        capture = self.net.device.capture
+        assert capture is not None
+        try:
+            return capture(self._record)
+        except Exception as error:
+            self._failed = True
+            self._said(f"passes cannot be recorded, so they run one by one: {error}")
+            return self._plainly
+
+    def _plainly(self) -> None:
+        """The pass as it would have been recorded: what `begin` does is not done twice."""
+        device = self.net.device
+        device.recording = True
+        try:
+            self._record()
+        finally:
+            device.recording = False
 
     def _record(self) -> None:
         for i in range(len(self.net.layers)):

@@ -78,7 +78,7 @@ class Solver(ABC):
         self._scratch = net.device.zeros(
             (net.workers.threads, 2 * min(CHUNK, net.flat_data.size)), net.dtype
         )
-        self._at_once, self._recorded = self._fused(), Captured(net)
+        self._at_once, self._recorded = self._fused(), Captured(net, self.observer.said)
         self._rule = compiled.rule(self.type, net)
 
     @abstractmethod

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cache
 from hashlib import sha256
 from importlib import import_module
@@ -25,9 +26,7 @@ from .device import PRECISIONS, Array, Kernel, OwnKernels
 LEAST = 75  # compute capability, times ten
 OPTIONS = ("-std=c++17",)  # of the compiler, beside CuPy's own (-arch, -ftz=true)
 FREE = "Leave --gpu out, or say --gpu none, to compute on the CPU"
-INSTALL = (
-    "pip install 'demitasse[gpu]', which takes 'cupy-cuda13x[ctk]>=14.2'; [gpu12] for CUDA 12"
-)
+INSTALL = "pip install 'demitasse[gpu]', which takes 'cupy-cuda13x[ctk]>=14.2'; [gpu12] for CUDA 12"
 SPARE = 256 << 20  # bytes left to CuPy's own temporary arrays, and to whoever else uses the card
 
 
@@ -67,11 +66,10 @@ class Card(OwnKernels):
             )
         processors = self._device.attributes["MultiProcessorCount"]
         super().__init__(precision, capability, processors)
-        self.title = f"{properties['name'].decode()} ({self.name}), {precision}"
         properties = cupy.cuda.runtime.getDeviceProperties(number)
+        self.title = f"{properties['name'].decode()} ({self.name}), {precision}"
         if precision != self.precision:
             self.title += f" (float32 on CUDA cores: compute capability {capability / 10:g})"
-        self.title = f"{properties['name'].decode()} ({self.name}), {precision}"
         self._kernels: dict[tuple[str, str], Kernel] = {}
         self._try_compiler()
 
@@ -89,18 +87,19 @@ class Card(OwnKernels):
             ) from error
 
     def zeros(self, shape: Any, dtype: Any) -> Array:
-        with self._memory():
+        with self.memory():
             return self.cupy.zeros(shape, dtype)
 
     def block(self, size: int) -> Array:
         return self.zeros(size, np.uint8)
 
     def host(self, array: Array) -> np.ndarray:
+        self.use()
         found: np.ndarray = self.cupy.asnumpy(array)
         return found
 
-        self.use()
     def write(self, array: Array, values: Any) -> None:
+        self.use()
         given = np.asarray(values, array.dtype, order="C")
         if array.flags.c_contiguous and given.shape == array.shape:
             array.set(given)
@@ -131,8 +130,11 @@ class Card(OwnKernels):
                 self.stream.begin_capture()
                 try:
                     run()
-                finally:
-                    graph = self.stream.end_capture()
+                except BaseException:
+                    with suppress(Exception):  # it fails as well, and says less than the cause
+                        self.stream.end_capture()
+                    raise
+                graph = self.stream.end_capture()
         finally:
             self.recording = False
         return _Replay(graph, self.stream, pool)
@@ -170,7 +172,7 @@ class Card(OwnKernels):
             )
         return found
 
-    def _memory(self) -> Any:
+    def memory(self) -> Any:
         return _Memory(self)
 
 

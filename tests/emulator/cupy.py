@@ -199,11 +199,13 @@ class Stream:
 
     def begin_capture(self):
         self.cupy.calls.append(("begin", self))
-        self.cupy.capturing, DeviceArray.busy = [], True
+        self.cupy.capturing, DeviceArray.busy, DeviceArray.refused = [], True, False
 
     def end_capture(self):
         launches, self.cupy.capturing, DeviceArray.busy = self.cupy.capturing, None, False
         self.cupy.calls.append(("end", self))
+        if DeviceArray.refused:
+            raise CUDARuntimeError("cudaErrorStreamCaptureInvalidated: the capture is invalid")
 
         def launch(stream):
             assert stream is self

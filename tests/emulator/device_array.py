@@ -46,6 +46,7 @@ class DeviceArray:
     """What is behind `host` may be touched by the emulator alone."""
 
     busy = False
+    refused = False  # whether something did so all the same: a graph is then invalid
     __array_priority__ = 100
 
     def __init__(self, host: np.ndarray) -> None:
@@ -64,9 +65,9 @@ class DeviceArray:
             raise TypeError(f"Wrong arguments {{'where': ...}} for {ufunc.__name__}")
         if method not in ("__call__", "outer", "at", "reduce", "accumulate") or len(out) > 1:
             return NotImplemented
-        kwargs.pop("where", None)
         if method == "at":
             raise TypeError("CuPy adds at places with atomics, in any order: not twice the same")
+        kwargs.pop("where", None)
         arrays = [bare(x) for x in inputs]
         if out:
             kwargs["out"] = tuple(bare(x) for x in out)
@@ -166,6 +167,7 @@ class DeviceArray:
 
     def _wait(self):
         if DeviceArray.busy:
+            DeviceArray.refused = True
             raise RuntimeError("a value was asked for while a CUDA graph is captured")
 
     def get(self):

@@ -20,7 +20,7 @@ class Emulated(OwnKernels):
 
     def __init__(self, schedule="forward", precision="fp32", capability=90, processors=4):
         super().__init__(precision, capability, processors)
-        self.schedule, self._modules = schedule, {}
+        self.schedule, self._modules, self._launches = schedule, {}, []
 
     def zeros(self, shape, dtype):
         made = empty(shape, dtype)

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 from demitasse import netspec, solvers
 from demitasse.kernels.device import CPU
+from demitasse.net import Net
+from demitasse.solvers.sgd import SGD
 from devices import EMULATOR, WHERE, device
 
 NET = """
@@ -73,12 +75,31 @@ def test_recorded_passes_give_the_bits_of_passes_run_one_by_one(folder, where):
 
 
 @pytest.mark.parametrize("where", WHERE)
-def test_a_new_shape_is_recorded_anew(folder, where):
-    _, _, solver = trained(device(where))
-    first = solver._recorded._replay
-    solver.net.reshape({})
-    solver.step(4)
-    assert solver._recorded._replay not in (None, first)
+def test_a_new_shape_is_recorded_anew(where):
+    """Two sizes in turn, each for as long as it takes to be recorded and run again."""
+    data, more = NET.split("\n", 4)[1:3], NET.split("\n", 3)[3]
+    assert "HDF5Data" in data[0]
+    text = 'input: "x" input_shape { dim: 1 dim: 1 dim: 10 dim: 10 }\n'
+    text += 'input: "l" input_shape { dim: 1 dim: 1 dim: 8 dim: 8 }\n' + more
+    graph = netspec.build(netspec.parse_net(text), "TRAIN")
+    param = netspec.parse_solver(SOLVER.split(" ", 2)[2]).message
+
+    def two_sizes(device):
+        solver, replays = SGD(param, Net(graph, seed=3, device=device)), []
+        for size in (10, 14, 10):
+            net = solver.net
+            net.reshape({"x": (1, 1, size, size), "l": (1, 1, size - 2, size - 2)})
+            x = np.random.default_rng(size).standard_normal((1, 1, size, size), np.float32)
+            net.blobs["x"].data[...], net.blobs["l"].data[...] = x, x[:, :, 1:-1, 1:-1] > 0
+            solver.step(4)
+            replays.append(solver._recorded._replay)
+        return replays, solver.net.device.host(solver.net.flat_data)
+
+    replays, weights = two_sizes(device(where))
+    assert None not in replays and len(set(map(id, replays))) == 3
+    plain = device(where)
+    plain.capture = None
+    np.testing.assert_array_equal(weights, two_sizes(plain)[1])
 
 
 def test_a_net_that_looks_at_the_host_is_not_recorded(folder):

@@ -11,7 +11,9 @@ from demitasse.errors import DeviceError, MemoryBudgetError
 from demitasse.kernels.cuda import card as cards
 from demitasse.kernels.cuda.card import Card
 from demitasse.net import Net
-from demitasse.netspec import build, parse_net
+from demitasse.netspec import build, parse_net, parse_solver
+from demitasse.solvers import Observer
+from demitasse.solvers.sgd import SGD
 from demitasse.tools import _device
 from demitasse.tools._segmentation import default_budget
 
@@ -110,9 +112,32 @@ def test_cards_of_two_precisions_compute_in_one_stream(cupy):
 def test_a_pass_of_any_thread_is_on_the_card(cupy):
     there = cupy(count=2)
     card = Card(1)
+    x = card.zeros(2, np.float32)
     there.calls.clear()
     card.begin(True)
     assert there.calls == [("use", 1)] and card.looks
+    for work in (lambda: card.host(x), lambda: card.write(x, np.ones(2))):
+        there.calls.clear()
+        there.current = None
+        work()
+        assert there.calls == [("use", 1)] and there.current is card.stream
+
+
+@pytest.mark.parametrize(
+    ("capability", "precision", "computed", "said"),
+    [
+        ("75", "tf32", "fp32-strict", "tf32 (float32 on CUDA cores: compute capability 7.5)"),
+        ("75", "fp32-strict", "fp32-strict", "fp32-strict"),
+        ("80", "tf32", "tf32", "tf32"),
+    ],
+)
+def test_a_card_without_these_tensor_cores_says_in_what_it_computes(
+    cupy, capability, precision, computed, said
+):
+    cupy(capability=capability)
+    card = Card(0, precision)
+    assert card.precision == computed  # what a snapshot keeps
+    assert card.title == f"NVIDIA Emulated (cuda:0), {said}"
 
 
 def test_a_recorded_graph_computes_in_memory_of_its_own(cupy):
@@ -137,6 +162,75 @@ def test_a_pass_that_fails_while_it_is_recorded_leaves_the_card_usable(cupy):
         card.capture(lambda: card.host(x))
     assert not card.recording and not DeviceArray.busy
     assert card.host(x).sum() == 0
+
+
+RECORDED = """
+input: "x" input_shape { dim: 1 dim: 1 dim: 4 dim: 4 }
+input: "l" input_shape { dim: 1 dim: 1 dim: 4 dim: 4 }
+layer { name: "d" type: "Dropout" bottom: "x" top: "d" }
+layer { name: "c" type: "Convolution" bottom: "d" top: "s" convolution_param {
+  num_output: 2 kernel_size: 1 weight_filler { type: "msra" } } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "s" bottom: "l" top: "loss" }
+"""
+
+
+def trained(device, observer=None, steps=5):
+    net = Net(build(parse_net(RECORDED), "TRAIN"), seed=3, device=device)
+    text = 'base_lr: 0.1 momentum: 0.9 lr_policy: "fixed" max_iter: 9'
+    solver = SGD(parse_solver(text).message, net, observer=observer)
+    net.blobs["x"].data[...] = np.arange(16).reshape(1, 1, 4, 4)
+    solver.step(steps)
+    return solver, net.device.host(net.flat_data), net.state()
+
+
+def test_a_pass_that_cannot_be_recorded_is_run_and_the_log_is_told_once(cupy, monkeypatch):
+    cupy()
+    _, weights, state = trained(Card())
+    lines, tried = [], []
+
+    class Log(Observer):
+        def said(self, message):
+            lines.append(message)
+
+    def looks(card, run):
+        def more():
+            run()
+            card.host(card.zeros(1, np.float32))
+
+        tried.append(run)
+        return capture(card, more)
+
+    capture = Card.capture
+    monkeypatch.setattr(Card, "capture", looks)
+    solver, same, after = trained(Card(), Log())
+    np.testing.assert_array_equal(weights, same)
+    assert state == after  # no mask was drawn twice
+    assert len(tried) == len(lines) == 1 and solver._recorded._failed
+    assert "one by one: a value was asked for while a CUDA graph is captured" in lines[0]
+
+
+def test_what_a_solver_remembers_is_the_cards_affair(cupy):
+    there = cupy(free=1 << 30)
+    device = Card()
+    net = Net(build(parse_net(RECORDED), "TRAIN"), seed=3, device=device)
+    there.free = net.flat_data.nbytes - 1
+    with pytest.raises(DeviceError, match="out of memory"):
+        SGD(parse_solver('base_lr: 0.1 lr_policy: "fixed" max_iter: 9').message, net)
+
+
+def test_memory_that_data_ahead_are_copied_from_is_kept_until_they_are_there(cupy):
+    there = cupy()
+    text = """layer { name: 'd' type: 'DummyData' top: 'x' dummy_data_param {
+      shape { dim: 1 dim: 1 dim: 6 dim: 6 } data_filler { type: 'uniform' } } }
+    layer { name: 'c' type: 'Convolution' bottom: 'x' top: 's' convolution_param {
+      num_output: 2 kernel_size: 3 weight_filler { type: 'msra' } } }"""
+    net = Net(build(parse_net(text), "TRAIN"), seed=3, device=Card(), ahead=True)
+    net.forward()
+    events = [slot._there for slot in net.ahead._slots]
+    net.reshape({})
+    for event in events:
+        of_it = [call[0] for call in there.calls if call[-1] is event]
+        assert of_it[-1] == "synchronize"
 
 
 def test_a_full_card_says_what_is_free_and_stays_usable(cupy):
