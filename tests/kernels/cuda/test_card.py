@@ -10,10 +10,11 @@ import pytest
 from demitasse.errors import DeviceError, MemoryBudgetError
 from demitasse.kernels.cuda import card as cards
 from demitasse.kernels.cuda.card import Card
+from demitasse.kernels.cuda.update import KINDS
 from demitasse.net import Net
 from demitasse.netspec import build, parse_net, parse_solver
 from demitasse.solvers import Observer
-from demitasse.solvers.sgd import SGD
+from demitasse.solvers.registry import solver_class
 from demitasse.tools import _device
 from demitasse.tools._segmentation import default_budget
 
@@ -174,10 +175,13 @@ layer { name: "loss" type: "SoftmaxWithLoss" bottom: "s" bottom: "l" top: "loss"
 """
 
 
-def trained(device, observer=None, steps=5):
+def trained(device, observer=None, steps=5, kind="SGD"):
+    """Clipped, and at another rate in every step."""
     net = Net(build(parse_net(RECORDED), "TRAIN"), seed=3, device=device)
-    text = 'base_lr: 0.1 momentum: 0.9 lr_policy: "fixed" max_iter: 9'
-    solver = SGD(parse_solver(text).message, net, observer=observer)
+    text = 'base_lr: 0.1 lr_policy: "exp" gamma: 0.9 clip_gradients: 0.5 max_iter: 9'
+    made = solver_class(kind, "")
+    text += " momentum: 0.9" * made.uses_momentum
+    solver = made(parse_solver(text).message, net, observer=observer)
     net.blobs["x"].data[...] = np.arange(16).reshape(1, 1, 4, 4)
     solver.step(steps)
     return solver, net.device.host(net.flat_data), net.state()
@@ -209,13 +213,28 @@ def test_a_pass_that_cannot_be_recorded_is_run_and_the_log_is_told_once(cupy, mo
     assert "one by one: a value was asked for while a CUDA graph is captured" in lines[0]
 
 
-def test_what_a_solver_remembers_is_the_cards_affair(cupy):
-    there = cupy(free=1 << 30)
-    device = Card()
-    net = Net(build(parse_net(RECORDED), "TRAIN"), seed=3, device=device)
-    there.free = net.flat_data.nbytes - 1
-    with pytest.raises(DeviceError, match="out of memory"):
-        SGD(parse_solver('base_lr: 0.1 lr_policy: "fixed" max_iter: 9').message, net)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_step_with_a_recorded_pass_has_the_bits_of_one_without(cupy, kind):
+    """The gradient is cleared before and the parameters are updated behind what is recorded."""
+    there = cupy()
+    recorded, weights, state = trained(Card(), kind=kind)
+    assert [call[0] for call in there.calls].count("launch") == 3
+    plain = Card()
+    plain.capture = None
+    one_by_one, same, after = trained(plain, kind=kind)
+    np.testing.assert_array_equal(weights, same)
+    assert state == after and recorded.losses == one_by_one.losses
+    for a, b in zip(recorded.history, one_by_one.history, strict=True):
+        np.testing.assert_array_equal(a.get(), b.get())
+
+
+def test_what_a_solver_remembers_is_the_cards_affair(cupy, monkeypatch):
+    cupy()
+    device, asked = Card(), []
+    zeros = device.zeros
+    monkeypatch.setattr(device, "zeros", lambda *a: asked.append(a[0]) or zeros(*a))
+    _, weights, _ = trained(device, kind="Adam", steps=0)
+    assert asked.count(weights.shape) == 2
 
 
 def test_memory_that_data_ahead_are_copied_from_is_kept_until_they_are_there(cupy):
