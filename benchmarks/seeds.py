@@ -6,7 +6,8 @@ With momentum 0.99 and one tile a batch a step of the wrong size is felt for a h
 The tiles are the same for all; a seed decides the first weights, the order of the tiles and what
 dropout drops.  --hours are shared out equally, which sets the length, unless --max-iter does.  Each
 training's loss and gradient norm are recorded every 20 iterations; it has diverged if they were not
-finite, or if the loss ended above where it began.  A second call goes on.
+finite, or if the loss ended above where it began.  A second call goes on.  What has ended is scored
+on slices 20-23 as isbi2012.py does, which tells how much scores scatter.
 """
 
 from __future__ import annotations
@@ -31,13 +32,22 @@ def main() -> int:
     seeds = range(args.seed, args.seed + args.seeds)
     runs = {work / f"seed-{seed}": (having(args, seed=seed), recipe) for seed in seeds}
     found = {folder.name: record for folder, record in trained(args, runs).items()}
-    show(Table(["", *HEAD], [[name, *cells(record)] for name, record in found.items()]))
+    for name, record in found.items():
+        if record["complete"] and not record["failed"]:
+            prob = isbi2012.segmented(args, work / name, work / name / "unet.h5", "rotate7")
+            record["scores"] = isbi2012.scores(args, work / name, prob)
+    show(Table(["", *HEAD, *isbi2012.HEAD], [row(*item) for item in found.items()]))
     diverged = [name for name, record in found.items() if record["diverged"]]
     complete = len(found) == args.seeds and all(record["complete"] for record in found.values())
     print(f"{len(diverged)} of {len(found)} diverged" + ("" if complete else "; not finished yet"))
     result = {"tiles": args.tiles, "complete": complete, "diverged": diverged, "runs": found}
     print(keep(args, "seeds", result))
     return 0
+
+
+def row(name: str, record: dict[str, Any]) -> list[str]:
+    scored = isbi2012.cells(record["scores"]) if "scores" in record else ["-"] * 3
+    return [name, *cells(record), *scored]
 
 
 def arguments() -> Any:

@@ -53,6 +53,7 @@ def test_seeds_of_which_one_diverges_and_going_on(experiment, monkeypatch):
     assert first["weights_sha256"] != third["weights_sha256"]
     assert first["loss"]["first"] == pytest.approx(np.log(2), abs=0.05)
     assert first["gradient_norm"]["median"] > 0 and len(first["curve"][0]) == 3
+    assert 0 < first["scores"]["pixel_error"]["value"] < 1 and "scores" not in failed
     assert "1 of 3 diverged" in said and "steady" in said
 
     monkeypatch.setattr(series, "train", really)  # what has failed is not tried again
