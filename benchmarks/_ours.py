@@ -78,7 +78,7 @@ def build(
     from demitasse.tools.plan import plan_deploy, training_graph
 
     source = _unet.source(base)
-    graph, planned = plan_deploy(source, (batch, 1, size, size), np.dtype(np.float32))
+    graph, planned = plan_deploy(source, (batch, 1, size, size))
     if not deploy:
         graph = training_graph(source, graph, planned.inferred.values)
     net = Net(graph, threads=threads, fill=False, **options)

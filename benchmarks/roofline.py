@@ -53,7 +53,6 @@ def counted(
     """The layers of a net that take time, its parameters, and the shape of its image; base: of
     the U-Net, channels at the top."""
     import _unet
-    import numpy as np
     from demitasse import netspec
     from demitasse.layers.base import Context
     from demitasse.net import params
@@ -63,7 +62,7 @@ def counted(
     source = _unet.source(base) if base else netspec.read_net(net)
     shape = image_shape(source)
     shape = (*shape[:2], *(size or n for n in shape[2:]))
-    graph, planned = plan_deploy(source, shape, np.dtype(np.float32))
+    graph, planned = plan_deploy(source, shape)
     table = params.table(graph, build_layers(graph, Context()), planned.inferred.needs)
     weights = {p.layer: p.shape for p in table if p.index == 0}
     return rows(graph.nodes, planned.inferred.values, weights), params.flat_size(table), shape

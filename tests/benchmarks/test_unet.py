@@ -10,7 +10,7 @@ from demitasse.tools.plan import plan_deploy
 def test_steps_are_the_layers_of_the_prototxt(base):
     import _unet
 
-    graph, planned = plan_deploy(_unet.source(base), (1, 1, 188, 188), np.dtype("f4"))
+    graph, planned = plan_deploy(_unet.source(base), (1, 1, 188, 188))
     values = planned.inferred.values
     shapes = {v.blob: values[v] for node in graph.nodes for v in node.tops}
     sizes = _unet.sizes(188, base)

@@ -39,7 +39,7 @@ def test_without_a_card_the_mode_is_refused_in_words_and_stays(monkeypatch, imag
     with pytest.raises(DeviceError) as refused:
         caffe.set_mode_gpu()
     said = str(refused.value)
-    assert said.startswith("set_mode_gpu(): CuPy is not installed. Install it (pip install ")
+    assert said.startswith("set_mode_gpu(): CuPy is not installed. Install it: pip install ")
     assert said.endswith("Call set_mode_cpu() to compute on the CPU.") and "--gpu" not in said
     assert device_of(caffe.Net(image_net, caffe.TEST)) is CPU
 
