@@ -189,15 +189,23 @@ def _samples(shape: tuple[int, ...], letters: str) -> int:
 
 @contextmanager
 def _listening(said: list[str]) -> Iterator[None]:
-    """Collect what tifffile logs: it reports missing pages there instead of raising."""
+    """Collect what tifffile logs: it reports missing pages there instead of raising.  Also where a
+    program has turned its logger, or all of them, off."""
 
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             said.append(record.getMessage())
 
     handler, logger = Handler(logging.WARNING), logging.getLogger("tifffile")
+    off, level, most = logger.disabled, logger.level, logging.root.manager.disable
+    logger.disabled = False
+    logger.setLevel(logging.WARNING)
+    logging.disable(logging.NOTSET)
     logger.addHandler(handler)
     try:
         yield
     finally:
         logger.removeHandler(handler)
+        logger.disabled = off
+        logger.setLevel(level)
+        logging.disable(most)

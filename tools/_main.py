@@ -7,6 +7,8 @@ import io
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import NoReturn
 
 from ..errors import DemitasseError
 
@@ -30,6 +32,17 @@ def guarded(main: Callable[[Sequence[str]], int], argv: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+
+
+def leave(code: int) -> NoReturn:
+    """End the process.  After Ctrl-C at once: it may have come while a thread was started, of which
+    Python's own exit then knows enough to wait for it and too little to end it."""
+    if code == 130:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def prepare_output() -> None:

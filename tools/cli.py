@@ -13,7 +13,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from ._main import guarded
+from ._main import guarded, leave
 
 VERBS = {  # verb: (module, what it does)
     "pack": ("pack", "make training data from images and labels"),
@@ -51,6 +51,11 @@ def usage() -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a verb; returns its exit code."""
     return guarded(_run, list(sys.argv[1:] if argv is None else argv))
+
+
+def command() -> None:
+    """What the installed command runs."""
+    leave(main())
 
 
 def _run(words: Sequence[str]) -> int:

@@ -1,5 +1,6 @@
 """TIFF and PNG in and out: every kind there is, every way to be broken."""
 
+import logging
 import struct
 import warnings
 
@@ -243,6 +244,29 @@ def test_a_file_that_is_cut_off_never_loses_pages_silently(stack, kind, part, tm
     path.write_bytes(data[: int(part * len(data))])
     with pytest.raises(ImageError, match=r"cut off|cannot be"):
         print(tiff.read(path).pixels)
+
+
+@pytest.mark.parametrize("how", ["level", "disabled", "all"])
+def test_a_file_that_is_cut_off_is_refused_where_logging_is_turned_off(stack, how, tmp_path):
+    path, logger = tmp_path / "a.tif", logging.getLogger("tifffile")
+    saved(path, stack, imagej=True)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    before = logger.level, logger.disabled, logging.root.manager.disable
+    if how == "all":
+        logging.disable(logging.CRITICAL)
+    elif how == "level":
+        logger.setLevel(logging.CRITICAL)
+    else:
+        logger.disabled = True
+    set_so = logger.level, logger.disabled, logging.root.manager.disable
+    try:
+        with pytest.raises(ImageError, match=r"cut off|cannot be"):
+            print(tiff.read(path).pixels)
+        assert (logger.level, logger.disabled, logging.root.manager.disable) == set_so
+    finally:
+        logger.setLevel(before[0])
+        logger.disabled = before[1]
+        logging.disable(before[2])
 
 
 def bomb(side, stored=100):

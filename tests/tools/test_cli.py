@@ -180,3 +180,19 @@ def test_bash_completes_verbs_options_values_and_files(scripts, tmp_path, monkey
 def test_every_verb_is_in_the_script_of_every_shell(shell, scripts):
     assert all(re.search(rf"\b{verb}\b", scripts[shell]) for verb in cli.VERBS)
     assert "overwrite" in scripts[shell]
+
+
+ORPHAN = """
+import threading
+from demitasse.tools import cli
+from demitasse.tools._main import leave
+
+threading.Thread(target=threading.Event().wait).start()  # nobody will end it
+leave({})
+"""
+
+
+def test_after_ctrl_c_no_thread_is_waited_for():
+    """Pressed while a thread was started, it left one that Python's exit waited for."""
+    done = subprocess.run([sys.executable, "-c", ORPHAN.format(130)], timeout=60)
+    assert done.returncode == 130
