@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -187,25 +188,30 @@ def _samples(shape: tuple[int, ...], letters: str) -> int:
     return shape[letters.index("S")] if "S" in letters else 1
 
 
+_LISTENS = RLock()  # what loggers do is the whole program's
+
+
 @contextmanager
 def _listening(said: list[str]) -> Iterator[None]:
     """Collect what tifffile logs: it reports missing pages there instead of raising.  Also where a
-    program has turned its logger, or all of them, off."""
+    program has turned its logger, or all of them, off: that is put back, and no other thread is
+    listening meanwhile, which would put back what is set here."""
 
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             said.append(record.getMessage())
 
     handler, logger = Handler(logging.WARNING), logging.getLogger("tifffile")
-    off, level, most = logger.disabled, logger.level, logging.root.manager.disable
-    logger.disabled = False
-    logger.setLevel(logging.WARNING)
-    logging.disable(logging.NOTSET)
-    logger.addHandler(handler)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        logger.disabled = off
-        logger.setLevel(level)
-        logging.disable(most)
+    with _LISTENS:
+        off, level, most = logger.disabled, logger.level, logging.root.manager.disable
+        logger.disabled = False
+        logger.setLevel(logging.WARNING)
+        logging.disable(logging.NOTSET)
+        logger.addHandler(handler)
+        try:
+            yield
+        finally:
+            logger.removeHandler(handler)
+            logger.disabled = off
+            logger.setLevel(level)
+            logging.disable(most)

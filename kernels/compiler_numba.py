@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from numba import config, njit
-from numba.core.runtime.nrt import rtsys
 
 # debuggers set it; the kernels' loops would take hours in Python
 if config.DISABLE_JIT:  # type: ignore[attr-defined]
@@ -51,6 +50,10 @@ def _taken_as_kept(cache: Any) -> None:
     only compiling needs: 0.3 s of every start.  A function that is not kept imports it then.
 
     A Numba that is built otherwise does it in its own way."""
+    try:
+        from numba.core.runtime.nrt import rtsys
+    except ImportError:
+        return
     if not all(hasattr(cache, name) for name in ("_load_overload", GUARD)):
         return
 

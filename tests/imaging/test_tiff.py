@@ -2,6 +2,7 @@
 
 import logging
 import struct
+import threading
 import warnings
 
 import numpy as np
@@ -9,7 +10,7 @@ import PIL.Image
 import pytest
 import tifffile
 from demitasse.errors import DemitasseError, ImageError, MemoryBudgetError, OutputError
-from demitasse.imaging import tiff
+from demitasse.imaging import decode, tiff
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -267,6 +268,24 @@ def test_a_file_that_is_cut_off_is_refused_where_logging_is_turned_off(stack, ho
         logger.setLevel(before[0])
         logger.disabled = before[1]
         logging.disable(before[2])
+
+
+def test_threads_that_read_at_once_leave_logging_as_it_was(stack, tmp_path):
+    path, logger = tmp_path / "a.tif", logging.getLogger("tifffile")
+    saved(path, stack)
+    before = logger.level
+    inside = threading.Event()
+
+    def listen():
+        with decode._listening([]):
+            inside.set()
+
+    with decode._listening([]):
+        other = threading.Thread(target=listen)
+        other.start()
+        assert not inside.wait(0.1)  # it would keep this thread's level as its own
+    other.join()
+    assert inside.is_set() and logger.level == before
 
 
 def bomb(side, stored=100):
