@@ -89,11 +89,9 @@ def main() -> int:
     found = {named[folder]: record for folder, record in trained(args, runs).items()}
     for folder, name in named.items():
         if name in found and found[name]["complete"] and not found[name]["failed"]:
-            prob = isbi2012.segmented(args, folder, folder / "unet.h5", AVERAGE)
-            found[name]["scores"] = isbi2012.scores(args, folder, prob)
+            found[name]["scores"] = isbi2012.scored(args, folder, AVERAGE)
             if name == "recipe":
-                prob = isbi2012.segmented(args, folder, folder / "unet.h5", "none")
-                alone = {"of": name, "scores": isbi2012.scores(args, folder, prob)}
+                alone = {"of": name, "scores": isbi2012.scored(args, folder, "none")}
                 found["without averaging"] = {**found[name], **alone}
     show(Table(["", *isbi2012.HEAD, "last loss", ""], [row(*item) for item in found.items()]))
     complete = all(name in found and found[name]["complete"] for name in VARIANTS)
@@ -116,7 +114,7 @@ def recipe(variant: Variant, tiles: Path) -> Recipe:
 
 
 def row(name: str, record: dict[str, Any]) -> list[str]:
-    scored = isbi2012.cells(record["scores"]) if "scores" in record else ["-"] * 3
+    scored = isbi2012.cells(record.get("scores"))
     loss = f"{record['loss']['last']:.3f}" if "loss" in record else "-"
     return [name, *scored, loss, state(record)]
 

@@ -49,7 +49,7 @@ def main() -> int:
         "tiles": args.tiles,
         "training": trained,
         "seconds": round(time.monotonic() - began, 1),
-        "scores": scores(args, work, segmented(args, work, weights, "rotate7")),
+        "scores": scored(args, work),
     }
     size, tried = opening(args, work, weights)
     prob = segmented(args, work, weights, "rotate7", "--area-opening", size)
@@ -107,9 +107,14 @@ def scores(args: Any, work: Path, prob: Path, *more: str, slices: str = SCORED) 
     return {key: found[key] for key in found if key not in ("truth", "prediction")}
 
 
-def cells(found: dict[str, Any]) -> list[str]:
-    """Of a table whose head is HEAD."""
-    return [number(found[measure]["value"]) for measure in MEASURES]
+def scored(args: Any, folder: Path, average: str = "rotate7") -> dict[str, Any]:
+    """What folder/unet.h5 scores on SCORED."""
+    return scores(args, folder, segmented(args, folder, folder / "unet.h5", average))
+
+
+def cells(found: dict[str, Any] | None) -> list[str]:
+    """Of a table whose head is HEAD; None: was not scored."""
+    return [number(found[measure]["value"]) if found else "-" for measure in MEASURES]
 
 
 def arguments() -> Any:

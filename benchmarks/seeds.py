@@ -34,8 +34,7 @@ def main() -> int:
     found = {folder.name: record for folder, record in trained(args, runs).items()}
     for name, record in found.items():
         if record["complete"] and not record["failed"]:
-            prob = isbi2012.segmented(args, work / name, work / name / "unet.h5", "rotate7")
-            record["scores"] = isbi2012.scores(args, work / name, prob)
+            record["scores"] = isbi2012.scored(args, work / name)
     show(Table(["", *HEAD, *isbi2012.HEAD], [row(*item) for item in found.items()]))
     diverged = [name for name, record in found.items() if record["diverged"]]
     complete = len(found) == args.seeds and all(record["complete"] for record in found.values())
@@ -46,8 +45,7 @@ def main() -> int:
 
 
 def row(name: str, record: dict[str, Any]) -> list[str]:
-    scored = isbi2012.cells(record["scores"]) if "scores" in record else ["-"] * 3
-    return [name, *cells(record), *scored]
+    return [name, *cells(record), *isbi2012.cells(record.get("scores"))]
 
 
 def arguments() -> Any:
