@@ -2,14 +2,15 @@
 
 The net uses every engine of kernels/convolution.py but one, pooling, up-convolution, crop, concat
 and the weighted loss.  Its parameters, image, labels and weights are cosines of their positions, so
-nothing is drawn and nothing is read:
+nothing is drawn and nothing is read.  With this phase no value of d0b and d1a is nearer to a
+rectifier's kink, or to the next in its window, than 5e-6: one that rounding moves across changes
+gradients by 3e-4.
 
-    p[i] = a cos(i^1.1 + k)      for the k-th array, a = sqrt(2 / fan-in) for filters
+    p[i] = a cos(i^1.1 + k + 1.33)      for the k-th array, a = sqrt(2 / fan-in) for filters
 
 STORED was computed in float64 by im2col, the specification: of the loss, the score and each
 parameter's gradient x, the product x . cos(i) and the norm |x|.  Errors are parts of that norm: in
-float32 up to 4e-7 where this was written; LIMIT leaves room for another order of addition, KINK for
-what that does to gradients where a value is all but 0 in front of a rectifier.
+float32 up to 8e-7 where this was written; LIMIT leaves room for another order of addition.
 """
 
 from __future__ import annotations
@@ -51,21 +52,20 @@ layer { name: "loss" type: "SoftmaxWithLoss" bottom: "score" bottom: "label" bot
   top: "loss" }
 """
 STORED: dict[str, tuple[float, float]] = {
-    "loss": (0.7474124272687694, 0.7474124272687694),
-    "score": (-35.27629929724405, 84.8351445803915),
-    "d0a/0": (0.0014933578575841988, 0.07139135911250616),
-    "d0a/1": (-0.021014820319336394, 0.041563286018936205),
-    "d0b/0": (0.01794478935509225, 0.7854183227539183),
-    "d0b/1": (0.07426153814879201, 0.0721375928061862),
-    "d1a/0": (-0.0274315938992631, 0.1351543260613674),
-    "d1a/1": (0.0017234928270693688, 0.016529143573531604),
-    "up/0": (-5.4807723311049977e-05, 0.052003542991633595),
-    "up/1": (-0.17034135096468572, 0.15811125108968047),
-    "score/0": (-0.15645721548306496, 0.2472654866547227),
-    "score/1": (0.05668443628185465, 0.17438394751285846),
+    "loss": (0.7036830865737994, 0.7036830865737994),
+    "score": (6.502156474615551, 70.27993238445944),
+    "d0a/0": (0.002777795332920302, 0.029138558101370535),
+    "d0a/1": (0.005539870765139198, 0.01136892860775039),
+    "d0b/0": (0.0008488433629938452, 0.24015941955733894),
+    "d0b/1": (-0.0029145186973319934, 0.025594317942292624),
+    "d1a/0": (0.021791998074956423, 0.19804515406575865),
+    "d1a/1": (-0.033508635549592, 0.03524098049950446),
+    "up/0": (-0.003367036407016214, 0.04421088494697883),
+    "up/1": (-0.06146618054610683, 0.05156626673958843),
+    "score/0": (-0.07052915201997732, 0.05488322168896454),
+    "score/1": (0.01704817187553202, 0.05244698023899435),
 }
-LIMIT = 1e-5  # of loss and score
-KINK = 1e-3  # of gradients: one value of 135,000 that rounding moves across 0 changes 3e-4
+LIMIT = 1e-5
 
 
 def numbers(
@@ -106,7 +106,7 @@ def fill(net: Net) -> None:
 
 
 def wave(shape: tuple[int, ...], k: int) -> np.ndarray:
-    return np.cos(np.arange(prod(shape)) ** 1.1 + k).reshape(shape)
+    return np.cos(np.arange(prod(shape)) ** 1.1 + k + 1.33).reshape(shape)
 
 
 def measured(array: np.ndarray) -> tuple[float, float]:
@@ -115,13 +115,12 @@ def measured(array: np.ndarray) -> tuple[float, float]:
     return float(x @ np.cos(np.arange(x.size))), float(np.linalg.norm(x))
 
 
-def error(found: Mapping[str, tuple[float, float]]) -> tuple[float, float, str]:
-    """The error that is largest beside its limit, the limit, and of what; infinite where something
-    is not finite."""
-    worst, limit, where = 0.0, LIMIT, "loss"
+def error(found: Mapping[str, tuple[float, float]]) -> tuple[float, str]:
+    """The largest error, and of what; infinite where something is not finite."""
+    worst, where = 0.0, "loss"
     for name, (along, norm) in STORED.items():
         off = max(abs(found[name][0] - along), abs(found[name][1] - norm)) / norm
-        off, most = off if math.isfinite(off) else math.inf, KINK if "/" in name else LIMIT
-        if off / most > worst / limit:
-            worst, limit, where = off, most, name
-    return worst, limit, where
+        off = off if math.isfinite(off) else math.inf
+        if off > worst:
+            worst, where = off, name
+    return worst, where

@@ -131,8 +131,8 @@ def self_test(what: str, **options: Any) -> Finding:
     except Exception as error:  # whatever is broken here is the finding
         return Finding("self test", False, f"{what}: {type(error).__name__}: {error}")
     who = engines(net) if net.device.on_host else what
-    off, limit, where = _selftest.error(found)
+    off, where = _selftest.error(found)
     text = f"{who}: loss, score and gradients within {off:.1g} of the stored numbers"
-    if off > limit:
-        text = f"{who}: {where} is off by {off:.2g}, more than {limit:g}"
-    return Finding("self test", off <= limit, text)
+    if off > _selftest.LIMIT:
+        text = f"{who}: {where} is off by {off:.2g}, more than {_selftest.LIMIT:g}"
+    return Finding("self test", off <= _selftest.LIMIT, text)

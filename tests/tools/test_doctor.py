@@ -41,11 +41,10 @@ def test_a_device_gives_the_same_numbers(monkeypatch):
 
 
 def test_without_numba_the_numbers_are_the_same(monkeypatch):
-    """Rounding moves a value across a rectifier's kink here, which moves gradients by 3e-4."""
+    """Whose rounding is another: no value may be moved across a rectifier's kink by it."""
     monkeypatch.setattr(winograd, "transforms", lambda: tiles_numpy)
     found, _ = _selftest.numbers(engine="fast")
-    assert _selftest.error(found)[0] < _selftest.error(found)[1]
-    assert max(abs(np.subtract(found["score"], _selftest.STORED["score"]))) < 1e-3
+    assert 0 < _selftest.error(found)[0] < _selftest.LIMIT
 
 
 def test_all_is_well_here(capsys):
@@ -93,7 +92,7 @@ def test_a_kernel_that_fails_is_a_finding(monkeypatch, capsys):
 def test_what_is_not_finite_is_infinitely_wrong():
     found = dict(_selftest.STORED)
     found["score"] = (float("nan"), 1.0)
-    assert _selftest.error(found) == (float("inf"), _selftest.LIMIT, "score")
+    assert _selftest.error(found) == (float("inf"), "score")
 
 
 class Driver:
