@@ -1,7 +1,10 @@
-"""A forward and backward pass recorded once and run again, where the device can (a CUDA graph).
+"""A training step recorded once and run again, where the device can (a CUDA graph).
 
     the first WARM passes run as always: kernels are compiled, intermediate arrays are made
     the next one is recorded; from then on one call does what some hundred launches did
+
+A pass is forward and backward.  Where a step is one pass, and nobody does anything between that and
+the update, the update is recorded with it.
 
 What changes from pass to pass lies in the device's memory: inputs, what ran ahead, and what
 `Layer.begin` writes.  A net whose layers look at the host in every pass, or change their shapes,
@@ -26,10 +29,10 @@ class Captured:
 
     def __init__(self, net: Net, said: Callable[[str], None] = lambda line: None) -> None:
         self.net, self._said, self._failed = net, said, False
-        self._forget()
+        self._begin(None)
 
-    def _forget(self) -> None:
-        self._of, self._passes = self.net.planned, 0
+    def _begin(self, update: Callable[[], None] | None) -> None:
+        self._of, self._passes, self._update = self.net.planned, 0, update
         self._replay: Callable[[], None] | None = None
 
     @property
@@ -48,15 +51,20 @@ class Captured:
         layer = self.net.layers[i]
         return i in self.net.planned.ahead or (layer.records and not layer.reshapes)
 
-    def run(self) -> float:
-        """Forward and backward; returns the loss."""
+    def run(self, update: Callable[[], None] | None = None) -> float:
+        """A pass; returns the loss.  update: launched behind it, and the gradient is then cleared
+        before; the same one, or none, in every call."""
         net = self.net
-        if net.planned is not self._of:
-            self._forget()
+        if net.planned is not self._of or (update is None) != (self._update is None):
+            self._begin(update)
         if self._passes < WARM or not self.possible:
             self._passes += 1
+            if update is not None:
+                net.clear_param_diffs()
             loss = net.forward()
             net.backward()
+            if update is not None:
+                update()
             return loss
         net.device.begin(False)
         net.take()
@@ -88,6 +96,10 @@ class Captured:
             device.recording = False
 
     def _record(self) -> None:
+        if self._update is not None:
+            self.net.clear_param_diffs()
         for i in range(len(self.net.layers)):
             self.net._forward(i, False)
         self.net.backward()
+        if self._update is not None:
+            self._update()

@@ -37,6 +37,9 @@ class _Callbacks(solvers.Hook):
         for _, ready in self.pairs:
             ready()
 
+    def looks(self) -> bool:
+        return bool(self.pairs)
+
 
 class Solver:
     """A training net, its test nets, and how it learns.  Base of the solvers below."""

@@ -115,3 +115,8 @@ class Hook:
 
     def on_gradients_ready(self) -> None:
         """After the last backward pass, before the update."""
+
+    def looks(self) -> bool:
+        """Whether `on_gradients_ready` does anything with the gradients: if so, no device updates
+        the parameters before it."""
+        return True

@@ -79,6 +79,7 @@ class Solver(ABC):
             (net.workers.threads, 2 * min(CHUNK, net.flat_data.size)), net.dtype
         )
         self._at_once, self._recorded = self._fused(), Captured(net, self.observer.said)
+        self._updated = False  # with the pass
         self._rule = compiled.rule(self.type, net)
 
     @abstractmethod
@@ -136,7 +137,8 @@ class Solver(ABC):
         end, begun, since = self.iter + iterations, time.monotonic(), self.iter
         p = self.param
         while self.iter < end and not self.stop:
-            self.net.clear_param_diffs()
+            if not self._whole():
+                self.net.clear_param_diffs()
             if (
                 p.test_interval
                 and self.iter % p.test_interval == 0
@@ -165,12 +167,16 @@ class Solver(ABC):
                 space.attempt(self)
 
     def accumulate(self) -> float:
-        """iter_size forward and backward passes; the gradients add up; return the mean loss."""
-        total, recorded = 0.0, self._recorded.possible
+        """iter_size forward and backward passes; the gradients add up; return the mean loss.  Where
+        the device records the whole step, the update comes with it."""
+        total, recorded, self._updated = 0.0, self._recorded.possible, self._whole()
+        update = self._launch_update if self._updated else None
         for _ in range(self.param.iter_size):
+            if self._updated:
+                self._at_once.set(self._rate()[0], self.iter)
             before = self._before = self.net.state()
             with origin.named(self.net, before):
-                loss = self._recorded.run() if recorded else self.net.forward()
+                loss = self._recorded.run(update) if recorded else self.net.forward()
             if not math.isfinite(loss):
                 self._refuse_nonfinite("the loss", loss, before, rerun=True)
             self._remark(self.net)
@@ -183,7 +189,9 @@ class Solver(ABC):
         """sqrt(sum of g^2) over all parameters, as accumulated; refused if not finite."""
         g = self.net.flat_diff
         if self._at_once is not None:
-            norm = self._at_once.norm(g)
+            if not self._updated:
+                self._at_once.measure(g)
+            norm = self._at_once.norm()
         else:
             with np.errstate(all="ignore"):
                 norm = math.sqrt(max(float(np.dot(g, g)), 0.0)) if g.size else 0.0
@@ -199,8 +207,13 @@ class Solver(ABC):
     def apply_update(self, norm: float) -> float:
         """Clip, normalize, regularize, update; return the learning rate that was used."""
         rate, self.current_step = self._rate()
-        with np.errstate(all="ignore"):  # what overflows is found by `check_finite` or the loss
-            self._subtract(rate, norm)
+        if self._at_once is not None and not self._updated:
+            self._at_once.set(rate, self.iter)
+            self._at_once.run(self.net.flat_data, self.net.flat_diff, self.history)
+        elif self._at_once is None:
+            with np.errstate(all="ignore"):  # what overflows is found by `check_finite` or the loss
+                self._subtract(rate, norm)
+        self._updated = False
         return rate
 
     def _rate(self) -> tuple[float, int]:
@@ -215,10 +228,6 @@ class Solver(ABC):
         if p.clip_gradients >= 0 and norm > p.clip_gradients:
             scale = p.clip_gradients / norm
         scale /= p.iter_size
-        if self._at_once is not None:
-            self._at_once.set(rate, scale, self.iter)
-            self._at_once.run(net.flat_data, net.flat_diff, self.history)
-            return
         tasks = [
             (q, slice(start, min(start + CHUNK, q.offset + q.count)))
             for q in net.learnable
@@ -246,6 +255,22 @@ class Solver(ABC):
             w -= g
 
         net.workers.run(update, len(tasks))
+
+    def _whole(self) -> bool:
+        """Whether pass and update can be recorded as one."""
+        return (
+            self._at_once is not None
+            and self.param.iter_size == 1
+            and not any(hook.looks() for hook in self.hooks)
+            and self._recorded.possible
+        )
+
+    def _launch_update(self) -> None:
+        """Behind a pass, on a device that updates all parameters at once."""
+        net = self.net
+        self._at_once.measure(net.flat_diff)
+        self._at_once.permit([net.values[top].data for _, top in net.losses()])
+        self._at_once.run(net.flat_data, net.flat_diff, self.history)
 
     def _learns(self, p: Any) -> bool:
         return bool(self.net.flags.param_propagate_down[p.node][p.index])

@@ -188,7 +188,7 @@ FAMILIES = (
     Kernel("augmentation.cu", "create<float>", registers=128),
     Kernel("augmentation.cu", "apply<float>"),
     Kernel("augmentation.cu", "look_up<float>"),
-    *(Kernel("update.cu", name) for name in ("update<float>", "squares<float>", "root")),
+    *(Kernel("update.cu", f"{name}<float>") for name in ("update", "squares", "root", "permit")),
 )
 
 

@@ -4,7 +4,8 @@
 //
 // Segment k holds elements starts[k] up to starts[k + 1], with its own multiples of the learning rate
 // and the decay; a rate below 0 marks parameters that stay.  The learning rate and the gradient's
-// scale are read from memory, so that a captured graph can be run with others.
+// scale are read from memory, so that a captured graph can be run with others.  A scale of NaN says
+// that the loss or the gradient is not finite: then nothing is changed.
 #include "map.cuh"
 
 struct Rule {
@@ -15,8 +16,9 @@ enum { SGD, NESTEROV, ADAGRAD, RMSPROP, ADADELTA, ADAM };
 
 template <class T>
 __global__ void update(T* w, T* g, T* h0, T* h1, const Long* starts, const T* rates, const T* decays,
-                       int segments, const Rule rule, const T* scalars, Long count) {
-  const T rate = scalars[0], scale = scalars[1];
+                       int segments, const Rule rule, const T* given, const T* scaled, Long count) {
+  const T rate = given[0], correction = given[1], scale = *scaled;
+  if (scale != scale) return;
   const T momentum = rule.momentum, momentum2 = rule.momentum2, delta = rule.delta;
   for (Long i = blockIdx.x * (Long)blockDim.x + threadIdx.x; i < count; i += (Long)gridDim.x * blockDim.x) {
     int low = 0, high = segments;  // starts[low] <= i < starts[high]
@@ -55,7 +57,7 @@ __global__ void update(T* w, T* g, T* h0, T* h1, const Long* starts, const T* ra
       const T m = momentum * h0[i] + (1 - momentum) * d, s = momentum2 * h1[i] + (1 - momentum2) * d * d;
       h0[i] = m;
       h1[i] = s;
-      step = local * scalars[2] * m / (sqrt(s) + delta);
+      step = local * correction * m / (sqrt(s) + delta);
     }
     g[i] = step;
     w[i] = v - step;
@@ -71,9 +73,24 @@ template <class T> __global__ void squares(const T* g, Long count, double* sums)
   if (threadIdx.x == 0) sums[blockIdx.x] = sum;
 }
 
-__global__ void root(const double* sums, int blocks, double* norm) {
+// x - x is 0 where x is finite, else NaN.
+//
+// ... and what the gradient is to be multiplied by: at most `most` long (below 0: as it is), then the
+// mean of `passes`
+template <class T>
+__global__ void root(const double* sums, int blocks, double most, int passes, double* norm, T* scale) {
   double sum = 0;
   for (int i = threadIdx.x; i < blocks; i += blockDim.x) sum += sums[i];
   sum = block_sum(sum);
-  if (threadIdx.x == 0) *norm = sqrt(sum);
+  if (threadIdx.x != 0) return;
+  *norm = sqrt(sum);
+  *scale = T((most >= 0 && *norm > most ? most / *norm : 1) / passes) + T(*norm - *norm);
+}
+
+// no update where a loss, the sum over its blob, is not finite
+template <class T> __global__ void permit(const T* loss, Long count, T* scale) {
+  double sum = 0;
+  for (Long i = threadIdx.x; i < count; i += blockDim.x) sum += loss[i];
+  sum = block_sum(sum);
+  if (threadIdx.x == 0) *scale += T(sum) - T(sum);
 }

@@ -1,7 +1,11 @@
 """A solver's update over all parameters in one pass, and the norm of the gradient.
 
-What is computed says solvers/<type>.py; the learning rate and the gradient's scale lie on the
-device, so that they may change while the launches stay the same.
+What is computed says solvers/<type>.py; the learning rate lies on the device, and the gradient's
+scale is computed there, so that they may change while the launches stay the same.
+
+    set                          what the host knows of an iteration
+    measure, permit, run         launches, in this order; nothing is waited for
+    norm                         what `measure` found
 """
 
 from __future__ import annotations
@@ -42,7 +46,8 @@ class Update:
         self._rates = device.upload(np.array(rates, dtype))
         self._decays = device.upload(np.array([decay for *_, decay in segments], dtype))
         self.segments = len(starts)
-        self._scalars = device.zeros(3, dtype)
+        self._given = device.zeros(2, dtype)  # the learning rate, Adam's correction
+        self._scale = device.zeros(1, dtype)
         self._sums = device.zeros(PARTS, np.float64)
         self._norm = device.zeros(1, np.float64)
         self._rule = record(
@@ -56,31 +61,42 @@ class Update:
             param.rms_decay,
         )
 
-    def set(self, rate: float, scale: float, iteration: int) -> None:
-        """The learning rate, and what the gradient is multiplied by, from the next run on."""
+    def set(self, rate: float, iteration: int) -> None:
+        """The learning rate of the next run."""
         correction = 1.0
         if self.kind == "Adam":
             n, (b1, b2) = iteration + 1, (self.param.momentum, self.param.momentum2)
             correction = math.sqrt(1 - float(self.dtype.type(b2)) ** n)
             correction /= 1 - float(self.dtype.type(b1)) ** n
-        self.device.write(self._scalars, np.array([rate, scale, correction], self.dtype))
+        self.device.write(self._given, np.array([rate, correction], self.dtype))
+
+    def measure(self, g: Array) -> None:
+        """The gradient's norm, and from that what `run` multiplies the gradient by: clip_gradients
+        / norm where that is below 1, over iter_size; no finite norm: nothing."""
+        if not g.size:
+            return
+        squares = self.device.function("update.cu", f"squares<{name(g)}>")
+        squares((PARTS,), BLOCK, (g, np.int64(g.size), self._sums))
+        root = self.device.function("update.cu", f"root<{name(g)}>")
+        most, passes = np.float64(self.param.clip_gradients), np.int32(self.param.iter_size)
+        root((1,), BLOCK, (self._sums, np.int32(PARTS), most, passes, self._norm, self._scale))
+
+    def permit(self, losses: Sequence[Array]) -> None:
+        """Let `run` change nothing where one of these is not finite."""
+        for loss in losses:
+            permit = self.device.function("update.cu", f"permit<{name(loss)}>")
+            permit((1,), BLOCK, (loss, np.int64(loss.size), self._scale))
+
+    def norm(self) -> float:
+        """sqrt(sum g^2), summed in double precision."""
+        return float(self.device.host(self._norm)[0])
 
     def run(self, w: Array, g: Array, history: Sequence[Array]) -> None:
-        """w <- w - step; g becomes the step."""
+        """w <- w - step; g becomes the step.  Nothing changes where the norm is not finite."""
         if not self.count:
             return
         h0, h1 = (*history, g, g)[:2]
         arrays = (w, g, h0, h1, self._starts, self._rates, self._decays)
-        args = (np.int32(self.segments), self._rule, self._scalars, np.int64(self.count))
+        args = (np.int32(self.segments), self._rule, self._given, self._scale)
         kernel = self.device.function("update.cu", f"update<{name(w)}>")
-        kernel((blocks(self.count),), BLOCK, (*arrays, *args))
-
-    def norm(self, g: Array) -> float:
-        """sqrt(sum g^2), summed in double precision."""
-        if not g.size:
-            return 0.0
-        squares = self.device.function("update.cu", f"squares<{name(g)}>")
-        squares((PARTS,), BLOCK, (g, np.int64(g.size), self._sums))
-        root = self.device.function("update.cu", "root")
-        root((1,), BLOCK, (self._sums, np.int32(PARTS), self._norm))
-        return float(self.device.host(self._norm)[0])
+        kernel((blocks(self.count),), BLOCK, (*arrays, *args, np.int64(self.count)))

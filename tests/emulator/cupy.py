@@ -18,7 +18,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from .device_array import DeviceArray
+from .device_array import DeviceArray, done
 from .emulated import FOLDER
 from .memory import empty
 from .module import Module
@@ -103,7 +103,7 @@ class FakeCupy:
         return DeviceArray(empty(shape, np.dtype(dtype)))
 
     def matmul(self, a, b, out):
-        out.host[...] = a.host @ b.host
+        done(lambda: np.matmul(a.host, b.host, out.host), out)
 
     def asarray(self, values):
         return DeviceArray(np.array(values))
@@ -199,10 +199,12 @@ class Stream:
 
     def begin_capture(self):
         self.cupy.calls.append(("begin", self))
-        self.cupy.capturing, DeviceArray.busy, DeviceArray.refused = [], True, False
+        self.cupy.capturing = DeviceArray.recorded = []
+        DeviceArray.busy, DeviceArray.refused = True, False
 
     def end_capture(self):
-        launches, self.cupy.capturing, DeviceArray.busy = self.cupy.capturing, None, False
+        launches, DeviceArray.busy = self.cupy.capturing, False
+        self.cupy.capturing = DeviceArray.recorded = None
         self.cupy.calls.append(("end", self))
         if DeviceArray.refused:
             raise CUDARuntimeError("cudaErrorStreamCaptureInvalidated: the capture is invalid")

@@ -6,7 +6,9 @@ where a function does not exist in CuPy (FUNCTIONS lists those that do and that 
 need); where a ufunc is given `where` or several outputs.
 
 `busy` is what a captured CUDA graph cannot do: while it is set, whatever waits for the device to
-tell the host a value raises RuntimeError.
+tell the host a value raises RuntimeError.  What is computed meanwhile goes to the list `recorded`,
+if there is one: what changes an array is not done then, and what makes one is done again later, in
+the same memory.
 
 Facts: CuPy 14.2, cupy/_core/core.pyx (__array_ufunc__, __array_function__),
 cupy/_core/_routines_indexing.pyx (assignment refuses arrays of the host).
@@ -46,6 +48,7 @@ class DeviceArray:
     """What is behind `host` may be touched by the emulator alone."""
 
     busy = False
+    recorded = None
     refused = False  # whether something did so all the same: a graph is then invalid
     __array_priority__ = 100
 
@@ -73,8 +76,7 @@ class DeviceArray:
             kwargs["out"] = tuple(bare(x) for x in out)
             if not isinstance(out[0], DeviceArray):
                 raise TypeError(f"Unsupported type {type(out[0])}")
-        result = getattr(ufunc, method)(*arrays, **kwargs)
-        return out[0] if out else wrapped(result)
+        return done(lambda: getattr(ufunc, method)(*arrays, **kwargs), out[0] if out else None)
 
     def __array_function__(self, func, types, args, kwargs):
         if func.__name__ not in FUNCTIONS:
@@ -86,10 +88,12 @@ class DeviceArray:
         out = kwargs.get("out")
         if func in (np.nonzero, np.argwhere, np.unique):
             self._wait()
-        result = func(*(bare(x) for x in args), **{k: bare(v) for k, v in kwargs.items()})
+        arrays, named = [bare(x) for x in args], {k: bare(v) for k, v in kwargs.items()}
         if func in (np.may_share_memory, np.shares_memory, np.result_type, np.shape):
-            return result
-        return out if out is not None else wrapped(result)
+            return func(*arrays, **named)
+        if func in (np.copyto, np.put):
+            out = args[0]
+        return done(lambda: func(*arrays, **named), out)
 
     # ------------------------------------------------------------------ what it is
 
@@ -138,30 +142,34 @@ class DeviceArray:
         return DeviceArray(self.host.squeeze(axis))
 
     def astype(self, dtype, order="K", casting="unsafe", subok=True, copy=True):
-        return DeviceArray(np.array(self.host.astype(dtype, order, copy=copy)))
+        return done(lambda: np.array(self.host.astype(dtype, order, copy=copy)))
 
     def copy(self, order="C"):
-        return DeviceArray(self.host.copy(order))
+        return done(lambda: self.host.copy(order))
 
     def repeat(self, repeats, axis=None):
-        return DeviceArray(self.host.repeat(bare(repeats), axis))
+        repeats = bare(repeats)
+        return done(lambda: self.host.repeat(repeats, axis))
 
     def argsort(self, axis=-1, kind=None):
         assert kind in (None, "stable")
-        return DeviceArray(self.host.argsort(axis, kind="stable"))
+        return done(lambda: self.host.argsort(axis, kind="stable"))
 
     def take(self, indices, axis=None):
-        return DeviceArray(np.asarray(self.host.take(bare(indices), axis)))
+        indices = bare(indices)
+        return done(lambda: np.asarray(self.host.take(indices, axis)))
 
     def __getitem__(self, key):
-        return DeviceArray(np.asarray(self.host[index(self, key)]))
+        at = index(self, key)
+        return done(lambda: np.asarray(self.host[at]))
 
     def __setitem__(self, key, value):
         if isinstance(value, np.ndarray) and value.ndim:
             raise TypeError("assigning an array of the host is refused: use Device.write")
         if not isinstance(value, (DeviceArray, np.ndarray, *SCALARS)):
             raise TypeError(f"Unsupported type {type(value)}")
-        self.host[index(self, key)] = bare(value)
+        at, given = index(self, key), bare(value)
+        done(lambda: self.host.__setitem__(at, given), self)
 
     # ------------------------------------------------------------------ what waits for the device
 
@@ -210,7 +218,23 @@ class DeviceArray:
     def fill(self, value):
         if isinstance(value, (np.ndarray, DeviceArray)) and value.ndim:
             raise TypeError("fill takes one value")
-        self.host.fill(bare(value))
+        done(lambda: self.host.fill(bare(value)), self)
+
+
+def done(compute, out=None):
+    """What `compute` makes, or `out`, which it changes; recorded while a graph is captured."""
+    recorded = DeviceArray.recorded
+    if recorded is not None and out is not None:
+        recorded.append(compute)
+        return out
+    result = compute()
+    if out is not None:
+        return out
+    made = wrapped(result)
+    if recorded is not None:
+        assert isinstance(made, DeviceArray)
+        recorded.append(lambda: np.copyto(made.host, compute()))
+    return made
 
 
 def bare(x):
@@ -249,8 +273,7 @@ def _reduction(name):
             kwargs["dtype"] = dtype
         if out is not None:
             kwargs["out"] = bare(out)
-        result = getattr(self.host, name)(**kwargs)
-        return out if out is not None else wrapped(result)
+        return done(lambda: getattr(self.host, name)(**kwargs), out)
 
     return method
 
@@ -264,10 +287,11 @@ for _name in ("sum", "mean", "max", "min", "prod", "all", "any", "argmax", "argm
             _name,
             (
                 lambda name: (
-                    lambda self, axis=None, out=None, keepdims=False: wrapped(
-                        getattr(self.host, name)(
+                    lambda self, axis=None, out=None, keepdims=False: done(
+                        lambda: getattr(self.host, name)(
                             axis=axis, out=None if out is None else bare(out), keepdims=keepdims
-                        )
+                        ),
+                        out,
                     )
                 )
             )(_name),

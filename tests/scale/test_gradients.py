@@ -9,6 +9,7 @@ import pytest
 from demitasse.scale import mpi
 from demitasse.scale.gradients import MeanGradient, buckets
 from demitasse.scale.wishes import Wishes
+from demitasse.solvers import Hook
 from demitasse.tools._ranks import begin
 from emulator.emulated import Emulated
 
@@ -178,7 +179,8 @@ def test_what_is_recorded_hands_nothing_over_and_every_iteration_sums_it_all_onc
     solver = nets.build(net_options={"device": device})
     solver.param.test_interval = 0
     hook = MeanGradient(solver.net, Recording(), passes=passes, size=1)
-    each = SimpleNamespace(on_start=lambda: iterations.append([]), on_gradients_ready=lambda: None)
+    each = Hook()
+    each.on_start = lambda: iterations.append([])
     solver.hooks = (each, hook)
     solver.step(4)
     assert [len(arrays) for arrays in iterations] == [len(hook.buckets)] * 4

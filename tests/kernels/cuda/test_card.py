@@ -7,13 +7,13 @@ from types import SimpleNamespace
 import h5py
 import numpy as np
 import pytest
-from demitasse.errors import DeviceError, MemoryBudgetError
+from demitasse.errors import DeviceError, MemoryBudgetError, NonFiniteError
 from demitasse.kernels.cuda import card as cards
 from demitasse.kernels.cuda.card import Card
-from demitasse.kernels.cuda.update import KINDS
+from demitasse.kernels.cuda.update import KINDS, Update
 from demitasse.net import Net
 from demitasse.netspec import build, parse_net, parse_solver
-from demitasse.solvers import Observer
+from demitasse.solvers import Hook, Observer
 from demitasse.solvers.registry import solver_class
 from demitasse.tools import _device
 from demitasse.tools._segmentation import default_budget
@@ -175,13 +175,13 @@ layer { name: "loss" type: "SoftmaxWithLoss" bottom: "s" bottom: "l" top: "loss"
 """
 
 
-def trained(device, observer=None, steps=5, kind="SGD"):
+def trained(device, observer=None, steps=5, kind="SGD", hooks=(), more=""):
     """Clipped, and at another rate in every step."""
     net = Net(build(parse_net(RECORDED), "TRAIN"), seed=3, device=device)
     text = 'base_lr: 0.1 lr_policy: "exp" gamma: 0.9 clip_gradients: 0.5 max_iter: 9'
     made = solver_class(kind, "")
-    text += " momentum: 0.9" * made.uses_momentum
-    solver = made(parse_solver(text).message, net, observer=observer)
+    text += " momentum: 0.9" * made.uses_momentum + more
+    solver = made(parse_solver(text).message, net, observer=observer, hooks=hooks)
     net.blobs["x"].data[...] = np.arange(16).reshape(1, 1, 4, 4)
     solver.step(steps)
     return solver, net.device.host(net.flat_data), net.state()
@@ -214,11 +214,13 @@ def test_a_pass_that_cannot_be_recorded_is_run_and_the_log_is_told_once(cupy, mo
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_step_with_a_recorded_pass_has_the_bits_of_one_without(cupy, kind):
-    """The gradient is cleared before and the parameters are updated behind what is recorded."""
-    there = cupy()
+def test_a_recorded_step_has_the_bits_of_one_that_is_not(cupy, monkeypatch, kind):
+    """The gradient is cleared before and the parameters are updated behind the pass."""
+    there, made, run = cupy(), [], Update.run
+    monkeypatch.setattr(Update, "run", lambda *args: made.append(args) or run(*args))
     recorded, weights, state = trained(Card(), kind=kind)
     assert [call[0] for call in there.calls].count("launch") == 3
+    assert len(made) == 3  # of five: twice before it was recorded, and then
     plain = Card()
     plain.capture = None
     one_by_one, same, after = trained(plain, kind=kind)
@@ -226,6 +228,66 @@ def test_a_step_with_a_recorded_pass_has_the_bits_of_one_without(cupy, kind):
     assert state == after and recorded.losses == one_by_one.losses
     for a, b in zip(recorded.history, one_by_one.history, strict=True):
         np.testing.assert_array_equal(a.get(), b.get())
+
+
+class Halves(Hook):
+    def __init__(self, net):
+        self.net = net
+
+    def on_gradients_ready(self):
+        self.net.flat_diff[...] *= 0.5
+
+
+@pytest.mark.parametrize(("halves", "more"), [(True, ""), (False, " iter_size: 2")])
+def test_an_update_that_something_comes_before_is_not_recorded(cupy, monkeypatch, halves, more):
+    """A hook may come at any time, here when whole steps are recorded."""
+    cupy()
+    made, run = [], Update.run
+    monkeypatch.setattr(Update, "run", lambda *args: made.append(args) or run(*args))
+
+    def weights(device):
+        solver, *_ = trained(device, more=more)
+        before = len(made)
+        if halves:
+            solver.hooks = (Halves(solver.net),)
+        solver.step(5)
+        assert len(made) == before + 5
+        return device.host(solver.net.flat_data)
+
+    recorded, plain = Card(), Card()
+    plain.capture = None
+    np.testing.assert_array_equal(weights(recorded), weights(plain))
+
+
+def test_a_recorded_step_updates_nothing_with_what_is_not_finite(cupy):
+    cupy()
+    solver, weights, _ = trained(Card())
+    solver.net.blobs["x"].data[...] = np.nan
+    with pytest.raises(NonFiniteError, match=r"the loss.* became .* at iteration 5"):
+        solver.step(1)
+    np.testing.assert_array_equal(solver.net.device.host(solver.net.flat_data), weights)
+
+
+@pytest.mark.parametrize(
+    ("gradient", "loss", "updated"),
+    [([3, 4], [0, 1], True), ([3, 4], [1, np.inf], False), ([3, np.inf], [0, 1], False)],
+)
+def test_an_update_waits_for_no_host_to_see_what_is_not_finite(cupy, gradient, loss, updated):
+    cupy()
+    card = Card()
+    rule = parse_solver('base_lr: 1 lr_policy: "fixed" max_iter: 1 clip_gradients: 1').message
+    update = Update(card, "SGD", rule, [(0, 2, 1, 1)], np.dtype("f4"))
+    w, g, h, *losses = (
+        card.upload(np.array(x, np.float32)) for x in ([1, 2], gradient, [0, 0], loss, [0])
+    )
+    update.set(1.0, 0)
+    update.measure(g)
+    update.permit(losses)
+    update.run(w, g, [h])
+    assert update.norm() == np.linalg.norm(gradient)
+    expected = [1 - 0.6, 2 - 0.8] if updated else [1, 2]
+    np.testing.assert_allclose(w.get(), expected, rtol=1e-6)
+    np.testing.assert_allclose(g.get(), [0.6, 0.8] if updated else gradient, rtol=1e-6)
 
 
 def test_what_a_solver_remembers_is_the_cards_affair(cupy, monkeypatch):
