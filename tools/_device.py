@@ -15,7 +15,7 @@ from ..kernels.device import CPU, Device
 PRECISIONS = {
     "fp32": "float32 by three TF32 products on tensor cores",
     "fp32-strict": "float32 by fused multiply-adds, the slow way",
-    "tf32": "operands of convolutions cut to 10 bits",
+    "tf32": "operands of convolutions rounded to 10 bits",
     "bf16": "operands of convolutions rounded to 8 bits",
 }
 

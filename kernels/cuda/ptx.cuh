@@ -4,6 +4,7 @@
 //   commit(), wait<N>()              copies form groups; wait until at most N are under way
 //   load_matrices(r, row)            four 8x8 matrices of 16-bit pairs, one row's address a lane
 //   multiply_tf32(d, a, b)           d (16x8) += a (16x8) b (8x8): operands cut to 10 bits of mantissa
+//   round_tf32(x)                    bits of which such a cut leaves x rounded to nearest, ties away
 //   multiply_bf16(d, a, b)           d (16x8) += a (16x16) b (16x8) of bfloat16 pairs
 //   pack_bf16(low, high)             two floats, rounded to nearest even, in one word
 //
@@ -12,6 +13,13 @@
 // Tensor cores add exact products, but cut the sum to float32 instead of rounding it: long sums in
 // the unit drift, so kernels that promise float32 add short sums outside.
 #pragma once
+
+// as cvt.rna, which is slower on some cards; NaN and infinity stay what they are
+__device__ __forceinline__ unsigned round_tf32(float x) {
+  const unsigned bits = __float_as_uint(x);
+  return fabsf(x) <= 3.402823466e+38f ? bits + 0x1000u : bits;
+}
+__device__ __forceinline__ unsigned round_tf32(unsigned bits) { return round_tf32(__uint_as_float(bits)); }
 
 #ifndef EMULATOR
 

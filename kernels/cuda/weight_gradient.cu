@@ -105,6 +105,7 @@ weight_gradient(const float* __restrict__ x, const float* __restrict__ dy, float
         for (int i = 0; i < MT; ++i) multiply_bf16(sums[i][j], fa[i], b0, b1);
       }
     } else {
+      const auto operand = [](float x) { return P == TF32 ? round_tf32(x) : __float_as_uint(x); };
       float inside[P == TF32X3 ? MT : 1][P == TF32X3 ? NT : 1][4] = {};
 #pragma unroll
       for (int step = 0; step < PIXELS; step += 8) {
@@ -113,13 +114,13 @@ weight_gradient(const float* __restrict__ x, const float* __restrict__ dy, float
         for (int i = 0; i < MT; ++i)
 #pragma unroll
           for (int q = 0; q < 4; ++q) {
-            fa[i][q] = __float_as_uint(a[(step + low + q / 2 * 4) * ROW + i * 16 + q % 2 * 8]);
+            fa[i][q] = operand(a[(step + low + q / 2 * 4) * ROW + i * 16 + q % 2 * 8]);
             if constexpr (P == TF32X3) la[i][q] = low_part(fa[i][q]);
           }
 #pragma unroll
         for (int j = 0; j < NT; ++j) {
-          const unsigned b0 = __float_as_uint(b[(step + low) * ROW + j * 8]);
-          const unsigned b1 = __float_as_uint(b[(step + low + 4) * ROW + j * 8]);
+          const unsigned b0 = operand(b[(step + low) * ROW + j * 8]);
+          const unsigned b1 = operand(b[(step + low + 4) * ROW + j * 8]);
           if constexpr (P == TF32X3) {
             const unsigned l0 = low_part(b0), l1 = low_part(b1);
 #pragma unroll

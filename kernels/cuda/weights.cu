@@ -16,13 +16,6 @@ struct Packing {  // of one group
 
 enum Operand { FLOAT, ROUNDED, PAIRS };  // as it is; to TF32; two bfloat16 in a word
 
-// nearest, ties away from zero, as cvt.rna does; what is no number stays none
-__device__ __forceinline__ float round_to_tf32(float x) {
-  const unsigned bits = __float_as_uint(x);
-  if ((bits & 0x7f800000u) == 0x7f800000u) return x;
-  return __uint_as_float((bits + 0x1000u) & 0xffffe000u);
-}
-
 // a thread for each channel (pair of channels) of each output
 template <Operand O> __global__ void pack(const float* __restrict__ w, float* __restrict__ packed, const Packing g) {
   constexpr int WIDE = O == PAIRS ? 2 : 1;
@@ -41,7 +34,7 @@ template <Operand O> __global__ void pack(const float* __restrict__ w, float* __
     const bool real = tap < (spread ? 1 : g.taps);
     const float low = real ? w[tap] : 0, high = real && WIDE == 2 ? w[tap + g.w_channel] : 0;
     const float value = O == PAIRS     ? __uint_as_float(pack_bf16(low, high))
-                        : O == ROUNDED ? round_to_tf32(low)
+                        : O == ROUNDED ? __uint_as_float(round_tf32(low))
                                        : low;
     packed[g.by_term ? static_cast<long long>(term) * g.outputs + n : static_cast<long long>(n) * terms + term] = value;
   }

@@ -225,11 +225,13 @@ def test_layers_as_prototxts_have_them(name, precision, where):
 @pytest.mark.parametrize("where", WHERE)
 @pytest.mark.parametrize("precision", BOUNDS)
 def test_precision_of_a_deep_layer(precision, where):
-    """2304 and more terms: tensor cores that kept their sums would be a decimal off."""
+    """2304 and more terms, all above 0: tensor cores that kept their sums would be a decimal off,
+    and operands that are cut instead of rounded make all of them too small."""
     layer = Layer(256, 16, (4, 5), 3)
     values = [np.abs(v) for v in inputs(layer)]
     found = computed(kernels(where, precision), layer, *values)
-    check(found, layer, values, BOUNDS[precision])
+    bounds = BOUNDS | {"tf32": 2e-4, "bf16": 2e-3}
+    check(found, layer, values, bounds[precision])
 
 
 @pytest.mark.parametrize(("capability", "tensor"), [(75, False), (80, True)])
