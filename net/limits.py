@@ -38,22 +38,25 @@ def installed() -> int:
 
 
 def room(net: Net) -> int:
-    """Bytes that the net's arrays may take in all: what is installed, or on another device what is
-    free there and what the net holds already."""
+    """Bytes that the net's arrays, and its solver's, may take in all: what is installed, or on
+    another device what is free there and what they hold already."""
     free = net.device.free()
     if free is None:
         return installed()
     memory = getattr(net, "_memory", None)
-    held = [memory.block] if memory is not None else []
-    held += [getattr(net, name) for name in ("flat_data", "flat_diff") if hasattr(net, name)]
-    return free + sum(int(array.nbytes) for array in held)
+    if memory is None:
+        return free
+    held = memory.block.nbytes + net.flat_diff.nbytes + (1 + net.histories) * net.flat_data.nbytes
+    return free + int(held)
 
 
 def check(net: Net, planned: Planned, limit: int | None) -> None:
     """Raise MemoryBudgetError where what is planned, and the parameters of the net with their
-    gradients, exceed the limit (bytes; None: what there is room for)."""
+    gradients and what a solver remembers of them, exceed the limit (bytes; None: what there is room
+    for)."""
     activations, itemsize = planned.arena_bytes, net.dtype.itemsize
-    params = flat_size(net.param_table) * itemsize * (2 if net.plans_backward else 1)
+    params = flat_size(net.param_table) * itemsize
+    params *= (2 if net.plans_backward else 1) + net.histories
     most = room(net) if limit is None else limit
     if activations + params <= most:
         return
@@ -65,7 +68,7 @@ def check(net: Net, planned: Planned, limit: int | None) -> None:
         where=net.graph.path,
         expected=f"at most {mib(most)}",
         found=f"{mib(activations + params)}: {mib(activations)} of activations for {image}, "
-        f"{mib(params)} of parameters and gradients",
+        f"{mib(params)} of parameters and gradients{', and their history' * bool(net.histories)}",
         remedy="Take smaller tiles or a smaller batch" + (", or more --memory" if limit else ""),
     )
 

@@ -50,7 +50,8 @@ class Net(Holdings):
     folder: what data sources are relative to; rank, ranks: which of how many processes that train
     it together this is (layers/stream.py); allow_python: run the code that Python layers name;
     caffe_unet_2015: filler xavier is the Gaussian that it was in the U-Net authors' Caffe; memory:
-    bytes that activations and parameters may take (default: what there is);
+    bytes that activations and parameters may take (default: what there is); histories: arrays as
+    large as all parameters that a solver keeps of them, which count as well;
     device: where its arrays are (kernels/device.py);
     ahead: make data and augment them in a thread, before they are needed (net/ahead.py; not with
     keep); part: this is such a part of another net, of these layers, with these shapes outside.
@@ -82,6 +83,7 @@ class Net(Holdings):
         allow_python: bool = False,
         caffe_unet_2015: bool = False,
         memory: int | None = None,
+        histories: int = 0,
         device: Device = CPU,
         ahead: bool = False,
         part: tuple[Sequence[Layer], Mapping[Value, Shape]] | None = None,
@@ -119,7 +121,7 @@ class Net(Holdings):
         self._tune(inputs)
         planned = self._plan(inputs)
         self.param_table = params.table(graph, self.layers, planned.inferred.needs)
-        self._most = memory
+        self._most, self.histories = memory, histories
         limits.check(self, planned, self._most)
         self._allocate_params()
         if fill:

@@ -59,7 +59,7 @@ def build(
     graph = netspec.build_in_state(
         training, state(netspec.schema.TRAIN, training, param.train_state)
     )
-    net = Net(graph, ahead=ahead, rank=rank, ranks=ranks, **settings)
+    net = Net(graph, ahead=ahead, rank=rank, ranks=ranks, histories=cls.histories, **settings)
     tests = []
     for i, test in enumerate(test_sources(param, where, folder, training)):
         own = [param.test_state[i]] if i < len(param.test_state) else []

@@ -9,6 +9,7 @@ from demitasse.errors import MemoryBudgetError
 from demitasse.net import Net, limits
 from demitasse.tools import caffe, solve
 from demitasse.tools._main import guarded
+from devices import EMULATOR, device
 
 TEXT = """
 layer {{ name: "in" type: "Input" top: "x" input_param {{ shape {{ {} }} }} }}
@@ -40,6 +41,25 @@ def test_a_limit_counts_activations_parameters_and_gradients():
     Net(graph(1, 1, 40, 40, 40), memory=needed)
     with pytest.raises(MemoryBudgetError, match=r"than allowed.*more --memory"):
         Net(graph(1, 1, 40, 40, 40), memory=needed - 1)
+
+
+def test_what_a_solver_remembers_counts():
+    net = Net(graph(1, 1, 40, 40, 40))
+    needed = net.planned.arena_bytes + 3 * net.flat_data.nbytes  # values, gradients, one history
+    Net(graph(1, 1, 40, 40, 40), memory=needed, histories=1)
+    with pytest.raises(MemoryBudgetError, match="parameters and gradients, and their history"):
+        Net(graph(1, 1, 40, 40, 40), memory=needed, histories=2)
+
+
+def test_on_a_card_a_reshape_counts_as_held_what_the_solver_has():
+    """`free` is what nobody holds: a net that is made anew gives back what it held itself."""
+    made = Net(graph(1, 1, 12, 12, 12), device=device(EMULATOR), histories=2)
+    needed = made.planned.arena_bytes + 4 * made.flat_data.nbytes
+    made.device.free = lambda: 0
+    assert limits.room(made) == needed
+    made.reshape({"x": (1, 1, 12, 12, 12)})
+    with pytest.raises(MemoryBudgetError, match="is free on"):
+        made.reshape({"x": (1, 1, 20, 20, 20)})
 
 
 def test_a_reshape_is_refused_and_leaves_the_net_as_it_was():
