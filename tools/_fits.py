@@ -15,6 +15,7 @@ import numpy as np
 from .. import netspec
 from ..errors import DemitasseError
 from ..kernels.device import CPU, Device
+from ..kernels.workers import Workers, usable_cpus
 from ..layers.base import Context
 from ..net import params
 from ..net.inference import build_layers
@@ -77,7 +78,8 @@ def training_bytes(
         graph = training_graph(source, deploy, planned.inferred.values)
         if graph is None:
             return None
-        layers = build_layers(graph, Context(device=device))
+        workers = Workers(usable_cpus() if device.on_host else 1)  # as the net's own
+        layers = build_layers(graph, Context(device=device, workers=workers))
         trained = plan_net(
             graph, layers, None, dtype=dtype, backward=True, recompute=recompute, device=device
         )

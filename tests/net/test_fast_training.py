@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from demitasse import netspec
+from demitasse.kernels import convolution, tiles_numpy, winograd
 from demitasse.kernels.convolution import COLUMNS, WINOGRAD
 from demitasse.solvers.sgd import SGD
 
@@ -46,8 +47,13 @@ def losses(engine):
     return np.array(found), engines
 
 
-def test_thirty_iterations_stay_within_a_thousandth_of_the_exact_loss():
-    pytest.importorskip("numba")
+@pytest.mark.parametrize("numba", [True, False])
+def test_thirty_iterations_stay_within_a_thousandth_of_the_exact_loss(monkeypatch, numba):
+    if numba:
+        pytest.importorskip("numba")
+    else:
+        monkeypatch.setattr(winograd, "transforms", lambda: tiles_numpy)
+        monkeypatch.setattr(convolution, "_compiled_kernels", dict)
     fast, engines = losses("fast")
     assert engines == [COLUMNS, WINOGRAD, WINOGRAD, WINOGRAD, COLUMNS]
     exact, engines = losses("caffe")

@@ -7,10 +7,11 @@ from demitasse import netspec
 from demitasse.errors import DeviceError
 from demitasse.kernels.cuda import card as cards
 from demitasse.kernels.device import CPU
-from demitasse.net import Net
+from demitasse.net import Net, params
 from demitasse.tools import _device, _fits, solve
 from demitasse.tools._fits import advice, largest, largest_tile, training_bytes
 from demitasse.tools._main import guarded
+from demitasse.tools.plan import plan_deploy, training_graph
 
 from ..emulator.cupy import FakeCupy, OutOfMemoryError
 from ..models.nets import MODELS
@@ -41,13 +42,20 @@ def test_a_tile_fits_in_what_it_needs_and_not_in_a_byte_less():
 
 def largest_need(net, size):
     """Bytes of a training with momentum, as `tools/plan.py` counts them."""
-    from demitasse.net import params
-    from demitasse.tools.plan import plan_deploy
-
     deploy, planned = plan_deploy(net, (1, 1, size, size))
     layers = _fits.build_layers(deploy, _fits.Context())
     count = params.flat_size(params.table(deploy, layers, planned.inferred.needs))
     return training_bytes(net, (1, 1, size, size), False, CPU) + 3 * 4 * count
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+def test_what_a_tile_needs_is_what_a_net_takes(recompute):
+    """Scratch for each of its threads included."""
+    shape = (1, 1, 300, 300)
+    deploy, planned = plan_deploy(source(), shape)
+    graph = training_graph(source(), deploy, planned.inferred.values)
+    net = Net(graph, recompute=recompute, fill=False)
+    assert training_bytes(source(), shape, recompute, CPU) == net.planned.arena_bytes
 
 
 def test_recomputing_fits_a_larger_tile_and_is_told():
