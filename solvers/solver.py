@@ -23,10 +23,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import weights
-from ..errors import NonFiniteError, OutputError, SolverError
+from ..errors import OutputError, SolverError
 from ..net import Net, origin
 from ..net.captured import Captured
-from . import compiled, lr_policy, snapshot, space
+from . import compiled, lr_policy, nonfinite, snapshot, space
 from .checks import check
 from .observer import Display, Hook, Observer, Tested
 
@@ -173,12 +173,12 @@ class Solver(ABC):
         update = self._launch_update if self._updated else None
         for _ in range(self.param.iter_size):
             if self._updated:
-                self._at_once.set(self._rate()[0], self.iter)
+                self._at_once.set(self.rate()[0], self.iter)
             before = self._before = self.net.state()
             with origin.named(self.net, before):
                 loss = self._recorded.run(update) if recorded else self.net.forward()
             if not math.isfinite(loss):
-                self._refuse_nonfinite("the loss", loss, before, rerun=True)
+                nonfinite.refuse(self, "the loss", loss, before, rerun=True)
             self._remark(self.net)
             if not recorded:
                 self.net.backward()
@@ -198,15 +198,16 @@ class Solver(ABC):
         if not math.isfinite(norm):
             # a NaN spreads downward, so the topmost bad layer is the first
             bad = next(
-                (p for p in reversed(self.net.learnable) if not finite(self._view(g, p))), None
+                (p for p in reversed(self.net.learnable) if not nonfinite.finite(self._view(g, p))),
+                None,
             )
             name = f"the gradient of layer '{bad.layer}'" if bad else "the gradient norm"
-            self._refuse_nonfinite(name, norm, self._before)
+            nonfinite.refuse(self, name, norm, self._before)
         return norm
 
     def apply_update(self, norm: float) -> float:
         """Clip, normalize, regularize, update; return the learning rate that was used."""
-        rate, self.current_step = self._rate()
+        rate, self.current_step = self.rate()
         if self._at_once is not None and not self._updated:
             self._at_once.set(rate, self.iter)
             self._at_once.run(self.net.flat_data, self.net.flat_diff, self.history)
@@ -216,7 +217,7 @@ class Solver(ABC):
         self._updated = False
         return rate
 
-    def _rate(self) -> tuple[float, int]:
+    def rate(self) -> tuple[float, int]:
         """The learning rate of this iteration, and the step counter after it."""
         dtype = self.net.dtype
         return lr_policy.learning_rate(self.param, self.iter, self.current_step, dtype)
@@ -335,7 +336,7 @@ class Solver(ABC):
         outputs = {
             name: np.array(self.net.read(name), np.float64).ravel() for name in self.net.outputs
         }
-        rate, _ = self._rate()
+        rate, _ = self.rate()
         weights = self.net.output_weights()
         return Display(
             self.iter, loss, self._smoothed(), rate, norm, done, elapsed, outputs, weights
@@ -365,8 +366,8 @@ class Solver(ABC):
     def check_finite(self) -> None:
         """Raise NonFiniteError where a parameter has become NaN or infinite."""
         for p in self.net.learnable:
-            if not finite(self._view(self.net.flat_data, p)):
-                self._refuse_nonfinite(f"a parameter of layer '{p.layer}'", math.nan, {})
+            if not nonfinite.finite(self._view(self.net.flat_data, p)):
+                nonfinite.refuse(self, f"a parameter of layer '{p.layer}'", math.nan, {})
 
     def restore(self, path: str | Path) -> None:
         """Continue from a solver state, binary or HDF5; raises SolverError or WeightsError."""
@@ -387,34 +388,5 @@ class Solver(ABC):
                 net.load(replace(found, layers=own), complete=False)
         return report
 
-    # ------------------------------------------------------------------ refusals
-
-    def _refuse_nonfinite(
-        self, what: str, value: float, before: origin.State, *, rerun: bool = False
-    ) -> None:
-        """Name the iteration, the batch of the pass that began in the state `before`, and where the
-        forward pass did it (`rerun`) the first bad layer; nothing was updated with what is bad."""
-        layer, batch = "", origin.said(self.net, before)
-        if rerun:
-            self.net.load_state(before)
-            try:
-                self.net.forward(check=True)
-            except NonFiniteError as error:
-                layer = f"; {error.what}"
-        rate, _ = self._rate()
-        again = " (where it diverges again, take an earlier one)" if self.last_snapshot else ""
-        raise NonFiniteError(
-            f"{what} became {value} at iteration {self.iter} (learning rate {rate:g}"
-            f"{', batch: ' * bool(batch)}{batch}){layer}",
-            where=self.where,
-            remedy=f"Training stopped at once; {snapshot.kept(self)}{again}. Lower base_lr, set"
-            " clip_gradients, or look at the data",
-        )
-
     def _view(self, flat: np.ndarray, p: Any) -> np.ndarray:
         return flat[p.offset : p.offset + p.count]
-
-
-def finite(array: np.ndarray) -> bool:
-    """Whether no element is NaN or infinite."""
-    return bool(np.isfinite(array).all())
