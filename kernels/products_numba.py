@@ -2,14 +2,16 @@
 
     multiply              c[i, r, t] = sum_d a[i, r, d] b[i, d, t]
     multiply_transposed   c[i, r, t] = sum_d a[i, d, r] b[i, d, t]
+    add_inner             c[i, r, s] += sum_t a[i, r, t] b[i, s, t]
 
 A BLAS arranges both factors anew for every product, and these are too small to pay for that.  Here
 b comes as panels, WIDTH of its columns one behind the other: all rows of a pass over a panel that
 the first-level cache holds, ROWS at a time, and that block of c lives in registers, so that an
 element of a feeds whole vectors, and a vector of b all rows.
 
-Numba has no vectors, so the innermost loop (`_block`) is written in LLVM's language.  A sum runs
-over DEPTH of d at a time, in order, and these parts are added: that rounds less than one long sum.
+Numba has no vectors, so the innermost loops (`_block`, `_inner`) are written in LLVM's language.  A
+sum runs over DEPTH of d at a time, in order, and these parts are added: that rounds less than one
+long sum.  An inner product is a sum in every lane of a vector, and these are added at its end.
 
 Source: K. Goto, R. van de Geijn, Anatomy of High-Performance Matrix Multiplication, 2008.
 """
@@ -179,3 +181,105 @@ def multiply(a: Array, b: Array, c: Array) -> None:
 def multiply_transposed(a: Array, b: Array, c: Array) -> None:
     """c[i] = a[i]^T b[i]: (n, D, R), panels of (n, D, T) -> (n, R, T), float32, C-contiguous."""
     _products(a, 1, a.shape[2], b, c)
+
+
+def _inner(rows: int, columns: int) -> Callable[..., None]:
+    """Inner products of some rows of a and of b, both in panels.
+
+    c[ic + r rc + s] += sum_pt a[ia + p ja + r WIDTH + t] b[ib + p jb + s WIDTH + t]
+    """
+
+    @intrinsic
+    def inner(
+        context: Any, a: Any, ia: Any, ja: Any, b: Any, ib: Any, jb: Any, c: Any, ic: Any, rc: Any,
+        panels: Any,
+    ) -> Any:  # fmt: skip
+        n = types.intp
+        signature = types.void(a, n, n, b, n, n, c, n, n, n)
+
+        def generate(context: Any, build: Any, signature: Any, args: Any) -> Any:
+            _, ia, ja, _, ib, jb, _, ic, rc, panels = args
+            write = Writer(context, build, signature, args)
+            multiply_add = cgutils.get_or_insert_function(  # type: ignore[no-untyped-call]
+                build.module, ir.FunctionType(_vector, [_vector] * 3), f"llvm.fmuladd.v{LANES}f32"
+            )
+            each = [(r, s) for r in range(rows) for s in range(columns)]
+            a, b, c = write.start(0, ia), write.start(3, ib), write.start(6, ic)
+
+            before = build.block
+            loop, done = (build.append_basic_block(name) for name in ("loop", "done"))
+            build.branch(loop)
+
+            build.position_at_end(loop)
+            p, at_a, at_b = (build.phi(_int) for _ in range(3))
+            sums = [build.phi(_vector) for _ in each]
+            for phi in (p, at_a, at_b):
+                phi.add_incoming(number(0), before)
+            for phi in sums:
+                phi.add_incoming(ir.Constant(_vector, [0.0] * LANES), before)
+            results = list(sums)
+            for v in range(VECTORS):
+                lines = []
+                for source, at, count in ((a, at_a, rows), (b, at_b, columns)):
+                    here = build.gep(source, [build.add(at, number(LANES * v))])
+                    width = number(WIDTH)
+                    lines.append([write.load(write.beside(here, width, k), LANES).of
+                                  for k in range(count)])  # fmt: skip
+                results = [
+                    build.call(multiply_add, [lines[0][r], lines[1][s], value])
+                    for (r, s), value in zip(each, results, strict=True)
+                ]
+            p_next = build.add(p, number(1))
+            p.add_incoming(p_next, loop)
+            at_a.add_incoming(build.add(at_a, ja), loop)
+            at_b.add_incoming(build.add(at_b, jb), loop)
+            for phi, value in zip(sums, results, strict=True):
+                phi.add_incoming(value, loop)
+            again = build.cbranch(build.icmp_signed("<", p_next, panels), loop, done)
+            again.set_metadata("llvm.loop", _as_it_is(build.module))
+
+            build.position_at_end(done)
+            for s in range(columns):
+                column = [results[r * columns + s] for r in range(rows)]
+                for r, value in enumerate(write.summed(column)):
+                    target = build.gep(c, [build.add(build.mul(rc, number(r)), number(s))])
+                    build.store(build.fadd(build.load(target), value), target)
+            return context.get_dummy_value()
+
+        return signature, generate
+
+    return inner
+
+
+_inner43, _inner42, _inner41 = (_inner(4, s) for s in (3, 2, 1))
+_inner13, _inner12, _inner11 = (_inner(1, s) for s in (3, 2, 1))
+
+
+@fast
+def add_inner(a: Array, b: Array, c: Array) -> None:
+    """c[i] += a[i] b[i]^T: panels of (n, R, T) and of (n, S, T) -> (n, R, S), float32; c is
+    C-contiguous, the n of a and b may lie apart, and behind their last columns are zeros."""
+    batch, panels, rows, _ = a.shape
+    columns, each_a, each_b = b.shape[2], a.strides[0] // a.itemsize, b.strides[0] // b.itemsize
+    ja, jb, whole = rows * WIDTH, columns * WIDTH, rows // 4 * 4
+    for i in range(batch):
+        for r in range(0, whole, 4):
+            ia, ic = i * each_a + r * WIDTH, (i * rows + r) * columns
+            for s in range(0, columns, 3):
+                ib = i * each_b + s * WIDTH
+                if columns - s >= 3:
+                    _inner43(a, ia, ja, b, ib, jb, c, ic + s, columns, panels)
+                elif columns - s == 2:
+                    _inner42(a, ia, ja, b, ib, jb, c, ic + s, columns, panels)
+                else:
+                    _inner41(a, ia, ja, b, ib, jb, c, ic + s, columns, panels)
+        for r in range(whole, rows):
+            ia, ic = i * each_a + r * WIDTH, (i * rows + r) * columns
+            for s in range(0, columns, 3):
+                ib = i * each_b + s * WIDTH
+                if columns - s >= 3:
+                    _inner13(a, ia, ja, b, ib, jb, c, ic + s, columns, panels)
+                elif columns - s == 2:
+                    _inner12(a, ia, ja, b, ib, jb, c, ic + s, columns, panels)
+                else:
+                    _inner11(a, ia, ja, b, ib, jb, c, ic + s, columns, panels)

@@ -1,32 +1,32 @@
 """The transforms of Winograd's F(4x4, 3x3), compiled by Numba: see kernels/winograd.py.
 
-A one-dimensional transform (kernels/formulas_numba.py) is applied twice: along a row of the image,
-where pixels are taken apart, or put together, to four a tile; and along the columns, over lines in
-which the tiles stand one behind the other, all rows of them.  Same functions, same arguments as
-kernels/tiles_numpy.py.
+A one-dimensional transform (kernels/formulas_numba.py) is applied twice: along a row of the image
+(kernels/lines_numba.py), and along the columns, over lines in which the tiles stand one behind the
+other, all rows of them.  Same functions, same arguments as kernels/tiles_numpy.py.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
 
 from .compiler_numba import compiler
 from .formulas_numba import (
     data_columns,
-    data_rows,
     diff_columns,
-    diff_rows,
-    diff_rows_rectified,
     gather,
     input_columns,
-    input_rows,
     output_columns,
     output_rows,
     spread,
 )
-from .products_numba import WIDTH
+from .lines_numba import data_row, diff_lines, input_lines, pixels, place
+from .products_numba import WIDTH, add_inner, multiply_transposed
 from .products_numba import multiply as multiply
 from .vectors_numba import LANES, QUAD
 
@@ -45,7 +45,7 @@ fast = compiler()
 def work_size(channels: int, rows: int, across: int) -> int:
     """Elements of scratch that any transform needs."""
     line = panels_shape(1, rows * across)[1] * WIDTH + 2 * LANES + 1
-    return max(36 * line + 2 * _pixels(across), 27 * channels)
+    return max(36 * line + 2 * pixels(across), 27 * channels)
 
 
 def panels_shape(channels: int, cells: int) -> tuple[int, int, int, int]:
@@ -58,70 +58,7 @@ def whole(cells: int) -> int:
     return -(-cells // LANES) * LANES
 
 
-@fast
-def _pixels(across: int) -> int:
-    """Room for a row of pixels, in whole vectors of tiles."""
-    return QUAD * (across + 2 * LANES)
-
-
-@fast
-def _row(x: Array, n: int, c: int, h: int) -> int:
-    """Where x[n, c, h] starts, in elements."""
-    return (n * x.strides[0] + c * x.strides[1] + h * x.strides[2]) // x.itemsize
-
-
-@fast
-def _cut(x: Array, n: int, c: int, h: int, left: int, count: int, line: Array) -> None:
-    """line[w] = x[n, c, h, left + w] for w < count, 0 outside of x."""
-    row, width = x[n, c, h], x.shape[3]
-    first = min(count, max(0, -left))
-    last = max(first, min(count, width - left))
-    line[:first] = f1(0)
-    for w in range(first, last):
-        line[w] = row[left + w]
-    line[last:count] = f1(0)
-
-
 # ------------------------------------------------------------------- input, output
-
-
-@fast
-def _input_row(
-    x: Array, n: int, c: int, h: int, left: int, across: int, P: Array, to: int, jump: int,
-    line: Array,
-) -> None:  # fmt: skip
-    """P[to + j jump + t] = (d B)[j] of the row h of tile t; up to LANES more are written."""
-    if h < 0 or h >= x.shape[2]:
-        for j in range(6):
-            P[to + j * jump : to + j * jump + across] = f1(0)
-        return
-    inside = 0
-    if left >= 0:
-        inside = max(0, min(across // LANES, (x.shape[3] - left - QUAD) // (QUAD * LANES)))
-        input_rows(inside, x, _row(x, n, c, h) + left, P, to, jump)
-    begin = inside * LANES
-    if begin < across:
-        more = (across - begin + LANES - 1) // LANES
-        _cut(x, n, c, h, left + QUAD * begin, QUAD * (more * LANES + 1), line)
-        input_rows(more, line, 0, P, to + begin, jump)
-
-
-@fast
-def _input_lines(
-    x: Array, n: int, c: int, r0: int, rows: int, across: int, pad: int, P: Array, span: int,
-    line: Array,
-) -> None:  # fmt: skip
-    """P[i, j, a across + t] = (d B)[i, j], lines of P are `span` long."""
-    for a in range(rows):
-        for i in range(6):
-            to = 6 * i * span + a * across
-            if i < 2 and a > 0:  # the row is one of the tiles above, too
-                for j in range(6):
-                    k = to + j * span
-                    P[k : k + across] = P[k + 24 * span - across : k + 24 * span]
-            else:
-                h = QUAD * (r0 + a) + i - pad
-                _input_row(x, n, c, h, -pad, across, P, to, span, line)
 
 
 @fast
@@ -135,7 +72,7 @@ def input_tiles(
     P, line = work[: 36 * span], work[36 * span :]
     far, near = V.strides[0] // V.itemsize, V.strides[1] // V.itemsize
     for c in range(c0, c1):
-        _input_lines(x, n, c, r0, rows, across, pad, P, span, line)
+        input_lines(x, n, c, r0, rows, across, pad, P, span, line)
         for j in range(6):
             to = j * far + (c - first) * near
             input_columns(cells, P, j * span, 6 * span, V, to, 6 * far)
@@ -153,7 +90,7 @@ def input_panels(
     far = V.strides[0] // V.itemsize
     P[:] = f1(0)  # behind the last tile
     for c in range(c0, c1):
-        _input_lines(x, n, c, r0, rows, across, pad, P, span, line)
+        input_lines(x, n, c, r0, rows, across, pad, P, span, line)
         for p in range(panels):
             for j in range(6):
                 at, to = j * span + p * WIDTH, j * far + (p * channels + c) * WIDTH
@@ -183,10 +120,8 @@ def output_tiles(
                 output_columns(count, M, at, 6 * far, P, j * span + shift, 6 * span)
             for a in range(a0, min(rows, a0 + band)):
                 for i in range(min(QUAD, height - QUAD * (r0 + a))):
-                    at, to = (
-                        6 * i * span + LANES + a * across - begin,
-                        _row(y, n, k, QUAD * (r0 + a) + i),
-                    )
+                    at = 6 * i * span + LANES + a * across - begin
+                    to = place(y, n, k, QUAD * (r0 + a) + i)
                     output_rows(inside, P, at, span, bias[k], f1(slope), y, to)
                     done = inside * LANES
                     if QUAD * done < width:
@@ -206,33 +141,12 @@ def diff_tiles(
     D: Array, db: Array, work: Array,
 ) -> None:  # fmt: skip
     """D[ij, k - first, t] = (A dy A^T)[i, j], dy times slope where y <= 0; db[k] += sum dy."""
-    cells, (height, width) = D.shape[2], dy.shape[2:]
-    across, span = cells // rows, cells + LANES
-    P, line = work[: 24 * span], work[24 * span : 24 * span + _pixels(across)]
-    signs = work[24 * span + line.size :]
+    cells = D.shape[2]
+    span = cells + LANES
+    P, line = work[: 24 * span], work[24 * span :]
     far, near = D.strides[0] // D.itemsize, D.strides[1] // D.itemsize
-    inside = width // (QUAD * LANES)
-    begin = inside * LANES
-    more = (across - begin + LANES - 1) // LANES
-    left, count = QUAD * begin, QUAD * more * LANES
     for k in range(k0, k1):
-        for a in range(rows):
-            for i in range(QUAD):
-                h, to = QUAD * (r0 + a) + i, 6 * i * span + a * across
-                if h >= height:
-                    for j in range(6):
-                        P[to + j * span : to + j * span + across] = f1(0)
-                    continue
-                at = _row(dy, n, k, h)
-                _cut(dy, n, k, h, left, count, line)
-                if slope == 1:
-                    diff_rows(inside, dy, at, P, to, span)
-                    diff_rows(more, line, 0, P, to + begin, span)
-                else:
-                    beside = _row(y, n, k, h)
-                    _cut(y, n, k, h, left, count, signs)
-                    diff_rows_rectified(inside, dy, at, y, beside, f1(slope), P, to, span)
-                    diff_rows_rectified(more, line, 0, signs, 0, f1(slope), P, to + begin, span)
+        diff_lines(dy, y, n, k, r0, rows, cells // rows, slope, P, span, line)
         for j in range(6):
             to = j * far + (k - first) * near
             diff_columns(cells, P, j * span, 6 * span, D, to, 6 * far)
@@ -243,25 +157,27 @@ def diff_tiles(
 
 
 @fast
-def _data_row(
-    P: Array, at: int, span: int, across: int, dx: Array, n: int, c: int, h: int, pad: int,
-    add: bool, line: Array,
+def _diff_panels(
+    dy: Array, y: Array, n: int, r0: int, rows: int, across: int, slope: float, D: Array,
+    db: Array, work: Array,
 ) -> None:  # fmt: skip
-    """One row of dx from P[at + j span + t], the six values of each tile, 0 around them."""
-    width, inside = dx.shape[3], 0
-    if pad == 0 and not add:
-        inside = width // (QUAD * LANES)
-        data_rows(inside, P, at, span, f1(0), f1(0), dx, _row(dx, n, c, h))
-    done = inside * LANES
-    more = (across + 1 - done + LANES - 1) // LANES
-    data_rows(more, P, at + done, span, f1(0), f1(0), line, 0)
-    row = dx[n, c, h]
-    if add:
-        for w in range(width):
-            row[w] += line[w + pad]
-    else:
-        for w in range(QUAD * done, width):
-            row[w] = line[w + pad - QUAD * done]
+    """The same of all channels in panels: D[ij, p, k, t] is tile WIDTH p + t, 0 behind the last."""
+    _, panels, channels, _ = D.shape
+    cells, span = rows * across, panels * WIDTH + LANES
+    P, line = work[: 24 * span], work[24 * span :]
+    far = D.strides[0] // D.itemsize
+    for k in range(channels):
+        diff_lines(dy, y, n, k, r0, rows, across, slope, P, span, line)
+        for i in range(24):
+            P[i * span + cells : (i + 1) * span] = f1(0)
+        total: Any = 0.0
+        for p in range(panels):
+            for j in range(6):
+                at, to = j * span + p * WIDTH, j * far + (p * channels + k) * WIDTH
+                diff_columns(WIDTH, P, at, 6 * span, D, to, 6 * far)
+            for t in range(WIDTH):
+                total += D[7, p, k, t]
+        db[k] += f1(total)
 
 
 @fast
@@ -274,7 +190,7 @@ def data_tiles(
     carry[c]: what the rows above leave for the next two, not yet transformed along the row; read
     first (unless fresh), written last.
     """
-    across, height = V.shape[2] // rows, dx.shape[2]
+    across, height = carry.shape[3], dx.shape[2]
     span = across + 2 * LANES
     P, line = work[: 36 * span], work[36 * span :]
     P[:] = f1(0)  # around the tiles
@@ -296,7 +212,7 @@ def data_tiles(
                 h = QUAD * (r0 + a) + i - pad
                 if 0 <= h < height:
                     at = 6 * i * span + LANES
-                    _data_row(P, at, span, across, dx, n, c, h, pad, False, line)
+                    data_row(P, at, span, across, dx, n, c, h, pad, False, line)
 
 
 @fast
@@ -314,7 +230,7 @@ def last_rows(
             if 0 <= h < dx.shape[2]:
                 for j in range(6):
                     P[j * span + LANES : j * span + LANES + across] = carry[c, i, j]
-                _data_row(P, LANES, span, across, dx, n, c, h, pad, add, line)
+                data_row(P, LANES, span, across, dx, n, c, h, pad, add, line)
 
 
 # ------------------------------------------------------------------------- weights
@@ -352,3 +268,71 @@ def weight_diff(U: Array, dw: Array, k0: int, k1: int, work: Array) -> None:
             for i in range(3):
                 for j in range(3):
                     dw[k, c, i, j] += z[(3 * i + j) * n + c]
+
+
+# ------------------------------------------------------------------- blocks, lanes
+#
+# Threads that run these do not meet: Python's lock is let go of for a whole share of the work, not
+# for single transforms, between which they would wait for each other.
+
+
+def counter() -> Array:
+    """Gives numbers from 0 on to all threads that ask."""
+    return np.zeros(1, np.int64)
+
+
+def _counting() -> Callable[[Array], int]:
+    """counted[0]++, atomically."""
+
+    @intrinsic
+    def take(context: Any, counted: Any) -> Any:
+        def generate(context: Any, build: Any, signature: Any, args: Any) -> Any:
+            data = context.make_array(signature.args[0])(context, build, args[0]).data
+            return build.atomic_rmw("add", data, ir.Constant(ir.IntType(64), 1), "monotonic")
+
+        return types.intp(counted), generate
+
+    found: Any = take
+    return found
+
+
+_next = _counting()
+
+
+@fast
+def output_blocks(
+    x: Array, U: Array, y: Array, bias: Array, slope: float, pad: int, starts: Array, rows: int,
+    across: int, counted: Array, V: Array, M: Array, work: Array,
+) -> None:  # fmt: skip
+    """y of blocks of so many tile rows, of those (image, first tile row) that nobody else takes."""
+    k, c = U.shape[1:]
+    i = _next(counted)
+    while i < len(starts):
+        n, r0 = starts[i]
+        input_panels(x, n, 0, c, r0, rows, across, pad, V, work)
+        multiply(U, V, M)
+        output_tiles(M, y, n, 0, k, r0, rows, bias, slope, work)
+        i = _next(counted)
+
+
+@fast
+def gradient_blocks(
+    x: Array, y: Array, dy: Array, dx: Array, U: Array, slope: float, pad: int, starts: Array,
+    rows: int, across: int, fresh: bool, V: Array, D: Array, M: Array, product: Array, dU: Array,
+    carry: Array, db: Array, work: Array,
+) -> None:  # fmt: skip
+    """Of blocks of so many tile rows, in order: dU += D V^T, dx from M = U^T D, db += sum dy.  What
+    has no elements of dU and dx is left out.  V and M may lie in the same memory."""
+    c, down = x.shape[1], -(-dy.shape[2] // QUAD)
+    for i in range(len(starts)):
+        n, r0 = starts[i]
+        _diff_panels(dy, y, n, r0, rows, across, slope, D, db, work)
+        if dU.size:
+            input_panels(x, n, 0, c, r0, rows, across, pad, V, work)
+            add_inner(D, V, dU)
+        if dx.size:
+            multiply_transposed(U, D, M)
+            first = (fresh and i == 0) or r0 == 0
+            data_tiles(M, dx, n, 0, c, r0, rows, pad, carry, first, work)
+            if r0 + rows == down:
+                last_rows(carry, dx, n, 0, c, down, pad, False, work)

@@ -10,6 +10,7 @@ the threads of kernels/workers.py wait for Python's lock between calls.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count as numbers
 from typing import Any
 
 import numpy as np
@@ -227,3 +228,44 @@ def weight_diff(U: Array, dw: Array, k0: int, k1: int, work: Array) -> None:
         g, _ = _take(work, b - a, count, 9)
         np.matmul(U[:, a - k0 : b - k0].transpose(1, 2, 0), WEIGHT, out=g)
         dw[a:b] += g.reshape(b - a, count, 3, 3)
+
+
+def counter() -> Iterator[int]:
+    """Gives numbers from 0 on to all threads that ask."""
+    return numbers()
+
+
+def output_blocks(
+    x: Array, U: Array, y: Array, bias: Array, slope: float, pad: int, starts: Array, rows: int,
+    across: int, counted: Iterator[int], V: Array, M: Array, work: Array,
+) -> None:  # fmt: skip
+    """y of blocks of so many tile rows, of those (image, first tile row) that nobody else takes."""
+    k, c = U.shape[1:]
+    while (i := next(counted)) < len(starts):
+        n, r0 = map(int, starts[i])
+        input_panels(x, n, 0, c, r0, rows, across, pad, V, work)
+        multiply(U, V, M)
+        output_tiles(M, y, n, 0, k, r0, rows, bias, slope, work)
+
+
+def gradient_blocks(
+    x: Array, y: Array, dy: Array, dx: Array, U: Array, slope: float, pad: int, starts: Array,
+    rows: int, across: int, fresh: bool, V: Array, D: Array, M: Array, product: Array, dU: Array,
+    carry: Array, db: Array, work: Array,
+) -> None:  # fmt: skip
+    """Of blocks of so many tile rows, in order: dU += D V^T, dx from M = U^T D, db += sum dy.  What
+    has no elements of dU and dx is left out.  V and M may lie in the same memory."""
+    c, k, down = x.shape[1], dy.shape[1], -(-dy.shape[2] // 4)
+    for i in range(len(starts)):
+        n, r0 = map(int, starts[i])
+        diff_tiles(dy, y, n, 0, k, 0, r0, rows, slope, D, db, work)
+        if dU.size:
+            input_panels(x, n, 0, c, r0, rows, across, pad, V, work)
+            np.matmul(D, V.transpose(0, 2, 1), out=product)
+            dU += product
+        if dx.size:
+            np.matmul(U.transpose(0, 2, 1), D, out=M)
+            first = (fresh and i == 0) or r0 == 0
+            data_tiles(M, dx, n, 0, c, r0, rows, pad, carry, first, work)
+            if r0 + rows == down:
+                last_rows(carry, dx, n, 0, c, down, pad, False, work)

@@ -136,6 +136,29 @@ class Writer:
             found += [self.mixed(ac, bd, False), self.mixed(ac, bd, True)]
         return found
 
+    def summed(self, vectors: Sequence[Any]) -> list[Any]:
+        """The sum over the lanes of each: of four at once in a few shuffles."""
+        parts = list(vectors)
+        while (lanes := parts[0].type.count) > QUAD:
+            half = lanes // 2
+            parts = [
+                self.build.fadd(
+                    self.shuffle(v, v, range(half)), self.shuffle(v, v, range(half, lanes))
+                )
+                for v in parts
+            ]
+        parts += parts[:1] * (-len(parts) % QUAD)
+        found = []
+        for k in range(0, len(parts), QUAD):
+            first, second = (
+                self.build.fadd(self.shuffle(p, q, (0, 1, 4, 5)), self.shuffle(p, q, (2, 3, 6, 7)))
+                for p, q in (parts[k : k + 2], parts[k + 2 : k + 4])
+            )
+            even, odd = (self.shuffle(first, second, range(j, 8, 2)) for j in (0, 1))
+            one = self.build.fadd(even, odd)
+            found += [self.build.extract_element(one, ir.IntType(32)(j)) for j in range(QUAD)]
+        return found[: len(vectors)]
+
     def phases(self, pointer: Any, count: int) -> list[Value]:
         """The vectors of pixels 4 t + k for k < count <= 8."""
         quads = self.quads(pointer, QUAD + (count > QUAD))

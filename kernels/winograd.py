@@ -14,6 +14,7 @@ How a layer is cut (`cut`) depends on its shapes alone:
 
     maps       few channels, large maps.  Some rows of tiles at a time, all channels; the whole U.
                Backward, a lane is a run of tile rows with its own dU; lanes are added in order.
+               Threads share blocks without meeting: each makes all of its own in one call.
     channels   many channels, small maps.  V (and D) of the whole image, or of a band of it; then
                some channels of U at a time, so that U is never whole.
 
@@ -26,6 +27,7 @@ Source: A. Lavin, S. Gray, Fast Algorithms for Convolutional Neural Networks (ar
 from __future__ import annotations
 
 from functools import cache
+from itertools import groupby
 from math import prod
 from types import ModuleType
 from typing import NamedTuple
@@ -36,6 +38,7 @@ from .im2col import Array, Sizes, Window, pieces
 from .workers import MOST, Room, Taker, Workers
 
 WEIGHTS = 36 * 128 * 256  # elements of U from which channels are cut instead of maps
+FEW = 64  # tiles of a block: products of fewer would take less time than their sums
 LANES = 5_000_000  # elements of all lanes' dU together
 GAP = 48  # elements between the 36 of V: at multiples of 4 KiB they would share a few cache lines
 CHANNELS = 64  # channels of U at a time
@@ -85,18 +88,21 @@ def forward(
         u = take(36, k, c)
         _weights(made, w, u, work, workers)
         buffers = [(take(_panels(c, cells)), take(36 * k * made.whole(cells))) for _ in work]
-        blocks = shape.blocks(how.rows)
+        alike = [
+            (*run, made.counter())
+            for run in _alike(sorted(shape.blocks(how.rows), key=_rows, reverse=True))
+        ]
 
-        def block(i: int, slot: int) -> None:
-            n, r0, rows = blocks[i]
-            cells = rows * shape.across
-            v = _apart(buffers[slot][0], *made.panels_shape(c, cells))
-            m = _view(buffers[slot][1], 36, k, made.whole(cells))
-            made.input_panels(x, n, 0, c, r0, rows, shape.across, pad, v, work[slot])
-            made.multiply(u, v, m)
-            made.output_tiles(m, y, n, 0, k, r0, rows, bias, slope, work[slot])
+        def share(_: int, slot: int) -> None:
+            for rows, starts, counted in alike:
+                cells = rows * shape.across
+                v = _apart(buffers[slot][0], *made.panels_shape(c, cells))
+                m = _view(buffers[slot][1], 36, k, made.whole(cells))
+                made.output_blocks(
+                    x, u, y, bias, slope, pad, starts, rows, shape.across, counted, v, m, work[slot]
+                )
 
-        workers.run(block, len(blocks))
+        workers.run(share, len(work))
         return
 
     every = take(_panels(c, cells))
@@ -154,32 +160,28 @@ def _backward_maps(
     u = take(36, k, c)
     if dx is not None:
         _weights(made, w, u, work, workers)
-    buffers = [(take(36 * c * cells), take(36 * k * cells), take(36, k, c)) for _ in crew]
+    buffers = [(take(_panels(c, cells)), take(_panels(k, cells)), take(36, k, c)) for _ in crew]
     lanes = shape.lanes(how.rows, how.lanes)
-    sums = [take(36, k, c) for _ in lanes] if dw is not None else []
+    sums = [take(36, k, c) if dw is not None else np.empty((0, 0, 0), x.dtype) for _ in lanes]
+    into = np.empty((0,) * 4, x.dtype) if dx is None else dx
     carries = [take(c, 2, 6, across) for _ in lanes]
     biases = [take(k) for _ in lanes]
 
     def lane(i: int, slot: int) -> None:
         biases[i][...] = 0
-        if dw is not None:
-            sums[i][...] = 0
-        product = buffers[slot][2]
-        for at, (n, r0, rows) in enumerate(lanes[i]):
-            v = _view(buffers[slot][0], 36, c, rows * across)
-            d = _view(buffers[slot][1], 36, k, rows * across)
-            made.diff_tiles(dy, y, n, 0, k, 0, r0, rows, slope, d, biases[i], work[slot])
-            if dw is not None:
-                made.input_tiles(x, n, 0, c, 0, r0, rows, pad, v, work[slot])
-                np.matmul(d, v.transpose(0, 2, 1), out=product)
-                sums[i] += product
-            if dx is None:
-                continue
-            np.matmul(u.transpose(0, 2, 1), d, out=v)
-            fresh = at == 0 or r0 == 0
-            made.data_tiles(v, dx, n, 0, c, r0, rows, pad, carries[i], fresh, work[slot])
-            if r0 + rows == shape.down:
-                made.last_rows(carries[i], dx, n, 0, c, shape.down, pad, False, work[slot])
+        sums[i][...] = 0
+        first, second, product = buffers[slot]
+        for at, (rows, starts) in enumerate(_alike(lanes[i])):
+            cells = rows * across
+            v, m = (
+                _apart(first, *made.panels_shape(c, cells)),
+                _view(first, 36, c, made.whole(cells)),
+            )
+            d = _apart(second, *made.panels_shape(k, cells))
+            made.gradient_blocks(
+                x, y, dy, into, u, slope, pad, starts, rows, across, at == 0, v, d, m, product,
+                sums[i], carries[i], biases[i], work[slot],
+            )  # fmt: skip
 
     workers.run(lane, len(lanes))
     if dx is not None:
@@ -255,7 +257,8 @@ def cut(x: Sizes, w: Sizes, y: Sizes, room: Room) -> Cut:
     shape, (k, c), threads = _Tiling(x, w, y), w[:2], MOST
     each = 36 * k * c
     if each <= WEIGHTS:
-        rows = max(1, min(transforms().BLOCK // (36 * (k + c) * shape.across), shape.down))
+        rows = max(transforms().BLOCK // (36 * (k + c) * shape.across), -(-FEW // shape.across))
+        rows = min(rows, shape.down)
         lanes = max(2, min(LANES // each, 8))
         if _maps_size(w, shape, rows, lanes, threads) <= room.budget:
             return Cut(True, rows, lanes)
@@ -285,7 +288,7 @@ def _maps_size(w: Sizes, shape: _Tiling, rows: int, lanes: int, threads: int) ->
     (k, c), cells = w[:2], rows * shape.across
     each = 36 * k * c
     slot = _work(w, shape.across, rows) + each
-    slot += _panels(max(k, c), cells) + 36 * max(k, c) * transforms().whole(cells)
+    slot += 2 * _panels(max(k, c), cells)
     return each + k + threads * slot + lanes * (each + 12 * c * shape.across + k)
 
 
@@ -301,7 +304,8 @@ def _slot(w: Sizes, cells: int) -> int:
 
 
 def _work(w: Sizes, across: int, rows: int) -> int:
-    return int(transforms().work_size(max(w[:2]), rows, across))
+    """Of any transform, in whole cache lines, so that what follows lies as vectors want it."""
+    return -(-int(transforms().work_size(max(w[:2]), rows, across)) // 16) * 16
 
 
 class _Tiling:
@@ -321,8 +325,18 @@ class _Tiling:
         return [blocks[a:b] for a, b in pieces(len(blocks), -(-len(blocks) // count))]
 
 
+def _rows(block: tuple[int, int, int]) -> int:
+    return block[2]
+
+
+def _alike(blocks: list[tuple[int, int, int]]) -> list[tuple[int, Array]]:
+    """Runs of blocks of the same tile rows: (rows, [image, first tile row] of each)."""
+    runs = [(rows, list(run)) for rows, run in groupby(blocks, key=_rows)]
+    return [(rows, np.array([block[:2] for block in run], np.int64)) for rows, run in runs]
+
+
 def _panels(channels: int, cells: int) -> int:
-    """Elements of V as it is multiplied."""
+    """Elements of V, or D, as it is multiplied."""
     return prod(transforms().panels_shape(channels, cells)) + 36 * GAP
 
 

@@ -43,6 +43,20 @@ def test_a_transposed_factor_gives_the_same_bits(rows, depth, across):
     assert np.array_equal(plain, turned)
 
 
+@pytest.mark.parametrize(("rows", "columns", "across"), [*SIZES, (7, 5, 31), (64, 66, 100)])
+def test_inner_products_are_added(rows, columns, across):
+    rng = np.random.default_rng(rows)
+    a, b = (rng.standard_normal((2, n, across), np.float32) for n in (rows, columns))
+    before = rng.standard_normal((2, rows, columns), np.float32)
+    expected = before + a.astype(np.float64) @ b.astype(np.float64).swapaxes(1, 2)
+    c = before.copy()
+    products.add_inner(panels(a), panels(b), c)
+    np.testing.assert_allclose(c, expected, rtol=0, atol=1e-6 * across)
+    b[1, columns - 1, 0] = np.nan
+    products.add_inner(panels(a), panels(b), c)
+    assert np.isnan(c[1, :, columns - 1]).all() and np.isnan(c).sum() == rows
+
+
 def test_nan_and_infinity_go_through():
     a, b = draw(4, 3, 24)
     b[0, 1, 5], b[1, 2, 7] = np.nan, np.inf
