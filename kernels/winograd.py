@@ -27,7 +27,7 @@ Source: A. Lavin, S. Gray, Fast Algorithms for Convolutional Neural Networks (ar
 from __future__ import annotations
 
 from functools import cache
-from itertools import groupby
+from itertools import groupby, pairwise
 from math import prod
 from types import ModuleType
 from typing import NamedTuple
@@ -37,7 +37,9 @@ import numpy as np
 from .im2col import Array, Sizes, Window, pieces
 from .workers import MOST, Room, Taker, Workers
 
-WEIGHTS = 36 * 128 * 256  # elements of U from which channels are cut instead of maps
+# Maps are cut where U has few elements: always up to SMALL of a tile, up to LARGE where there are
+# many tiles for so large a U.
+SMALL, LARGE, MANY = 64 * 128, 128 * 256, 0.15
 FEW = 64  # tiles of a block: products of fewer would take less time than their sums
 LANES = 5_000_000  # elements of all lanes' dU together
 GAP = 48  # elements between the 36 of V: at multiples of 4 KiB they would share a few cache lines
@@ -90,7 +92,7 @@ def forward(
         buffers = [(take(_panels(c, cells)), take(36 * k * made.whole(cells))) for _ in work]
         alike = [
             (*run, made.counter())
-            for run in _alike(sorted(shape.blocks(how.rows), key=_rows, reverse=True))
+            for run in _alike(sorted(shape.blocks(how), key=_rows, reverse=True))
         ]
 
         def share(_: int, slot: int) -> None:
@@ -109,7 +111,7 @@ def forward(
     parts = list(pieces(k, CHANNELS))
     most = max(end - start for start, end in parts)
     slots = [(take(36 * most * c), take(36 * most * made.whole(cells))) for _ in work]
-    for n, r0, rows in shape.blocks(how.rows):
+    for n, r0, rows in shape.blocks(how):
         cells = rows * shape.across
         v = _apart(every, *made.panels_shape(c, cells))
         inputs = list(pieces(c, INPUTS))
@@ -161,7 +163,7 @@ def _backward_maps(
     if dx is not None:
         _weights(made, w, u, work, workers)
     buffers = [(take(_panels(c, cells)), take(_panels(k, cells)), take(36, k, c)) for _ in crew]
-    lanes = shape.lanes(how.rows, how.lanes)
+    lanes = shape.lanes(how)
     sums = [take(36, k, c) if dw is not None else np.empty((0, 0, 0), x.dtype) for _ in lanes]
     into = np.empty((0,) * 4, x.dtype) if dx is None else dx
     carries = [take(c, 2, 6, across) for _ in lanes]
@@ -214,7 +216,7 @@ def _backward_channels(
     outs, ins = list(pieces(k, CHANNELS)), list(pieces(c, CHANNELS))
     slots = [take(_slot(w.shape, cells)) for _ in work]
     bias[...] = 0
-    for n, r0, rows in shape.blocks(how.rows):
+    for n, r0, rows in shape.blocks(how):
         v, d = _view(inputs, 36, c, rows * across), _view(diffs, 36, k, rows * across)
         if dw is not None:
             _inputs(made, x, n, r0, rows, pad, v, work, workers)
@@ -256,8 +258,10 @@ def cut(x: Sizes, w: Sizes, y: Sizes, room: Room) -> Cut:
     budget."""
     shape, (k, c), threads = _Tiling(x, w, y), w[:2], MOST
     each = 36 * k * c
-    if each <= WEIGHTS:
+    if k * c <= SMALL or k * c <= min(LARGE, shape.down * shape.across / MANY):
         rows = max(transforms().BLOCK // (36 * (k + c) * shape.across), -(-FEW // shape.across))
+        if shape.down * shape.across >= 2 * FEW:
+            rows = min(rows, -(-shape.down // 2))  # a part for each of two threads
         rows = min(rows, shape.down)
         lanes = max(2, min(LANES // each, 8))
         if _maps_size(w, shape, rows, lanes, threads) <= room.budget:
@@ -280,7 +284,7 @@ def scratch_size(x: Sizes, w: Sizes, y: Sizes, room: Room) -> int:
 def _crew(w: Sizes, shape: _Tiling, how: Cut, threads: int) -> int:
     """How many threads ever have a task: of the others none needs scratch."""
     if how.maps:
-        return min(threads, max(len(shape.blocks(how.rows)), -(-w[0] // WHOLE)))
+        return min(threads, max(len(shape.blocks(how)), -(-w[0] // WHOLE)))
     return min(threads, max(-(-w[0] // CHANNELS), -(-w[1] // INPUTS)))
 
 
@@ -314,15 +318,24 @@ class _Tiling:
     def __init__(self, x: Sizes, w: Sizes, y: Sizes) -> None:
         self.images, self.down, self.across = y[0], -(-y[2] // 4), -(-y[3] // 4)
 
-    def blocks(self, rows: int) -> list[tuple[int, int, int]]:
-        """(image, first tile row, tile rows) of at most `rows`."""
-        cuts = list(pieces(self.down, rows))
+    def blocks(self, how: Cut) -> list[tuple[int, int, int]]:
+        """(image, first tile row, tile rows) of at most how.rows, nearly alike; of maps an even
+        number."""
+        count = -(-self.down // how.rows)
+        cuts = _shares(self.down, count + (how.maps and count > 1 and count % 2))
         return [(n, r, end - r) for n in range(self.images) for r, end in cuts]
 
-    def lanes(self, rows: int, count: int) -> list[list[tuple[int, int, int]]]:
-        """The blocks as `count` runs."""
-        blocks = self.blocks(rows)
-        return [blocks[a:b] for a, b in pieces(len(blocks), -(-len(blocks) // count))]
+    def lanes(self, how: Cut) -> list[list[tuple[int, int, int]]]:
+        """The blocks as at most how.lanes runs, nearly alike."""
+        blocks = self.blocks(how)
+        return [blocks[a:b] for a, b in _shares(len(blocks), how.lanes)]
+
+
+def _shares(count: int, parts: int) -> list[tuple[int, int]]:
+    """Where so many parts of `count` things begin and end; the first ones have one more."""
+    each, more = divmod(count, parts)
+    starts = [i * each + min(i, more) for i in range(parts + 1)]
+    return [(a, b) for a, b in pairwise(starts) if a < b]
 
 
 def _rows(block: tuple[int, int, int]) -> int:

@@ -78,7 +78,8 @@ class TestBothTransforms:
     @pytest.mark.parametrize("budget", [1 << 24, 900_000])
     @pytest.mark.parametrize("threads", [1, 2])
     def test_many_channels(self, budget, threads, monkeypatch):
-        monkeypatch.setattr(winograd, "WEIGHTS", 0)
+        monkeypatch.setattr(winograd, "SMALL", 0)
+        monkeypatch.setattr(winograd, "LARGE", 0)
         for c, k, height, pad, slope in [(70, 30, 21, 0, 0.0), (30, 130, 14, 1, 1.0)]:
             how = compare(2, c, k, height, 11, pad, slope, budget, threads)
             assert not how.maps
