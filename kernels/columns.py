@@ -21,7 +21,9 @@ Source: Caffe's src/caffe/layers/base_conv_layer.cpp.
 
 from __future__ import annotations
 
+from functools import cache
 from math import prod
+from types import ModuleType
 from typing import NamedTuple
 
 import numpy as np
@@ -132,6 +134,12 @@ def rectify_gradient(y: Array, dy: Array, room: Room) -> None:
     """dy = 0 where y <= 0."""
     cuts = list(pieces(dy.size, min(dy.size, PARTS * strips.LENGTH)))
     y, dy = y.reshape(-1), dy.reshape(-1)
+    made = _numba() if dy.size >= SMALL else None
+    if made is not None:
+        room.workers.run(
+            lambda i, _: made.gradient(y[slice(*cuts[i])], dy[slice(*cuts[i])]), len(cuts)
+        )
+        return
     slots = room.slots(strips.length(dy.size))
 
     def part(i: int, slot: int) -> None:
@@ -139,6 +147,15 @@ def rectify_gradient(y: Array, dy: Array, room: Room) -> None:
         relu.gradient(y[here], dy[here], dy[here], 0.0, slots[slot])
 
     room.workers.run(part, len(cuts))
+
+
+@cache
+def _numba() -> ModuleType | None:
+    try:
+        from . import relu_numba
+    except ImportError:
+        return None
+    return relu_numba
 
 
 def bias_gradient(dy: Array, db: Array, room: Room) -> None:

@@ -17,10 +17,13 @@ from collections.abc import Sequence
 from math import prod
 
 from ..errors import ShapeError
+from ..kernels.im2col import pieces
 from ..kernels.workers import Room
 from .axes import axis_of
 from .base import Array, Blob, Layer, Shape, Shapes
 from .sizes import times
+
+LARGE = 1 << 18  # elements that are worth a second thread
 
 
 class Crop(Layer):
@@ -91,8 +94,17 @@ class Crop(Layer):
 
     def add(self, top: Blob, bottom: Blob) -> None:
         """Add the top's diff to the bottom's, inside."""
-        inside = self._inside(bottom.diff, top.shape)
-        inside += top.diff
+        into, workers = self._inside(bottom.diff, top.shape), self.context.workers
+        if workers.threads == 1 or into.ndim < 2 or into.size < LARGE:
+            into += top.diff
+            return
+        parts = list(pieces(into.shape[1], -(-into.shape[1] // workers.threads)))
+
+        def part(i: int, _: int) -> None:
+            here = slice(*parts[i])
+            into[:, here] += top.diff[:, here]
+
+        workers.run(part, len(parts))
 
     def _inside(self, x: Array, shape: Shape) -> Array:
         corner = zip(self.offsets(x.ndim), shape, strict=True)
