@@ -244,7 +244,8 @@ def keep(args: Any, name: str, result: dict[str, Any]) -> Path:
         "command": f"python benchmarks/{name.replace('-', '_')}.py "
         + (f"--base {args.base} --tiles {args.tiles} " if args.base else "")
         + (f"--max-iter {args.max_iter} " if args.max_iter else "")
-        + f"--hours {args.hours:g} --seed {args.seed}",
+        + f"--base-lr {args.base_lr:g} --hours {args.hours:g} --seed {args.seed}"
+        + (f" --unet {args.unet}" if getattr(args, "unet", None) else ""),
     }
     target = args.json or ROOT / "benchmarks" / "results" / f"{name}-{today}.json"
     target.parent.mkdir(parents=True, exist_ok=True)
