@@ -63,44 +63,19 @@ def _block(rows: int, vectors: int) -> Callable[..., None]:
                 part = build.gep(pointer, [number(LANES * v)])
                 return build.bitcast(part, _vector.as_pointer())
 
-            multiply_add = cgutils.get_or_insert_function(  # type: ignore[no-untyped-call]
-                build.module, ir.FunctionType(_vector, [_vector] * 3), f"llvm.fmuladd.v{LANES}f32"
-            )
             a, b, c = write.start(0, ia), write.start(4, ib), write.start(6, ic)
             a_rows = [build.gep(a, [build.mul(ra, number(r))]) for r in range(rows)]
             c_rows = [build.gep(c, [build.mul(rc, number(r))]) for r in range(rows)]
             each = [(r, v) for r in range(rows) for v in range(vectors)]
 
-            before = build.block
-            loop, done = (build.append_basic_block(name) for name in ("loop", "done"))
-            build.branch(loop)
+            def add_products(at_a: Any, at_b: Any, sums: list[Any]) -> list[Any]:
+                here = build.gep(b, [at_b])
+                lanes = [build.load(vector(here, v), align=4) for v in range(vectors)]
+                numbers = [build.load(build.gep(row, [at_a]), align=4) for row in a_rows]
+                spread = [write.everywhere(value).of for value in numbers]
+                return _multiply_add(build, [(spread[r], lanes[v]) for r, v in each], sums)
 
-            build.position_at_end(loop)
-            d, at_a, at_b = (build.phi(_int) for _ in range(3))
-            sums = [build.phi(_vector) for _ in each]
-            for phi in (d, at_a, at_b):
-                phi.add_incoming(number(0), before)
-            for phi in sums:
-                phi.add_incoming(ir.Constant(_vector, [0.0] * LANES), before)
-            here = build.gep(b, [at_b])
-            lanes = [build.load(vector(here, v), align=4) for v in range(vectors)]
-            spread = [
-                write.everywhere(build.load(build.gep(row, [at_a]), align=4)).of for row in a_rows
-            ]
-            results = [
-                build.call(multiply_add, [spread[r], lanes[v], phi])
-                for (r, v), phi in zip(each, sums, strict=True)
-            ]
-            d_next = build.add(d, number(1))
-            d.add_incoming(d_next, loop)
-            at_a.add_incoming(build.add(at_a, da), loop)
-            at_b.add_incoming(build.add(at_b, number(WIDTH)), loop)
-            for phi, value in zip(sums, results, strict=True):
-                phi.add_incoming(value, loop)
-            again = build.cbranch(build.icmp_signed("<", d_next, depth), loop, done)
-            again.set_metadata("llvm.loop", _as_it_is(build.module))
-
-            build.position_at_end(done)
+            results = _in_registers(build, depth, (da, number(WIDTH)), len(each), add_products)
             targets = [vector(c_rows[r], v) for r, v in each]
             with build.if_else(add) as (then, otherwise):
                 with then:
@@ -115,6 +90,44 @@ def _block(rows: int, vectors: int) -> Callable[..., None]:
         return signature, generate
 
     return block
+
+
+Round = Callable[[Any, Any, list[Any]], list[Any]]
+
+
+def _in_registers(
+    build: Any, rounds: Any, steps: tuple[Any, Any], count: int, once: Round
+) -> list[Any]:
+    """What so many rounds (at least one) make of `count` vectors of 0: once(at_a, at_b, sums)
+    writes the new sums; at_a and at_b begin at 0 and grow by their steps."""
+    before = build.block
+    loop, done = (build.append_basic_block(name) for name in ("loop", "done"))
+    build.branch(loop)
+
+    build.position_at_end(loop)
+    at = [build.phi(_int) for _ in range(3)]  # the round, at_a, at_b
+    sums = [build.phi(_vector) for _ in range(count)]
+    for phi in at:
+        phi.add_incoming(number(0), before)
+    for phi in sums:
+        phi.add_incoming(ir.Constant(_vector, [0.0] * LANES), before)
+    results = once(at[1], at[2], sums)
+    following = [build.add(*pair) for pair in zip(at, (number(1), *steps), strict=True)]
+    for phi, value in zip([*at, *sums], [*following, *results], strict=True):
+        phi.add_incoming(value, loop)
+    again = build.cbranch(build.icmp_signed("<", following[0], rounds), loop, done)
+    again.set_metadata("llvm.loop", _as_it_is(build.module))
+
+    build.position_at_end(done)
+    return results
+
+
+def _multiply_add(build: Any, factors: list[tuple[Any, Any]], sums: list[Any]) -> list[Any]:
+    """Each sum and its product, rounded once."""
+    kind = ir.FunctionType(_vector, [_vector] * 3)
+    name = f"llvm.fmuladd.v{LANES}f32"
+    both = cgutils.get_or_insert_function(build.module, kind, name)  # type: ignore[no-untyped-call]
+    return [build.call(both, [*pair, value]) for pair, value in zip(factors, sums, strict=True)]
 
 
 def _as_it_is(module: Any) -> Any:
@@ -200,45 +213,21 @@ def _inner(rows: int, columns: int) -> Callable[..., None]:
         def generate(context: Any, build: Any, signature: Any, args: Any) -> Any:
             _, ia, ja, _, ib, jb, _, ic, rc, panels = args
             write = Writer(context, build, signature, args)
-            multiply_add = cgutils.get_or_insert_function(  # type: ignore[no-untyped-call]
-                build.module, ir.FunctionType(_vector, [_vector] * 3), f"llvm.fmuladd.v{LANES}f32"
-            )
             each = [(r, s) for r in range(rows) for s in range(columns)]
             a, b, c = write.start(0, ia), write.start(3, ib), write.start(6, ic)
 
-            before = build.block
-            loop, done = (build.append_basic_block(name) for name in ("loop", "done"))
-            build.branch(loop)
+            def lines(source: Any, at: Any, v: int, count: int) -> list[Any]:
+                first = build.gep(source, [build.add(at, number(LANES * v))])
+                apart = [write.beside(first, number(WIDTH), k) for k in range(count)]
+                return [write.load(pointer, LANES).of for pointer in apart]
 
-            build.position_at_end(loop)
-            p, at_a, at_b = (build.phi(_int) for _ in range(3))
-            sums = [build.phi(_vector) for _ in each]
-            for phi in (p, at_a, at_b):
-                phi.add_incoming(number(0), before)
-            for phi in sums:
-                phi.add_incoming(ir.Constant(_vector, [0.0] * LANES), before)
-            results = list(sums)
-            for v in range(VECTORS):
-                lines = []
-                for source, at, count in ((a, at_a, rows), (b, at_b, columns)):
-                    here = build.gep(source, [build.add(at, number(LANES * v))])
-                    width = number(WIDTH)
-                    lines.append([write.load(write.beside(here, width, k), LANES).of
-                                  for k in range(count)])  # fmt: skip
-                results = [
-                    build.call(multiply_add, [lines[0][r], lines[1][s], value])
-                    for (r, s), value in zip(each, results, strict=True)
-                ]
-            p_next = build.add(p, number(1))
-            p.add_incoming(p_next, loop)
-            at_a.add_incoming(build.add(at_a, ja), loop)
-            at_b.add_incoming(build.add(at_b, jb), loop)
-            for phi, value in zip(sums, results, strict=True):
-                phi.add_incoming(value, loop)
-            again = build.cbranch(build.icmp_signed("<", p_next, panels), loop, done)
-            again.set_metadata("llvm.loop", _as_it_is(build.module))
+            def add_products(at_a: Any, at_b: Any, sums: list[Any]) -> list[Any]:
+                for v in range(VECTORS):
+                    left, right = lines(a, at_a, v, rows), lines(b, at_b, v, columns)
+                    sums = _multiply_add(build, [(left[r], right[s]) for r, s in each], sums)
+                return sums
 
-            build.position_at_end(done)
+            results = _in_registers(build, panels, (ja, jb), len(each), add_products)
             for s in range(columns):
                 column = [results[r * columns + s] for r in range(rows)]
                 for r, value in enumerate(write.summed(column)):
@@ -251,8 +240,30 @@ def _inner(rows: int, columns: int) -> Callable[..., None]:
     return inner
 
 
-_inner43, _inner42, _inner41 = (_inner(4, s) for s in (3, 2, 1))
-_inner13, _inner12, _inner11 = (_inner(1, s) for s in (3, 2, 1))
+_inners3, _inners2, _inners1 = (_inner(ROWS, s) for s in (3, 2, 1))
+_inner3, _inner2, _inner1 = (_inner(1, s) for s in (3, 2, 1))
+
+
+@fast
+def _inner_sweep(
+    a: Array, ia: int, ja: int, several: bool, b: Array, ib: int, jb: int, columns: int, c: Array,
+    to: int, panels: int,
+) -> None:  # fmt: skip
+    """All rows of b with one row of a, or with ROWS."""
+    for s in range(0, columns, 3):
+        left, at = min(3, columns - s), ib + s * WIDTH
+        if several and left == 3:
+            _inners3(a, ia, ja, b, at, jb, c, to + s, columns, panels)
+        elif several and left == 2:
+            _inners2(a, ia, ja, b, at, jb, c, to + s, columns, panels)
+        elif several:
+            _inners1(a, ia, ja, b, at, jb, c, to + s, columns, panels)
+        elif left == 3:
+            _inner3(a, ia, ja, b, at, jb, c, to + s, columns, panels)
+        elif left == 2:
+            _inner2(a, ia, ja, b, at, jb, c, to + s, columns, panels)
+        else:
+            _inner1(a, ia, ja, b, at, jb, c, to + s, columns, panels)
 
 
 @fast
@@ -261,25 +272,11 @@ def add_inner(a: Array, b: Array, c: Array) -> None:
     C-contiguous, the n of a and b may lie apart, and behind their last columns are zeros."""
     batch, panels, rows, _ = a.shape
     columns, each_a, each_b = b.shape[2], a.strides[0] // a.itemsize, b.strides[0] // b.itemsize
-    ja, jb, whole = rows * WIDTH, columns * WIDTH, rows // 4 * 4
+    ja, jb = rows * WIDTH, columns * WIDTH
     for i in range(batch):
-        for r in range(0, whole, 4):
-            ia, ic = i * each_a + r * WIDTH, (i * rows + r) * columns
-            for s in range(0, columns, 3):
-                ib = i * each_b + s * WIDTH
-                if columns - s >= 3:
-                    _inner43(a, ia, ja, b, ib, jb, c, ic + s, columns, panels)
-                elif columns - s == 2:
-                    _inner42(a, ia, ja, b, ib, jb, c, ic + s, columns, panels)
-                else:
-                    _inner41(a, ia, ja, b, ib, jb, c, ic + s, columns, panels)
-        for r in range(whole, rows):
-            ia, ic = i * each_a + r * WIDTH, (i * rows + r) * columns
-            for s in range(0, columns, 3):
-                ib = i * each_b + s * WIDTH
-                if columns - s >= 3:
-                    _inner13(a, ia, ja, b, ib, jb, c, ic + s, columns, panels)
-                elif columns - s == 2:
-                    _inner12(a, ia, ja, b, ib, jb, c, ic + s, columns, panels)
-                else:
-                    _inner11(a, ia, ja, b, ib, jb, c, ic + s, columns, panels)
+        r = 0
+        while r < rows:
+            several = rows - r >= ROWS
+            ia, to = i * each_a + r * WIDTH, (i * rows + r) * columns
+            _inner_sweep(a, ia, ja, several, b, i * each_b, jb, columns, c, to, panels)
+            r += ROWS if several else 1

@@ -322,7 +322,8 @@ def gradient_blocks(
     carry: Array, db: Array, work: Array,
 ) -> None:  # fmt: skip
     """Of blocks of so many tile rows, in order: dU += D V^T, dx from M = U^T D, db += sum dy.  What
-    has no elements of dU and dx is left out.  V and M may lie in the same memory."""
+    has no elements of dU and dx is left out.  V and M may lie in the same memory; product: room for
+    D V^T, which NumPy needs."""
     c, down = x.shape[1], -(-dy.shape[2] // QUAD)
     for i in range(len(starts)):
         n, r0 = starts[i]
