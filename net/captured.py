@@ -59,13 +59,7 @@ class Captured:
             self._begin(update)
         if self._passes < WARM or not self.possible:
             self._passes += 1
-            if update is not None:
-                net.clear_param_diffs()
-            loss = net.forward()
-            net.backward()
-            if update is not None:
-                update()
-            return loss
+            return self._pass(net.forward)
         net.device.begin(False)
         net.take()
         for layer in net.layers:
@@ -96,10 +90,19 @@ class Captured:
             device.recording = False
 
     def _record(self) -> None:
+        def forward() -> float:
+            for i in range(len(self.net.layers)):
+                self.net._forward(i, False)
+            return 0.0  # the loss lies on the device
+
+        self._pass(forward)
+
+    def _pass(self, forward: Callable[[], float]) -> float:
+        """Forward and backward, and what is around them where the update comes with them."""
         if self._update is not None:
             self.net.clear_param_diffs()
-        for i in range(len(self.net.layers)):
-            self.net._forward(i, False)
+        loss = forward()
         self.net.backward()
         if self._update is not None:
             self._update()
+        return loss

@@ -137,7 +137,8 @@ class Solver(ABC):
         end, begun, since = self.iter + iterations, time.monotonic(), self.iter
         p = self.param
         while self.iter < end and not self.stop:
-            if not self._whole():
+            whole = self._whole()
+            if not whole:
                 self.net.clear_param_diffs()
             if (
                 p.test_interval
@@ -149,6 +150,7 @@ class Solver(ABC):
                     break
             for hook in self.hooks:
                 hook.on_start()
+            self._updated = whole  # by what is recorded, even if a hook has come since
             loss = self.accumulate()
             self.losses.append(loss)
             for hook in self.hooks:
@@ -167,9 +169,9 @@ class Solver(ABC):
                 space.attempt(self)
 
     def accumulate(self) -> float:
-        """iter_size forward and backward passes; the gradients add up; return the mean loss.  Where
-        the device records the whole step, the update comes with it."""
-        total, recorded, self._updated = 0.0, self._recorded.possible, self._whole()
+        """iter_size forward and backward passes; the gradients add up; return the mean loss.  In a
+        step that is recorded whole, the update comes with it."""
+        total, recorded = 0.0, self._updated or self._recorded.possible
         update = self._launch_update if self._updated else None
         for _ in range(self.param.iter_size):
             if self._updated:
@@ -208,12 +210,12 @@ class Solver(ABC):
     def apply_update(self, norm: float) -> float:
         """Clip, normalize, regularize, update; return the learning rate that was used."""
         rate, self.current_step = self.rate()
-        if self._at_once is not None and not self._updated:
-            self._at_once.set(rate, self.iter)
-            self._at_once.run(self.net.flat_data, self.net.flat_diff, self.history)
-        elif self._at_once is None:
+        if self._at_once is None:
             with np.errstate(all="ignore"):  # what overflows is found by `check_finite` or the loss
                 self._subtract(rate, norm)
+        elif not self._updated:
+            self._at_once.set(rate, self.iter)
+            self._at_once.run(self.net.flat_data, self.net.flat_diff, self.history)
         self._updated = False
         return rate
 

@@ -259,6 +259,25 @@ def test_an_update_that_something_comes_before_is_not_recorded(cupy, monkeypatch
     np.testing.assert_array_equal(weights(recorded), weights(plain))
 
 
+def test_a_hook_that_comes_in_a_step_does_not_change_what_the_step_is(cupy):
+    """The gradient is cleared once a step, by whoever then computes it."""
+    cupy()
+
+    class Comes(Hook):
+        def on_start(self):
+            solver.hooks = (self, Hook())
+
+        def looks(self):
+            return False
+
+    solver, *_ = trained(Card())
+    solver.hooks = (Comes(),)
+    solver.step(1)
+    same, *_ = trained(Card(), steps=6)
+    host = solver.net.device.host
+    np.testing.assert_array_equal(host(solver.net.flat_data), host(same.net.flat_data))
+
+
 def test_a_recorded_step_updates_nothing_with_what_is_not_finite(cupy):
     cupy()
     solver, weights, _ = trained(Card())
