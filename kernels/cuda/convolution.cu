@@ -1,7 +1,7 @@
 // Convolution by tensor cores, as an implicit matrix product (geometry.cuh): float32 in memory.
 //
-//   TF32     one product of operands rounded to 10 bits of mantissa (weights arrive so); a cut would
-//            make every product a little too small, and all layers together the scores by 1 %
+//   TF32     one product of operands rounded to 10 bits of mantissa (weights arrive so): a cut
+//            would make every product a little too small
 //   TF32X3   operands split as high + low, three products; every 32 terms the sums leave the unit,
 //            which cuts where float32 rounds, and are added outside: float32's accuracy
 //   BF16     operands rounded to 8 bits on their way into shared memory

@@ -280,7 +280,8 @@ def test_a_slice_of_a_larger_array_is_filled_and_the_rest_is_untouched(layer):
 @pytest.mark.parametrize("precision", BOUNDS)
 def test_what_is_not_a_number_is_not_lost(precision, where):
     layer = Layer(8, 36, (4, 4), 3)
-    for bad in (np.nan, np.inf):
+    of_cards = np.uint64(2**63 - 1).view(np.float64)  # 0x7fffffff in float32: no bit can be added
+    for bad in (np.nan, np.inf, of_cards):
         x, w, b, dy = inputs(layer)
         x[0, 3, 1, 1] = dy[0, 2, 1, 1] = bad
         with np.errstate(invalid="ignore"):
