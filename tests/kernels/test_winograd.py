@@ -84,11 +84,12 @@ class TestBothTransforms:
             how = compare(2, c, k, height, 11, pad, slope, budget, threads)
             assert not how.maps
 
-    def test_lanes_meet(self, made, monkeypatch):
-        """More blocks than lanes, and an image boundary inside a lane."""
-        monkeypatch.setattr(made, "BLOCK", 1)
+    @pytest.mark.parametrize("rows", [1, 3])
+    def test_lanes_meet(self, made, monkeypatch, rows):
+        """More blocks than lanes, an image boundary inside a lane; blocks of 3 and of 2 rows."""
+        monkeypatch.setattr(made, "BLOCK", rows * 36 * (4 + 5) * 3)
         monkeypatch.setattr(winograd, "FEW", 1)
-        assert compare(3, 4, 5, 43, 9, 1, 0.0, 1 << 22, 2).rows == 1
+        assert compare(3, 4, 5, 43, 9, 1, 0.0, 1 << 22, 2).rows == rows
 
     def test_parts_can_be_left_out(self):
         rng = np.random.default_rng(1)
@@ -113,6 +114,20 @@ class TestBothTransforms:
         x[0, 1, 3, 3] = np.nan
         winograd.forward(x, w, None, y, 0, 0.0, replace(room, scratch=np.empty(size, "f")))
         assert np.isnan(y[0, :, 1:4, 1:4]).all()
+
+
+@pytest.mark.parametrize("pixels", range(48, 130, 9))
+def test_maps_are_cut_into_an_even_number_of_blocks_that_cover_them(pixels):
+    """So that two threads have as much to do."""
+    shapes = (1, 32, pixels + 2, pixels + 2), (32, 32, 3, 3), (1, 32, pixels, pixels)
+    how, tiling = winograd.cut(*shapes, Room(1 << 24)), winograd._Tiling(*shapes)
+    blocks = tiling.blocks(how)
+    sizes = [rows for _, _, rows in blocks]
+    assert how.maps and len(blocks) % 2 == 0
+    assert max(sizes) <= how.rows and max(sizes) - min(sizes) <= 1
+    starts = [start for _, start, _ in blocks]
+    assert starts == [0, *np.cumsum(sizes)[:-1]] and sum(sizes) == tiling.down
+    assert [b for lane in tiling.lanes(how) for b in lane] == blocks
 
 
 @pytest.mark.parametrize(("channels", "pixels", "tasks"), [(1024, 30, 32), (64, 30, 4)])

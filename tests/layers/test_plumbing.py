@@ -7,6 +7,8 @@ import re
 import numpy as np
 import pytest
 from demitasse.errors import DemitasseError, ShapeError, SpecError
+from demitasse.kernels.workers import Workers
+from demitasse.layers.base import Blob
 from demitasse.layers.concat import Concat
 from demitasse.layers.crop import Crop
 from demitasse.layers.silence import Silence
@@ -90,6 +92,21 @@ def test_crop_gradient(case):
     rig = check_gradient(Crop, crop(param).spec, [x, np.full(like, np.nan)])
     part = tuple(slice(o, o + n) for o, n in zip(offsets, like[axis:], strict=True))
     np.testing.assert_array_equal(rig.forward()[0], x[(slice(None),) * axis + part])
+
+
+def test_threads_share_the_gradient_of_a_large_part(monkeypatch):
+    monkeypatch.setattr("demitasse.layers.crop.LARGE", 1)
+    dy, found = numbers((2, 5, 4, 3)), []
+    for threads in (1, 2, 7):
+        spec = layer("type: 'Crop' bottom: 'data' bottom: 'like' crop_param { offset: 2 }")
+        one = Crop(spec, context(workers=Workers(threads)))
+        dx = numbers((2, 5, 8, 7), seed=1)
+        one.add(Blob(dy, dy), Blob(dx, dx))
+        found.append(dx)
+    expected = numbers((2, 5, 8, 7), seed=1)
+    expected[:, :, 2:6, 2:5] += dy
+    for dx in found:
+        np.testing.assert_array_equal(dx, expected)
 
 
 def test_crop_defaults_are_the_corner_of_the_axes_from_the_third_on():
