@@ -1,6 +1,8 @@
 """PyTorch code: it reads well, needs torch alone, and computes what the net computes."""
 
 import ast
+import os
+import sys
 
 import numpy as np
 import pytest
@@ -135,3 +137,13 @@ def test_other_sizes_than_the_one_it_was_exported_at(tmp_path):
     inputs, expected = nets.answered(net)
     nets.agree(answers(module, net, inputs), expected)
     assert np.isfinite(expected["score"]).all()
+
+
+def test_a_file_that_is_written_again_at_once_is_read_again(tmp_path, monkeypatch):
+    """Python would take what it compiled of another file of this size and second."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    path = tmp_path / "net.py"
+    for value in (1, 2):
+        path.write_text(f"value = {value}\n")
+        os.utime(path, (1e9, 1e9))
+        assert nets.imported(path).value == value
