@@ -12,7 +12,8 @@ Source: A. Lavin, S. Gray, Fast Algorithms for Convolutional Neural Networks (ar
 
 from __future__ import annotations
 
-from .vectors_numba import Value, along, apart, apart_rectified, together
+from .vectors_numba import added_back, along, apart, apart_rectified, sorted_out, together
+from .writer_numba import Value
 
 Values = tuple[Value, ...]
 
@@ -70,9 +71,23 @@ def weight_diff(u0: Value, u1: Value, u2: Value, u3: Value, u4: Value, u5: Value
     return first, -1 / 6 * b + 1 / 12 * f, -1 / 6 * a + 1 / 6 * e + u5
 
 
+def weight_tile(*g: Value) -> Values:
+    """G g G^T, from 3x3 to 6x6 row by row."""
+    columns = [weight(*g[j::3]) for j in range(3)]
+    return tuple(u for row in zip(*columns, strict=True) for u in weight(*row))
+
+
+def weight_diff_tile(*u: Value) -> Values:
+    """G^T u G, from 6x6 to 3x3."""
+    columns = [weight_diff(*u[j::6]) for j in range(6)]
+    return tuple(g for row in zip(*columns, strict=True) for g in weight_diff(*row))
+
+
 input_columns, input_rows = along(input_, 6), apart(input_, 6)
 output_columns, output_rows = along(output, 6), together(output_pixels, 6)
 diff_columns, diff_rows = along(diff, 4), apart(diff, 4)
 diff_rows_rectified = apart_rectified(diff)
 data_columns, data_rows = along(data, 6), together(data_pixels, 6, before=True)
-spread, gather = along(weight, 3), along(weight_diff, 6)
+sort_weights = sorted_out(weight_tile, 9)
+weight_diffs = added_back(weight_diff_tile, 36)
+again = along(lambda *lines: lines, 6)  # a copy

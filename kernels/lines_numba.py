@@ -13,13 +13,15 @@ from typing import Any
 import numpy as np
 
 from .compiler_numba import compiler
-from .formulas_numba import data_rows, diff_rows, diff_rows_rectified, input_rows
-from .vectors_numba import LANES, QUAD
+from .formulas_numba import again, data_rows, diff_rows, diff_rows_rectified, input_rows
+from .vectors_numba import fetch
+from .writer_numba import LANES, QUAD
 
 Array = Any
 
 f1 = np.float32
 fast = compiler()
+within = compiler(forceinline=True)  # rows are short, and calls with arrays long
 
 
 @fast
@@ -28,76 +30,57 @@ def pixels(across: int) -> int:
     return QUAD * (across + 2 * LANES)
 
 
-@fast
+@within
 def place(x: Array, n: int, c: int, h: int) -> int:
     """Where x[n, c, h] starts, in elements."""
-    return (n * x.strides[0] + c * x.strides[1] + h * x.strides[2]) // x.itemsize
+    return (
+        n * x.strides[0] + c * x.strides[1] + h * x.strides[2]
+    ) // 4  # bytes, known: no division
 
 
-@fast
-def cut(x: Array, n: int, c: int, h: int, left: int, count: int, line: Array) -> None:
-    """line[w] = x[n, c, h, left + w] for w < count, 0 outside of x."""
-    row, width = x[n, c, h], x.shape[3]
-    first = min(count, max(0, -left))
-    last = max(first, min(count, width - left))
-    line[:first] = f1(0)
-    for w in range(first, last):
-        line[w] = row[left + w]
-    line[last:count] = f1(0)
+@within
+def vectors(tiles: int) -> int:
+    """That hold so many tiles."""
+    return (tiles + LANES - 1) // LANES
 
 
-@fast
+@within
 def input_row(
-    x: Array, n: int, c: int, h: int, left: int, across: int, P: Array, to: int, jump: int,
-    line: Array,
-) -> None:  # fmt: skip
+    x: Array, n: int, c: int, h: int, left: int, across: int, P: Array, to: int, jump: int
+) -> None:
     """P[to + j jump + t] = (d B)[j] of the row h of tile t; up to LANES more are written."""
     if h < 0 or h >= x.shape[2]:
         for j in range(6):
             P[to + j * jump : to + j * jump + across] = f1(0)
-        return
-    inside = 0
-    if left >= 0:
-        inside = max(0, min(across // LANES, (x.shape[3] - left - QUAD) // (QUAD * LANES)))
-        input_rows(inside, x, place(x, n, c, h) + left, P, to, jump)
-    begin = inside * LANES
-    if begin < across:
-        more = (across - begin + LANES - 1) // LANES
-        cut(x, n, c, h, left + QUAD * begin, QUAD * (more * LANES + 1), line)
-        input_rows(more, line, 0, P, to + begin, jump)
+    else:
+        at, end = place(x, n, c, h) + left, x.shape[3] - left
+        input_rows(vectors(across), x, at, -left, end, P, to, jump)
 
 
 @fast
 def input_lines(
-    x: Array, n: int, c: int, r0: int, rows: int, across: int, pad: int, P: Array, span: int,
-    line: Array,
-) -> None:  # fmt: skip
+    x: Array, n: int, c: int, r0: int, rows: int, across: int, pad: int, P: Array, span: int
+) -> None:
     """P[i, j, a across + t] = (d B)[i, j], lines of P are `span` long."""
     for a in range(rows):
         for i in range(6):
             to = 6 * i * span + a * across
             if i < 2 and a > 0:  # the row is one of the tiles above, too
-                for j in range(6):
-                    k = to + j * span
-                    P[k : k + across] = P[k + 24 * span - across : k + 24 * span]
+                again(across, P, to + 24 * span - across, span, P, to, span)
             else:
                 h = QUAD * (r0 + a) + i - pad
-                input_row(x, n, c, h, -pad, across, P, to, span, line)
+                fetch(x, place(x, n, c + 1, h), x.shape[3])
+                input_row(x, n, c, h, -pad, across, P, to, span)
 
 
 @fast
 def diff_lines(
     dy: Array, y: Array, n: int, k: int, r0: int, rows: int, across: int, slope: float, P: Array,
-    span: int, line: Array,
+    span: int,
 ) -> None:  # fmt: skip
     """P[i, j, a across + t] = (dy A^T)[i, j], lines of P are `span` long; up to LANES more are
     written."""
     height, width = dy.shape[2:]
-    signs = line[pixels(across) :]
-    inside = width // (QUAD * LANES)
-    begin = inside * LANES
-    more = (across - begin + LANES - 1) // LANES
-    left, count = QUAD * begin, QUAD * more * LANES
     for a in range(rows):
         for i in range(QUAD):
             h, to = QUAD * (r0 + a) + i, 6 * i * span + a * across
@@ -106,15 +89,13 @@ def diff_lines(
                     P[to + j * span : to + j * span + across] = f1(0)
                 continue
             at = place(dy, n, k, h)
-            cut(dy, n, k, h, left, count, line)
             if slope == 1:
-                diff_rows(inside, dy, at, P, to, span)
-                diff_rows(more, line, 0, P, to + begin, span)
+                diff_rows(vectors(across), dy, at, 0, width, P, to, span)
             else:
                 beside = place(y, n, k, h)
-                cut(y, n, k, h, left, count, signs)
-                diff_rows_rectified(inside, dy, at, y, beside, f1(slope), P, to, span)
-                diff_rows_rectified(more, line, 0, signs, 0, f1(slope), P, to + begin, span)
+                diff_rows_rectified(
+                    vectors(across), dy, at, y, beside, 0, width, f1(slope), P, to, span
+                )
 
 
 @fast
@@ -123,17 +104,12 @@ def data_row(
     add: bool, line: Array,
 ) -> None:  # fmt: skip
     """One row of dx from P[at + j span + t], the six values of each tile, 0 around them."""
-    width, inside = dx.shape[3], 0
-    if pad == 0 and not add:
-        inside = width // (QUAD * LANES)
-        data_rows(inside, P, at, span, f1(0), f1(0), dx, place(dx, n, c, h))
-    done = inside * LANES
-    more = (across + 1 - done + LANES - 1) // LANES
-    data_rows(more, P, at + done, span, f1(0), f1(0), line, 0)
-    row = dx[n, c, h]
-    if add:
+    width, count, none = dx.shape[3], vectors(across + 1), f1(0)
+    if not add:
+        to = place(dx, n, c, h) - pad
+        data_rows(count, P, at, span, none, none, dx, to, pad, pad + width)
+    else:
+        data_rows(count, P, at, span, none, none, line, 0, 0, len(line))
+        row = dx[n, c, h]
         for w in range(width):
             row[w] += line[w + pad]
-    else:
-        for w in range(QUAD * done, width):
-            row[w] = line[w + pad - QUAD * done]

@@ -13,7 +13,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from .compiler_numba import compiler
-from .vectors_numba import Writer, number, vector_type
+from .writer_numba import Writer, number, vector_type
 
 Array = Any
 

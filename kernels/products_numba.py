@@ -27,11 +27,13 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .compiler_numba import compiler
-from .vectors_numba import LANES, Writer, number, vector_type
+from .vectors_numba import fetch
+from .writer_numba import LANES, Writer, number, vector_type
 
 Array = Any
 
 ROWS, VECTORS = 4, 3  # 12 vectors of c, 3 of b and 1 of a fill 16 registers
+MORE_ROWS = 8  # where a panel has one vector: as many sums as two units for them have under way
 WIDTH = LANES * VECTORS
 DEPTH = 6144 // WIDTH  # of a panel at a time: 24 KiB, three quarters of a first-level cache
 
@@ -138,19 +140,23 @@ def _as_it_is(module: Any) -> Any:
     return loop
 
 
-_rows3, _rows2, _rows1 = (_block(ROWS, v) for v in (3, 2, 1))
+_rows3, _rows2, _rows1 = _block(ROWS, 3), _block(ROWS, 2), _block(MORE_ROWS, 1)
 _row3, _row2, _row1 = (_block(1, v) for v in (3, 2, 1))
 
 
 @fast
 def _sweep(
     a: Array, at: int, ra: int, da: int, rows: int, b: Array, ib: int, used: int, c: Array, to: int,
-    rc: int, depth: int, add: bool,
+    rc: int, depth: int, add: bool, ahead: int,
 ) -> None:  # fmt: skip
-    """All rows of a times one panel, into c, whose rows are rc apart."""
-    whole = rows // ROWS * ROWS
-    for r in range(0, whole, ROWS):
+    """All rows of a times one panel, into c, whose rows are rc apart; the next panel is asked for
+    in the meantime, `ahead` numbers from this one."""
+    each = MORE_ROWS if used == 1 else ROWS
+    whole = rows // each * each
+    share = (depth * WIDTH * each // max(whole, 1) + 15) // 16 * 16
+    for r in range(0, whole, each):
         x, y = at + r * ra, to + r * rc
+        fetch(b, ib + ahead + r // each * share, share)
         if used == 3:
             _rows3(a, x, ra, da, b, ib, c, y, rc, depth, add)
         elif used == 2:
@@ -170,29 +176,30 @@ def _sweep(
 @fast
 def _products(a: Array, ra: int, da: int, b: Array, c: Array) -> None:
     batch, panels, deep, _ = b.shape
-    rows, across, each = c.shape[1], c.shape[2], b.strides[0] // b.itemsize
+    rows, across = c.shape[1], c.shape[2]
+    each_a, each_b = a.strides[0] // a.itemsize, b.strides[0] // b.itemsize
     for i in range(batch):
         for d in range(0, deep, DEPTH):
             depth = min(DEPTH, deep - d)
             for p in range(panels):
                 used = min(VECTORS, (across - p * WIDTH) // LANES)
                 _sweep(
-                    a, i * (a.size // batch) + d * da, ra, da, rows, b,
-                    i * each + (p * deep + d) * WIDTH, used, c,
-                    i * rows * across + p * WIDTH, across, depth, d > 0,
+                    a, i * each_a + d * da, ra, da, rows, b,
+                    i * each_b + (p * deep + d) * WIDTH, used, c,
+                    i * rows * across + p * WIDTH, across, depth, d > 0, deep * WIDTH,
                 )  # fmt: skip
 
 
 @fast
 def multiply(a: Array, b: Array, c: Array) -> None:
     """c[i] = a[i] b[i]: (n, R, D), panels of (n, D, T) -> (n, R, T), float32, C-contiguous; the n
-    of b may lie apart."""
+    of a and b may lie apart."""
     _products(a, a.shape[2], 1, b, c)
 
 
 @fast
 def multiply_transposed(a: Array, b: Array, c: Array) -> None:
-    """c[i] = a[i]^T b[i]: (n, D, R), panels of (n, D, T) -> (n, R, T), float32, C-contiguous."""
+    """c[i] = a[i]^T b[i]: (n, D, R), panels of (n, D, T) -> (n, R, T), likewise."""
     _products(a, 1, a.shape[2], b, c)
 
 
@@ -268,15 +275,16 @@ def _inner_sweep(
 
 @fast
 def add_inner(a: Array, b: Array, c: Array) -> None:
-    """c[i] += a[i] b[i]^T: panels of (n, R, T) and of (n, S, T) -> (n, R, S), float32; c is
-    C-contiguous, the n of a and b may lie apart, and behind their last columns are zeros."""
+    """c[i] += a[i] b[i]^T: panels of (n, R, T) and of (n, S, T) -> (n, R, S), float32; the n may
+    lie apart, and behind the last columns of a and b are zeros."""
     batch, panels, rows, _ = a.shape
     columns, each_a, each_b = b.shape[2], a.strides[0] // a.itemsize, b.strides[0] // b.itemsize
+    each_c = c.strides[0] // c.itemsize
     ja, jb = rows * WIDTH, columns * WIDTH
     for i in range(batch):
         r = 0
         while r < rows:
             several = rows - r >= ROWS
-            ia, to = i * each_a + r * WIDTH, (i * rows + r) * columns
+            ia, to = i * each_a + r * WIDTH, i * each_c + r * columns
             _inner_sweep(a, ia, ja, several, b, i * each_b, jb, columns, c, to, panels)
             r += ROWS if several else 1

@@ -18,8 +18,8 @@ import numpy as np
 from .compiler_numba import compiler
 from .im2col import Sizes, Window, im2col, pieces
 from .products_numba import WIDTH, multiply
-from .vectors_numba import LANES
 from .workers import Room, Taker
+from .writer_numba import LANES
 
 Array = Any
 

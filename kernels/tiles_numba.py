@@ -19,16 +19,16 @@ from .compiler_numba import compiler
 from .formulas_numba import (
     data_columns,
     diff_columns,
-    gather,
     input_columns,
     output_columns,
     output_rows,
-    spread,
+    sort_weights,
+    weight_diffs,
 )
-from .lines_numba import data_row, diff_lines, input_lines, pixels, place
+from .lines_numba import data_row, diff_lines, input_lines, pixels, place, vectors
 from .products_numba import WIDTH, add_inner, multiply_transposed
 from .products_numba import multiply as multiply
-from .vectors_numba import LANES, QUAD
+from .writer_numba import LANES, QUAD
 
 Array = Any
 
@@ -45,7 +45,7 @@ fast = compiler()
 def work_size(channels: int, rows: int, across: int) -> int:
     """Elements of scratch that any transform needs."""
     line = panels_shape(1, rows * across)[1] * WIDTH + 2 * LANES + 1
-    return max(36 * line + 2 * pixels(across), 27 * channels)
+    return 36 * line + pixels(across)
 
 
 def panels_shape(channels: int, cells: int) -> tuple[int, int, int, int]:
@@ -69,10 +69,10 @@ def input_tiles(
     """V[ij, c - first, t] = (B^T d B)[i, j]."""
     cells = V.shape[2]
     across, span = cells // rows, cells + LANES
-    P, line = work[: 36 * span], work[36 * span :]
+    P = work[: 36 * span]
     far, near = V.strides[0] // V.itemsize, V.strides[1] // V.itemsize
     for c in range(c0, c1):
-        input_lines(x, n, c, r0, rows, across, pad, P, span, line)
+        input_lines(x, n, c, r0, rows, across, pad, P, span)
         for j in range(6):
             to = j * far + (c - first) * near
             input_columns(cells, P, j * span, 6 * span, V, to, 6 * far)
@@ -86,11 +86,11 @@ def input_panels(
     """The same in panels: V[ij, p, c, t] is tile WIDTH p + t."""
     _, panels, channels, _ = V.shape
     span = panels * WIDTH + LANES
-    P, line = work[: 36 * span], work[36 * span :]
+    P = work[: 36 * span]
     far = V.strides[0] // V.itemsize
     P[:] = f1(0)  # behind the last tile
     for c in range(c0, c1):
-        input_lines(x, n, c, r0, rows, across, pad, P, span, line)
+        input_lines(x, n, c, r0, rows, across, pad, P, span)
         for p in range(panels):
             for j in range(6):
                 at, to = j * span + p * WIDTH, j * far + (p * channels + c) * WIDTH
@@ -106,9 +106,8 @@ def output_tiles(
     (height, width), across = y.shape[2:], -(-y.shape[3] // QUAD)
     band = max(1, BAND // across)
     span = min(band, rows) * across + 2 * LANES
-    P, line = work[: 24 * span], work[24 * span :]
+    P = work[: 24 * span]
     far, near = M.strides[0] // M.itemsize, M.strides[1] // M.itemsize
-    inside = width // (QUAD * LANES)  # whole vectors
     for k in range(k0, k1):
         for a0 in range(0, rows, band):
             begin, end = a0 * across, min(rows, a0 + band) * across
@@ -122,14 +121,7 @@ def output_tiles(
                 for i in range(min(QUAD, height - QUAD * (r0 + a))):
                     at = 6 * i * span + LANES + a * across - begin
                     to = place(y, n, k, QUAD * (r0 + a) + i)
-                    output_rows(inside, P, at, span, bias[k], f1(slope), y, to)
-                    done = inside * LANES
-                    if QUAD * done < width:
-                        more = (across - done + LANES - 1) // LANES
-                        output_rows(more, P, at + done, span, bias[k], f1(slope), line, 0)
-                        row = y[n, k, QUAD * (r0 + a) + i]
-                        for w in range(QUAD * done, width):
-                            row[w] = line[w - QUAD * done]
+                    output_rows(vectors(across), P, at, span, bias[k], f1(slope), y, to, 0, width)
 
 
 # --------------------------------------------------------------- gradients of both
@@ -143,10 +135,10 @@ def diff_tiles(
     """D[ij, k - first, t] = (A dy A^T)[i, j], dy times slope where y <= 0; db[k] += sum dy."""
     cells = D.shape[2]
     span = cells + LANES
-    P, line = work[: 24 * span], work[24 * span :]
+    P = work[: 24 * span]
     far, near = D.strides[0] // D.itemsize, D.strides[1] // D.itemsize
     for k in range(k0, k1):
-        diff_lines(dy, y, n, k, r0, rows, cells // rows, slope, P, span, line)
+        diff_lines(dy, y, n, k, r0, rows, cells // rows, slope, P, span)
         for j in range(6):
             to = j * far + (k - first) * near
             diff_columns(cells, P, j * span, 6 * span, D, to, 6 * far)
@@ -164,10 +156,10 @@ def _diff_panels(
     """The same of all channels in panels: D[ij, p, k, t] is tile WIDTH p + t, 0 behind the last."""
     _, panels, channels, _ = D.shape
     cells, span = rows * across, panels * WIDTH + LANES
-    P, line = work[: 24 * span], work[24 * span :]
+    P = work[: 24 * span]
     far = D.strides[0] // D.itemsize
     for k in range(channels):
-        diff_lines(dy, y, n, k, r0, rows, across, slope, P, span, line)
+        diff_lines(dy, y, n, k, r0, rows, across, slope, P, span)
         for i in range(24):
             P[i * span + cells : (i + 1) * span] = f1(0)
         total: Any = 0.0
@@ -239,35 +231,18 @@ def last_rows(
 @fast
 def weight_tiles(w: Array, k0: int, k1: int, c0: int, c1: int, U: Array, work: Array) -> None:
     """U[ij, k - k0, c - c0] = (G g G^T)[i, j]."""
-    n = c1 - c0
-    z, P = work[: 9 * n], work[9 * n : 27 * n]
     far, near = U.strides[0] // U.itemsize, U.strides[1] // U.itemsize
     for k in range(k0, k1):
-        for c in range(n):
-            for i in range(3):
-                for j in range(3):
-                    z[(3 * i + j) * n + c] = w[k, c0 + c, i, j]
-        for j in range(3):
-            spread(n, z, j * n, 3 * n, P, j * n, 3 * n)
-        for i in range(6):
-            spread(n, P, 3 * i * n, n, U, 6 * i * far + (k - k0) * near, far)
+        sort_weights(c1 - c0, w, 9 * (k * w.shape[1] + c0), U, (k - k0) * near, far)
 
 
 @fast
 def weight_diff(U: Array, dw: Array, k0: int, k1: int, work: Array) -> None:
     """dw[k, c] += G^T U[:, k - k0, c] G."""
     n = dw.shape[1]
-    P, z = work[: 18 * n], work[18 * n : 27 * n]
     far, near = U.strides[0] // U.itemsize, U.strides[1] // U.itemsize
     for k in range(k0, k1):
-        for j in range(6):
-            gather(n, U, j * far + (k - k0) * near, 6 * far, P, j * n, 6 * n)
-        for i in range(3):
-            gather(n, P, 6 * i * n, n, z, 3 * i * n, n)
-        for c in range(n):
-            for i in range(3):
-                for j in range(3):
-                    dw[k, c, i, j] += z[(3 * i + j) * n + c]
+        weight_diffs(n, U, (k - k0) * near, far, dw, 9 * k * n)
 
 
 # ------------------------------------------------------------------- blocks, lanes

@@ -42,7 +42,9 @@ from .workers import MOST, Room, Taker, Workers
 SMALL, LARGE, MANY = 64 * 128, 128 * 256, 0.15
 FEW = 64  # tiles of a block: products of fewer would take less time than their sums
 LANES = 5_000_000  # elements of all lanes' dU together
-GAP = 48  # elements between the 36 of V: at multiples of 4 KiB they would share a few cache lines
+GAP = (
+    48  # elements between the 36 of U, V: at multiples of 4 KiB they would share a few cache lines
+)
 CHANNELS = 64  # channels of U at a time
 WHOLE, INPUTS = 16, 32  # of the whole U, of V
 
@@ -87,7 +89,7 @@ def forward(
     cells = how.rows * shape.across
 
     if how.maps:
-        u = take(36, k, c)
+        u = _apart(take(_apart_size(k, c)), 36, k, c)
         _weights(made, w, u, work, workers)
         buffers = [(take(_panels(c, cells)), take(36 * k * made.whole(cells))) for _ in work]
         alike = [
@@ -110,7 +112,7 @@ def forward(
     every = take(_panels(c, cells))
     parts = list(pieces(k, CHANNELS))
     most = max(end - start for start, end in parts)
-    slots = [(take(36 * most * c), take(36 * most * made.whole(cells))) for _ in work]
+    slots = [(take(_apart_size(most, c)), take(36 * most * made.whole(cells))) for _ in work]
     for n, r0, rows in shape.blocks(how):
         cells = rows * shape.across
         v = _apart(every, *made.panels_shape(c, cells))
@@ -127,7 +129,7 @@ def forward(
             cells: int = cells,
         ) -> None:  # fmt: skip
             k0, k1 = parts[i]
-            u = _view(slots[slot][0], 36, k1 - k0, c)
+            u = _apart(slots[slot][0], 36, k1 - k0, c)
             m = _view(slots[slot][1], 36, k1 - k0, made.whole(cells))
             made.weight_tiles(w, k0, k1, 0, c, u, work[slot])
             made.multiply(u, v, m)
@@ -159,12 +161,12 @@ def _backward_maps(
     crew = range(_crew(w.shape, shape, how, workers.threads))
     work = [take(_work(w.shape, across, how.rows)) for _ in crew]
     cells = how.rows * across
-    u = take(36, k, c)
+    u = _apart(take(_apart_size(k, c)), 36, k, c)
     if dx is not None:
         _weights(made, w, u, work, workers)
     buffers = [(take(_panels(c, cells)), take(_panels(k, cells)), take(36, k, c)) for _ in crew]
     lanes = shape.lanes(how)
-    sums = [take(36, k, c) if dw is not None else np.empty((0, 0, 0), x.dtype) for _ in lanes]
+    sums = [_apart(take(_apart_size(k, c)), 36, k, c) if dw is not None else u[:0] for _ in lanes]
     into = np.empty((0,) * 4, x.dtype) if dx is None else dx
     carries = [take(c, 2, 6, across) for _ in lanes]
     biases = [take(k) for _ in lanes]
@@ -229,14 +231,14 @@ def _backward_channels(
 
         def weights(i: int, slot: int, v: Array = v, d: Array = d) -> None:
             k0, k1 = outs[i]
-            du = _view(slots[slot], 36, k1 - k0, c)
+            du = _apart(slots[slot], 36, k1 - k0, c)
             np.matmul(d[:, k0:k1], v.transpose(0, 2, 1), out=du)
             made.weight_diff(du, dw, k0, k1, work[slot])
 
         def data(i: int, slot: int, n: int = n, r0: int = r0, d: Array = d) -> None:
             c0, c1 = ins[i]
-            u = _view(slots[slot], 36, k, c1 - c0)
-            dv = _view(slots[slot][u.size :], 36, c1 - c0, d.shape[2])
+            u = _apart(slots[slot], 36, k, c1 - c0)
+            dv = _view(slots[slot][_apart_size(k, c1 - c0) :], 36, c1 - c0, d.shape[2])
             made.weight_tiles(w, 0, k, c0, c1, u, work[slot])
             np.matmul(u.transpose(0, 2, 1), d, out=dv)
             rows = d.shape[2] // across
@@ -290,8 +292,8 @@ def _crew(w: Sizes, shape: _Tiling, how: Cut, threads: int) -> int:
 
 def _maps_size(w: Sizes, shape: _Tiling, rows: int, lanes: int, threads: int) -> int:
     (k, c), cells = w[:2], rows * shape.across
-    each = 36 * k * c
-    slot = _work(w, shape.across, rows) + each
+    each = _apart_size(k, c)
+    slot = _work(w, shape.across, rows) + 36 * k * c
     slot += 2 * _panels(max(k, c), cells)
     return each + k + threads * slot + lanes * (each + 12 * c * shape.across + k)
 
@@ -304,7 +306,8 @@ def _channels_size(w: Sizes, shape: _Tiling, rows: int, threads: int) -> int:
 
 def _slot(w: Sizes, cells: int) -> int:
     """Of one thread: some channels of U, and of M or dV."""
-    return 36 * min(CHANNELS, max(w[:2])) * (max(w[:2]) + int(transforms().whole(cells)))
+    most, some = max(w[:2]), min(CHANNELS, max(w[:2]))
+    return _apart_size(some, most) + 36 * some * int(transforms().whole(cells))
 
 
 def _work(w: Sizes, across: int, rows: int) -> int:
@@ -350,7 +353,12 @@ def _alike(blocks: list[tuple[int, int, int]]) -> list[tuple[int, Array]]:
 
 def _panels(channels: int, cells: int) -> int:
     """Elements of V, or D, as it is multiplied."""
-    return prod(transforms().panels_shape(channels, cells)) + 36 * GAP
+    return _apart_size(*transforms().panels_shape(channels, cells)[1:])
+
+
+def _apart_size(*shape: int) -> int:
+    """Elements of 36 of such a shape, and of the gaps behind them."""
+    return 36 * (prod(shape) + GAP)
 
 
 def _view(buffer: Array, *shape: int) -> Array:
