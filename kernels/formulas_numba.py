@@ -12,7 +12,7 @@ Source: A. Lavin, S. Gray, Fast Algorithms for Convolutional Neural Networks (ar
 
 from __future__ import annotations
 
-from .vectors_numba import added_back, along, apart, apart_rectified, sorted_out, together
+from .vectors_numba import added_back, along, apart, apart_rectified, over, sorted_out, together
 from .writer_numba import Value
 
 Values = tuple[Value, ...]
@@ -87,7 +87,7 @@ input_columns, input_rows = along(input_, 6), apart(input_, 6)
 output_columns, output_rows = along(output, 6), together(output_pixels, 6)
 diff_columns, diff_rows = along(diff, 4), apart(diff, 4)
 diff_rows_rectified = apart_rectified(diff)
-data_columns, data_rows = along(data, 6), together(data_pixels, 6, before=True)
+data_columns, data_rows = over(data, 6, 2), together(data_pixels, 6, before=True)
 sort_weights = sorted_out(weight_tile, 9)
 weight_diffs = added_back(weight_diff_tile, 36)
 again = along(lambda *lines: lines, 6)  # a copy

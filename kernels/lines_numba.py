@@ -98,18 +98,22 @@ def diff_lines(
                 )
 
 
-@fast
+@within
 def data_row(
-    P: Array, at: int, span: int, across: int, dx: Array, n: int, c: int, h: int, pad: int,
-    add: bool, line: Array,
-) -> None:  # fmt: skip
+    P: Array, at: int, span: int, across: int, dx: Array, n: int, c: int, h: int, pad: int
+) -> None:
     """One row of dx from P[at + j span + t], the six values of each tile, 0 around them."""
-    width, count, none = dx.shape[3], vectors(across + 1), f1(0)
-    if not add:
-        to = place(dx, n, c, h) - pad
-        data_rows(count, P, at, span, none, none, dx, to, pad, pad + width)
-    else:
-        data_rows(count, P, at, span, none, none, line, 0, 0, len(line))
-        row = dx[n, c, h]
-        for w in range(width):
-            row[w] += line[w + pad]
+    to, none = place(dx, n, c, h) - pad, f1(0)
+    data_rows(vectors(across + 1), P, at, span, none, none, dx, to, pad, pad + dx.shape[3])
+
+
+@fast
+def add_row(
+    P: Array, at: int, span: int, across: int, dx: Array, n: int, c: int, h: int, pad: int,
+    line: Array,
+) -> None:  # fmt: skip
+    """The same, added to what is there."""
+    data_rows(vectors(across + 1), P, at, span, f1(0), f1(0), line, 0, 0, len(line))
+    row = dx[n, c, h]
+    for w in range(dx.shape[3]):
+        row[w] += line[w + pad]

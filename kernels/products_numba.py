@@ -2,16 +2,16 @@
 
     multiply              c[i, r, t] = sum_d a[i, r, d] b[i, d, t]
     multiply_transposed   c[i, r, t] = sum_d a[i, d, r] b[i, d, t]
-    add_inner             c[i, r, s] += sum_t a[i, r, t] b[i, s, t]
+    multiply_inner        c[i, r, s] = sum_t a[i, r, t] b[i, s, t]
 
 A BLAS arranges both factors anew for every product, and these are too small to pay for that.  Here
 b comes as panels, WIDTH of its columns one behind the other: all rows of a pass over a panel that
 the first-level cache holds, ROWS at a time, and that block of c lives in registers, so that an
-element of a feeds whole vectors, and a vector of b all rows.
+element of a feeds whole vectors, and a vector of b all rows.  For inner products, where both
+factors come as panels, those of b are turned on the way, some columns of c at a time.
 
-Numba has no vectors, so the innermost loops (`_block`, `_inner`) are written in LLVM's language.  A
-sum runs over DEPTH of d at a time, in order, and these parts are added: that rounds less than one
-long sum.  An inner product is a sum in every lane of a vector, and these are added at its end.
+Numba has no vectors, so the innermost loop (`_block`) is written in LLVM's language.  A sum runs
+over DEPTH of d at a time, in order, and these parts are added: that rounds less than one long sum.
 
 Source: K. Goto, R. van de Geijn, Anatomy of High-Performance Matrix Multiplication, 2008.
 """
@@ -42,10 +42,12 @@ fast = compiler()
 _int, _vector = ir.IntType(64), vector_type(LANES)
 
 
-def _block(rows: int, vectors: int) -> Callable[..., None]:
+def _block(rows: int, vectors: int, panels: bool = False) -> Callable[..., None]:
     """The product of some rows of a and a panel of b, which has `vectors` of its vectors in use.
 
     c[ic + r rc + t] (+)= sum_d a[ia + r ra + d da] b[ib + d WIDTH + t]
+
+    panels: a is in panels of WIDTH d, too, `da` apart; in them it is a[... + d % WIDTH].
     """
 
     @intrinsic
@@ -77,7 +79,22 @@ def _block(rows: int, vectors: int) -> Callable[..., None]:
                 spread = [write.everywhere(value).of for value in numbers]
                 return _multiply_add(build, [(spread[r], lanes[v]) for r, v in each], sums)
 
-            results = _in_registers(build, depth, (da, number(WIDTH)), len(each), add_products)
+            def add_panel(at_a: Any, at_b: Any, sums: list[Any]) -> list[Any]:
+                left = build.sub(depth, build.sdiv(at_b, number(WIDTH)))
+                last = build.icmp_signed("<", left, number(WIDTH))
+                rounds = build.select(last, left, number(WIDTH))
+                steps = number(1), number(WIDTH)
+                return _in_registers(build, rounds, (at_a, at_b), steps, sums, add_products)
+
+            start = number(0), number(0)
+            sums = [ir.Constant(_vector, [0.0] * LANES)] * len(each)
+            if panels:
+                count = build.sdiv(build.add(depth, number(WIDTH - 1)), number(WIDTH))
+                steps = da, number(WIDTH * WIDTH)
+                results = _in_registers(build, count, start, steps, sums, add_panel)
+            else:
+                steps = da, number(WIDTH)
+                results = _in_registers(build, depth, start, steps, sums, add_products)
             targets = [vector(c_rows[r], v) for r, v in each]
             with build.if_else(add) as (then, otherwise):
                 with then:
@@ -98,25 +115,24 @@ Round = Callable[[Any, Any, list[Any]], list[Any]]
 
 
 def _in_registers(
-    build: Any, rounds: Any, steps: tuple[Any, Any], count: int, once: Round
-) -> list[Any]:
-    """What so many rounds (at least one) make of `count` vectors of 0: once(at_a, at_b, sums)
-    writes the new sums; at_a and at_b begin at 0 and grow by their steps."""
+    build: Any, rounds: Any, start: tuple[Any, Any], steps: tuple[Any, Any], sums: list[Any],
+    once: Round,
+) -> list[Any]:  # fmt: skip
+    """What so many rounds (at least one) make of the sums: once(at_a, at_b, sums) writes the new
+    ones; at_a and at_b grow from their start by their steps."""
     before = build.block
     loop, done = (build.append_basic_block(name) for name in ("loop", "done"))
     build.branch(loop)
 
     build.position_at_end(loop)
     at = [build.phi(_int) for _ in range(3)]  # the round, at_a, at_b
-    sums = [build.phi(_vector) for _ in range(count)]
-    for phi in at:
-        phi.add_incoming(number(0), before)
-    for phi in sums:
-        phi.add_incoming(ir.Constant(_vector, [0.0] * LANES), before)
-    results = once(at[1], at[2], sums)
+    phis = [build.phi(_vector) for _ in sums]
+    for phi, value in zip([*at, *phis], [number(0), *start, *sums], strict=True):
+        phi.add_incoming(value, before)
+    results = once(at[1], at[2], phis)
     following = [build.add(*pair) for pair in zip(at, (number(1), *steps), strict=True)]
-    for phi, value in zip([*at, *sums], [*following, *results], strict=True):
-        phi.add_incoming(value, loop)
+    for phi, value in zip([*at, *phis], [*following, *results], strict=True):
+        phi.add_incoming(value, build.block)
     again = build.cbranch(build.icmp_signed("<", following[0], rounds), loop, done)
     again.set_metadata("llvm.loop", _as_it_is(build.module))
 
@@ -142,6 +158,12 @@ def _as_it_is(module: Any) -> Any:
 
 _rows3, _rows2, _rows1 = _block(ROWS, 3), _block(ROWS, 2), _block(MORE_ROWS, 1)
 _row3, _row2, _row1 = (_block(1, v) for v in (3, 2, 1))
+_inners3, _inners2, _inners1 = (
+    _block(ROWS, 3, True),
+    _block(ROWS, 2, True),
+    _block(MORE_ROWS, 1, True),
+)
+_inner3, _inner2, _inner1 = (_block(1, v, True) for v in (3, 2, 1))
 
 
 @fast
@@ -203,88 +225,92 @@ def multiply_transposed(a: Array, b: Array, c: Array) -> None:
     _products(a, 1, a.shape[2], b, c)
 
 
-def _inner(rows: int, columns: int) -> Callable[..., None]:
-    """Inner products of some rows of a and of b, both in panels.
-
-    c[ic + r rc + s] += sum_pt a[ia + p ja + r WIDTH + t] b[ib + p jb + s WIDTH + t]
-    """
+def _turning() -> Callable[..., None]:
+    """run(source, at, there, target, to): target[to + t WIDTH + c] = source[at + c WIDTH + t] for
+    c, t < LANES; of c only `there` are, the last of them stands for the rest."""
 
     @intrinsic
-    def inner(
-        context: Any, a: Any, ia: Any, ja: Any, b: Any, ib: Any, jb: Any, c: Any, ic: Any, rc: Any,
-        panels: Any,
-    ) -> Any:  # fmt: skip
+    def run(context: Any, source: Any, at: Any, there: Any, target: Any, to: Any) -> Any:
         n = types.intp
-        signature = types.void(a, n, n, b, n, n, c, n, n, n)
 
         def generate(context: Any, build: Any, signature: Any, args: Any) -> Any:
-            _, ia, ja, _, ib, jb, _, ic, rc, panels = args
             write = Writer(context, build, signature, args)
-            each = [(r, s) for r in range(rows) for s in range(columns)]
-            a, b, c = write.start(0, ia), write.start(3, ib), write.start(6, ic)
-
-            def lines(source: Any, at: Any, v: int, count: int) -> list[Any]:
-                first = build.gep(source, [build.add(at, number(LANES * v))])
-                apart = [write.beside(first, number(WIDTH), k) for k in range(count)]
-                return [write.load(pointer, LANES).of for pointer in apart]
-
-            def add_products(at_a: Any, at_b: Any, sums: list[Any]) -> list[Any]:
-                for v in range(VECTORS):
-                    left, right = lines(a, at_a, v, rows), lines(b, at_b, v, columns)
-                    sums = _multiply_add(build, [(left[r], right[s]) for r, s in each], sums)
-                return sums
-
-            results = _in_registers(build, panels, (ja, jb), len(each), add_products)
-            for s in range(columns):
-                column = [results[r * columns + s] for r in range(rows)]
-                for r, value in enumerate(write.summed(column)):
-                    target = build.gep(c, [build.add(build.mul(rc, number(r)), number(s))])
-                    build.store(build.fadd(build.load(target), value), target)
+            _, at, there, _, to = args
+            first, last, lines = write.start(0, at), build.sub(there, number(1)), []
+            for c in range(LANES):
+                inside = build.icmp_signed("<", number(c), last)
+                row = build.mul(build.select(inside, number(c), last), number(WIDTH))
+                lines.append(write.load(build.gep(first, [row]), LANES).of)
+            for t, line in enumerate(write.turned(lines)):
+                write.store(line, write.start(3, build.add(to, number(t * WIDTH))))
             return context.get_dummy_value()
 
-        return signature, generate
+        return types.void(source, n, n, target, n), generate
 
-    return inner
+    found: Any = run
+    return found
 
 
-_inners3, _inners2, _inners1 = (_inner(ROWS, s) for s in (3, 2, 1))
-_inner3, _inner2, _inner1 = (_inner(1, s) for s in (3, 2, 1))
+_turn = _turning()
 
 
 @fast
 def _inner_sweep(
-    a: Array, ia: int, ja: int, several: bool, b: Array, ib: int, jb: int, columns: int, c: Array,
-    to: int, panels: int,
+    a: Array, at: int, ja: int, rows: int, b: Array, used: int, c: Array, to: int, rc: int,
+    depth: int, add: bool, source: Array, ahead: int, jb: int,
 ) -> None:  # fmt: skip
-    """All rows of b with one row of a, or with ROWS."""
-    for s in range(0, columns, 3):
-        left, at = min(3, columns - s), ib + s * WIDTH
-        if several and left == 3:
-            _inners3(a, ia, ja, b, at, jb, c, to + s, columns, panels)
-        elif several and left == 2:
-            _inners2(a, ia, ja, b, at, jb, c, to + s, columns, panels)
-        elif several:
-            _inners1(a, ia, ja, b, at, jb, c, to + s, columns, panels)
-        elif left == 3:
-            _inner3(a, ia, ja, b, at, jb, c, to + s, columns, panels)
-        elif left == 2:
-            _inner2(a, ia, ja, b, at, jb, c, to + s, columns, panels)
+    """All rows of a, in panels, times one panel, into c; what the next panel is made of is asked
+    for in the meantime."""
+    each = MORE_ROWS if used == 1 else ROWS
+    whole = rows // each * each
+    panels = (depth + WIDTH - 1) // WIDTH
+    share = (panels * each + whole - 1) // max(whole, 1)
+    for r in range(0, whole, each):
+        x, y = at + r * WIDTH, to + r * rc
+        for p in range(r // each * share, min(panels, (r // each + 1) * share)):
+            fetch(source, ahead + p * jb, WIDTH * WIDTH)
+        if used == 3:
+            _inners3(a, x, WIDTH, ja, b, 0, c, y, rc, depth, add)
+        elif used == 2:
+            _inners2(a, x, WIDTH, ja, b, 0, c, y, rc, depth, add)
         else:
-            _inner1(a, ia, ja, b, at, jb, c, to + s, columns, panels)
+            _inners1(a, x, WIDTH, ja, b, 0, c, y, rc, depth, add)
+    for r in range(whole, rows):
+        x, y = at + r * WIDTH, to + r * rc
+        if used == 3:
+            _inner3(a, x, WIDTH, ja, b, 0, c, y, rc, depth, add)
+        elif used == 2:
+            _inner2(a, x, WIDTH, ja, b, 0, c, y, rc, depth, add)
+        else:
+            _inner1(a, x, WIDTH, ja, b, 0, c, y, rc, depth, add)
 
 
 @fast
-def add_inner(a: Array, b: Array, c: Array) -> None:
-    """c[i] += a[i] b[i]^T: panels of (n, R, T) and of (n, S, T) -> (n, R, S), float32; the n may
-    lie apart, and behind the last columns of a and b are zeros."""
+def multiply_inner(
+    a: Array, b: Array, first: int, end: int, c: Array, cells: int, add: bool, spare: Array
+) -> None:
+    """c[i, r, s - first] (+)= sum_t a[i, r, t] b[i, s, t] for first <= s < end: panels of (n, R, T)
+    and of (n, S, T), T = cells -> (n, R, end - first), rows of whole vectors, float32; spare: DEPTH
+    WIDTH elements."""
     batch, panels, rows, _ = a.shape
-    columns, each_a, each_b = b.shape[2], a.strides[0] // a.itemsize, b.strides[0] // b.itemsize
-    each_c = c.strides[0] // c.itemsize
-    ja, jb = rows * WIDTH, columns * WIDTH
+    across, many = c.shape[2], DEPTH // WIDTH
+    each_a, each_b, each_c = a.strides[0] // 4, b.strides[0] // 4, c.strides[0] // 4
+    ja, jb = a.strides[1] // 4, b.strides[1] // 4
     for i in range(batch):
-        r = 0
-        while r < rows:
-            several = rows - r >= ROWS
-            ia, to = i * each_a + r * WIDTH, i * each_c + r * columns
-            _inner_sweep(a, ia, ja, several, b, i * each_b, jb, columns, c, to, panels)
-            r += ROWS if several else 1
+        for p in range(0, panels, many):
+            depth = min(many * WIDTH, cells - p * WIDTH)
+            for s in range(first, end, WIDTH):
+                source = i * each_b + p * jb + s * WIDTH
+                columns = min(WIDTH, end - s)
+                used = (columns + LANES - 1) // LANES
+                for q in range((depth + LANES - 1) // LANES):
+                    at, to = q // VECTORS * jb + q % VECTORS * LANES, q * LANES * WIDTH
+                    for v in range(0, columns, LANES):
+                        if columns - v >= LANES:
+                            _turn(b, source + at + v * WIDTH, LANES, spare, to + v)
+                        else:
+                            _turn(b, source + at + v * WIDTH, columns - v, spare, to + v)
+                _inner_sweep(
+                    a, i * each_a + p * ja, ja, rows, spare, used, c, i * each_c + s - first,
+                    across, depth, add or p > 0, b, source + WIDTH * WIDTH, jb,
+                )  # fmt: skip

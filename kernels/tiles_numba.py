@@ -25,9 +25,10 @@ from .formulas_numba import (
     sort_weights,
     weight_diffs,
 )
-from .lines_numba import data_row, diff_lines, input_lines, pixels, place, vectors
-from .products_numba import WIDTH, add_inner, multiply_transposed
+from .lines_numba import add_row, data_row, diff_lines, input_lines, pixels, place, vectors
+from .products_numba import DEPTH, WIDTH, multiply_inner, multiply_transposed
 from .products_numba import multiply as multiply
+from .vectors_numba import clear
 from .writer_numba import LANES, QUAD
 
 Array = Any
@@ -37,15 +38,16 @@ BLOCK = 650_000  # elements of V and M of one block: they stay in a core's share
 BAND = 256  # tiles whose lines stay in the first-level cache
 f1 = np.float32
 fast = compiler()
+sums = compiler(fastmath={"reassoc"})
 
 
 # ------------------------------------------------------------------------ shapes
 
 
 def work_size(channels: int, rows: int, across: int) -> int:
-    """Elements of scratch that any transform needs."""
+    """Elements of scratch that any transform needs, and multiply_inner."""
     line = panels_shape(1, rows * across)[1] * WIDTH + 2 * LANES + 1
-    return 36 * line + pixels(across)
+    return max(36 * line + pixels(across), DEPTH * WIDTH)
 
 
 def panels_shape(channels: int, cells: int) -> tuple[int, int, int, int]:
@@ -53,29 +55,17 @@ def panels_shape(channels: int, cells: int) -> tuple[int, int, int, int]:
     return 36, -(-cells // WIDTH), channels, WIDTH
 
 
-def whole(cells: int) -> int:
-    """How long a row of M is: whole vectors."""
-    return -(-cells // LANES) * LANES
+def whole(columns: int) -> int:
+    """How long a row of M, or of dU, is: whole vectors."""
+    return -(-columns // LANES) * LANES
+
+
+def spare_size(channels: int, outputs: int) -> int:
+    """Elements of scratch that multiply_inner needs where it adds."""
+    return DEPTH * WIDTH
 
 
 # ------------------------------------------------------------------- input, output
-
-
-@fast
-def input_tiles(
-    x: Array, n: int, c0: int, c1: int, first: int, r0: int, rows: int, pad: int, V: Array,
-    work: Array,
-) -> None:  # fmt: skip
-    """V[ij, c - first, t] = (B^T d B)[i, j]."""
-    cells = V.shape[2]
-    across, span = cells // rows, cells + LANES
-    P = work[: 36 * span]
-    far, near = V.strides[0] // V.itemsize, V.strides[1] // V.itemsize
-    for c in range(c0, c1):
-        input_lines(x, n, c, r0, rows, across, pad, P, span)
-        for j in range(6):
-            to = j * far + (c - first) * near
-            input_columns(cells, P, j * span, 6 * span, V, to, 6 * far)
 
 
 @fast
@@ -83,7 +73,7 @@ def input_panels(
     x: Array, n: int, c0: int, c1: int, r0: int, rows: int, across: int, pad: int, V: Array,
     work: Array,
 ) -> None:  # fmt: skip
-    """The same in panels: V[ij, p, c, t] is tile WIDTH p + t."""
+    """V[ij] = (B^T d B)[i, j] in panels: V[ij, p, c, t] is tile WIDTH p + t."""
     _, panels, channels, _ = V.shape
     span = panels * WIDTH + LANES
     P = work[: 36 * span]
@@ -127,93 +117,74 @@ def output_tiles(
 # --------------------------------------------------------------- gradients of both
 
 
+@sums
+def summed(values: Array) -> float:
+    """In double precision."""
+    total: Any = 0.0
+    for value in values:
+        total += value
+    return total
+
+
 @fast
-def diff_tiles(
-    dy: Array, y: Array, n: int, k0: int, k1: int, first: int, r0: int, rows: int, slope: float,
+def diff_panels(
+    dy: Array, y: Array, n: int, k0: int, k1: int, r0: int, rows: int, across: int, slope: float,
     D: Array, db: Array, work: Array,
 ) -> None:  # fmt: skip
-    """D[ij, k - first, t] = (A dy A^T)[i, j], dy times slope where y <= 0; db[k] += sum dy."""
-    cells = D.shape[2]
-    span = cells + LANES
-    P = work[: 24 * span]
-    far, near = D.strides[0] // D.itemsize, D.strides[1] // D.itemsize
-    for k in range(k0, k1):
-        diff_lines(dy, y, n, k, r0, rows, cells // rows, slope, P, span)
-        for j in range(6):
-            to = j * far + (k - first) * near
-            diff_columns(cells, P, j * span, 6 * span, D, to, 6 * far)
-        total: Any = 0.0  # in double precision
-        for t in range(cells):
-            total += D[7, k - first, t]  # (A dy A^T)[1, 1] is the sum of the tile
-        db[k] += f1(total)
-
-
-@fast
-def _diff_panels(
-    dy: Array, y: Array, n: int, r0: int, rows: int, across: int, slope: float, D: Array,
-    db: Array, work: Array,
-) -> None:  # fmt: skip
-    """The same of all channels in panels: D[ij, p, k, t] is tile WIDTH p + t, 0 behind the last."""
+    """D[ij] = (A dy A^T)[i, j] in panels, dy times slope where y <= 0; db[k] += sum dy."""
     _, panels, channels, _ = D.shape
-    cells, span = rows * across, panels * WIDTH + LANES
+    span = panels * WIDTH + LANES
     P = work[: 24 * span]
     far = D.strides[0] // D.itemsize
-    for k in range(channels):
+    P[:] = f1(0)  # behind the last tile
+    for k in range(k0, k1):
         diff_lines(dy, y, n, k, r0, rows, across, slope, P, span)
-        for i in range(24):
-            P[i * span + cells : (i + 1) * span] = f1(0)
-        total: Any = 0.0
+        total: Any = 0.0  # in double precision
         for p in range(panels):
             for j in range(6):
                 at, to = j * span + p * WIDTH, j * far + (p * channels + k) * WIDTH
                 diff_columns(WIDTH, P, at, 6 * span, D, to, 6 * far)
-            for t in range(WIDTH):
-                total += D[7, p, k, t]
+            total += summed(D[7, p, k])  # (A dy A^T)[1, 1] is the sum of the tile
         db[k] += f1(total)
 
 
 @fast
 def data_tiles(
-    V: Array, dx: Array, n: int, c0: int, c1: int, r0: int, rows: int, pad: int, carry: Array,
-    fresh: bool, work: Array,
+    V: Array, dx: Array, n: int, c0: int, c1: int, r0: int, rows: int, across: int, pad: int,
+    carry: Array, fresh: bool, work: Array,
 ) -> None:  # fmt: skip
     """dx rows 4 r0 ... 4 (r0 + rows) - 1 (less pad) = B V B^T, summed where tiles overlap.
 
     carry[c]: what the rows above leave for the next two, not yet transformed along the row; read
-    first (unless fresh), written last.
+    first (unless fresh), written last.  LANES more than V are read, and not used.
     """
-    across, height = carry.shape[3], dx.shape[2]
-    span = across + 2 * LANES
-    P, line = work[: 36 * span], work[36 * span :]
+    height, kept, count = dx.shape[2], carry.shape[3], vectors(across)
+    span = kept + 2 * LANES
+    P = work[: 24 * span]
     P[:] = f1(0)  # around the tiles
-    far, near = V.strides[0] // V.itemsize, V.strides[1] // V.itemsize
+    far, near = V.strides[0] // 4, V.strides[1] // 4
     for c in range(c0, c1):
+        if fresh:
+            carry[c] = f1(0)
         for a in range(rows):
             for j in range(6):
                 at, to = j * far + (c - c0) * near + a * across, j * span + LANES
-                data_columns(across, V, at, 6 * far, P, to, 6 * span)
-                for i in range(2):
-                    into = P[to + 6 * i * span : to + 6 * i * span + across]
-                    left = P[to + 6 * (4 + i) * span : to + 6 * (4 + i) * span + across]
-                    over = carry[c, i, j]
-                    if not (fresh and a == 0):
-                        for t in range(across):
-                            into[t] += over[t]
-                    over[:] = left
+                k = (12 * c + j) * kept
+                data_columns(count, V, at, 6 * far, carry, k, 6 * kept, P, to, 6 * span)
+            clear(24, P, LANES + across, span)
             for i in range(QUAD):
                 h = QUAD * (r0 + a) + i - pad
                 if 0 <= h < height:
-                    at = 6 * i * span + LANES
-                    data_row(P, at, span, across, dx, n, c, h, pad, False, line)
+                    data_row(P, 6 * i * span + LANES, span, across, dx, n, c, h, pad)
 
 
 @fast
 def last_rows(
-    carry: Array, dx: Array, n: int, c0: int, c1: int, r: int, pad: int, add: bool, work: Array
-) -> None:
+    carry: Array, dx: Array, n: int, c0: int, c1: int, r: int, across: int, pad: int, add: bool,
+    work: Array,
+) -> None:  # fmt: skip
     """The two rows below tile row r - 1: written, or added to what the tiles at r have written."""
-    across = carry.shape[3]
-    span = across + 2 * LANES
+    span = carry.shape[3] + 2 * LANES
     P, line = work[: 6 * span], work[6 * span :]
     P[:] = f1(0)
     for c in range(c0, c1):
@@ -221,8 +192,11 @@ def last_rows(
             h = QUAD * r + i - pad
             if 0 <= h < dx.shape[2]:
                 for j in range(6):
-                    P[j * span + LANES : j * span + LANES + across] = carry[c, i, j]
-                data_row(P, LANES, span, across, dx, n, c, h, pad, add, line)
+                    P[j * span + LANES : j * span + LANES + across] = carry[c, i, j, :across]
+                if add:
+                    add_row(P, LANES, span, across, dx, n, c, h, pad, line)
+                else:
+                    data_row(P, LANES, span, across, dx, n, c, h, pad)
 
 
 # ------------------------------------------------------------------------- weights
@@ -237,12 +211,11 @@ def weight_tiles(w: Array, k0: int, k1: int, c0: int, c1: int, U: Array, work: A
 
 
 @fast
-def weight_diff(U: Array, dw: Array, k0: int, k1: int, work: Array) -> None:
-    """dw[k, c] += G^T U[:, k - k0, c] G."""
-    n = dw.shape[1]
+def weight_diff(U: Array, dw: Array, c0: int, c1: int, work: Array) -> None:
+    """dw[k, c] += G^T U[:, k, c - c0] G."""
     far, near = U.strides[0] // U.itemsize, U.strides[1] // U.itemsize
-    for k in range(k0, k1):
-        weight_diffs(n, U, (k - k0) * near, far, dw, 9 * k * n)
+    for k in range(len(dw)):
+        weight_diffs(c1 - c0, U, k * near, far, dw, 9 * (k * dw.shape[1] + c0))
 
 
 # ------------------------------------------------------------------- blocks, lanes
@@ -293,22 +266,21 @@ def output_blocks(
 @fast
 def gradient_blocks(
     x: Array, y: Array, dy: Array, dx: Array, U: Array, slope: float, pad: int, starts: Array,
-    rows: int, across: int, fresh: bool, V: Array, D: Array, M: Array, product: Array, dU: Array,
+    rows: int, across: int, fresh: bool, V: Array, D: Array, M: Array, spare: Array, dU: Array,
     carry: Array, db: Array, work: Array,
 ) -> None:  # fmt: skip
     """Of blocks of so many tile rows, in order: dU += D V^T, dx from M = U^T D, db += sum dy.  What
-    has no elements of dU and dx is left out.  V and M may lie in the same memory; product: room for
-    D V^T, which NumPy needs."""
-    c, down = x.shape[1], -(-dy.shape[2] // QUAD)
+    has no elements of dU and dx is left out.  V and M may lie in the same memory."""
+    c, k, down = x.shape[1], dy.shape[1], -(-dy.shape[2] // QUAD)
     for i in range(len(starts)):
         n, r0 = starts[i]
-        _diff_panels(dy, y, n, r0, rows, across, slope, D, db, work)
+        diff_panels(dy, y, n, 0, k, r0, rows, across, slope, D, db, work)
         if dU.size:
             input_panels(x, n, 0, c, r0, rows, across, pad, V, work)
-            add_inner(D, V, dU)
+            multiply_inner(D, V, 0, c, dU, rows * across, True, spare)
         if dx.size:
             multiply_transposed(U, D, M)
             first = (fresh and i == 0) or r0 == 0
-            data_tiles(M, dx, n, 0, c, r0, rows, pad, carry, first, work)
+            data_tiles(M, dx, n, 0, c, r0, rows, across, pad, carry, first, work)
             if r0 + rows == down:
-                last_rows(carry, dx, n, 0, c, down, pad, False, work)
+                last_rows(carry, dx, n, 0, c, down, across, pad, False, work)

@@ -40,13 +40,18 @@ def work_size(channels: int, rows: int, across: int) -> int:
 
 
 def panels_shape(channels: int, cells: int) -> tuple[int, ...]:
-    """V as multiply reads it."""
+    """V, or D, as it is multiplied."""
     return 36, channels, cells
 
 
-def whole(cells: int) -> int:
-    """How long a row of M is."""
-    return cells
+def whole(columns: int) -> int:
+    """How long a row of M, or of dU, is."""
+    return columns
+
+
+def spare_size(channels: int, outputs: int) -> int:
+    """Elements of scratch that multiply_inner needs where it adds."""
+    return 36 * channels * outputs
 
 
 def _at_once(first: int, end: int, cells: int) -> Iterator[tuple[int, int]]:
@@ -70,13 +75,12 @@ def _window(x: Array, top: int, left: int, to: Array) -> None:
         to[:, h0:h1, w0:w1] = x[:, top + h0 : top + h1, left + w0 : left + w1]
 
 
-def input_tiles(
-    x: Array, n: int, c0: int, c1: int, first: int, r0: int, rows: int, pad: int, V: Array,
+def input_panels(
+    x: Array, n: int, c0: int, c1: int, r0: int, rows: int, across: int, pad: int, V: Array,
     work: Array,
 ) -> None:  # fmt: skip
-    """V[ij, c - first, t] = (B^T d B)[i, j]."""
-    cells = V.shape[2]
-    across, out = cells // rows, V.reshape(36, -1)
+    """V[ij, c, t] = (B^T d B)[i, j]."""
+    cells, out = rows * across, V.reshape(36, -1)
     for a, b in _at_once(c0, c1, (rows + 1) * (across + 1)):
         image, rest = _take(work, b - a, 4 * rows + 2, 4 * across + 2)
         top, left = 4 * r0 - pad, -pad
@@ -87,21 +91,27 @@ def input_tiles(
         d, _ = _take(rest, 6, 6, b - a, rows, across)
         c, h, w = image.strides
         d[...] = as_strided(image, d.shape, (h, w, c, 4 * h, 4 * w))
-        to = out[:, (a - first) * cells : (b - first) * cells]
-        np.matmul(INPUT, d.reshape(36, -1), out=to)
-
-
-def input_panels(
-    x: Array, n: int, c0: int, c1: int, r0: int, rows: int, across: int, pad: int, V: Array,
-    work: Array,
-) -> None:  # fmt: skip
-    """The same for all of V."""
-    input_tiles(x, n, c0, c1, 0, r0, rows, pad, V, work)
+        np.matmul(INPUT, d.reshape(36, -1), out=out[:, a * cells : b * cells])
 
 
 def multiply(U: Array, V: Array, M: Array) -> None:
     """M[ij] = U[ij] V[ij]."""
     np.matmul(U, V, out=M)
+
+
+def multiply_transposed(U: Array, D: Array, M: Array) -> None:
+    """M[ij] = U[ij]^T D[ij]."""
+    np.matmul(U.transpose(0, 2, 1), D, out=M)
+
+
+def multiply_inner(
+    D: Array, V: Array, first: int, end: int, dU: Array, cells: int, add: bool, spare: Array
+) -> None:
+    """dU[ij] (+)= D[ij] V[ij]^T for rows first ... end - 1 of V."""
+    product = spare[: dU.size].reshape(dU.shape) if add else dU
+    np.matmul(D, V[:, first:end].transpose(0, 2, 1), out=product)
+    if add:
+        dU += product
 
 
 def output_tiles(
@@ -138,13 +148,12 @@ def _rectify(sign: Array, d: Array, slope: float, work: Array) -> None:
         d *= factor
 
 
-def diff_tiles(
-    dy: Array, y: Array, n: int, k0: int, k1: int, first: int, r0: int, rows: int, slope: float,
+def diff_panels(
+    dy: Array, y: Array, n: int, k0: int, k1: int, r0: int, rows: int, across: int, slope: float,
     D: Array, db: Array, work: Array,
 ) -> None:  # fmt: skip
-    """D[ij, k - first, t] = (A dy A^T)[i, j], dy times slope where y <= 0; db[k] += sum dy."""
-    cells = D.shape[2]
-    across, out = cells // rows, D.reshape(36, -1)
+    """D[ij, k, t] = (A dy A^T)[i, j], dy times slope where y <= 0; db[k] += sum dy."""
+    cells, out = rows * across, D.reshape(36, -1)
     for a, b in _at_once(k0, k1, cells):
         image, rest = _take(work, b - a, 4 * rows, 4 * across)
         _window(dy[n, a:b], 4 * r0, 0, image)
@@ -155,21 +164,19 @@ def diff_tiles(
         db[a:b] += image.sum(axis=(1, 2), dtype=np.float64).astype(db.dtype)
         z, _ = _take(rest, 4, 4, b - a, rows, across)
         z[...] = image.reshape(b - a, rows, 4, across, 4).transpose(2, 4, 0, 1, 3)
-        to = out[:, (a - first) * cells : (b - first) * cells]
-        np.matmul(DIFF, z.reshape(16, -1), out=to)
+        np.matmul(DIFF, z.reshape(16, -1), out=out[:, a * cells : b * cells])
 
 
 def data_tiles(
-    V: Array, dx: Array, n: int, c0: int, c1: int, r0: int, rows: int, pad: int, carry: Array,
-    fresh: bool, work: Array,
+    V: Array, dx: Array, n: int, c0: int, c1: int, r0: int, rows: int, across: int, pad: int,
+    carry: Array, fresh: bool, work: Array,
 ) -> None:  # fmt: skip
     """dx rows 4 r0 ... 4 (r0 + rows) - 1 (less pad) = B V B^T, summed where tiles overlap.
 
     carry[c, i, j]: what the rows above leave for pixel j of their tiles in the next two rows; read
     first (unless fresh), written last.
     """
-    cells = V.shape[2]
-    across, every = cells // rows, V.reshape(36, -1)
+    cells, every = rows * across, V.reshape(36, -1)
     for a, b in _at_once(c0, c1, (rows + 1) * (across + 1)):
         q, rest = _take(work, 6, 6, b - a, rows, across)
         np.matmul(DATA, every[:, (a - c0) * cells : (b - c0) * cells], out=q.reshape(36, -1))
@@ -205,10 +212,10 @@ def _place(lines: Array, dx: Array, top: int, pad: int, add: bool) -> None:
 
 
 def last_rows(
-    carry: Array, dx: Array, n: int, c0: int, c1: int, r: int, pad: int, add: bool, work: Array
-) -> None:
+    carry: Array, dx: Array, n: int, c0: int, c1: int, r: int, across: int, pad: int, add: bool,
+    work: Array,
+) -> None:  # fmt: skip
     """The two rows below tile row r - 1: written, or added to what the tiles at r have written."""
-    across = carry.shape[3]
     for a, b in _at_once(c0, c1, 2 * (across + 1)):
         lines, _ = _take(work, b - a, 1, 2, across + 1, 4)
         _columns(carry[a:b, None].transpose(2, 3, 0, 1, 4), lines)
@@ -221,13 +228,12 @@ def weight_tiles(w: Array, k0: int, k1: int, c0: int, c1: int, U: Array, work: A
     np.matmul(WEIGHT, g.transpose(0, 2, 1), out=U.transpose(1, 0, 2))
 
 
-def weight_diff(U: Array, dw: Array, k0: int, k1: int, work: Array) -> None:
-    """dw[k, c] += G^T U[:, k - k0, c] G."""
-    count = dw.shape[1]
-    for a, b in _at_once(k0, k1, count):
-        g, _ = _take(work, b - a, count, 9)
-        np.matmul(U[:, a - k0 : b - k0].transpose(1, 2, 0), WEIGHT, out=g)
-        dw[a:b] += g.reshape(b - a, count, 3, 3)
+def weight_diff(U: Array, dw: Array, c0: int, c1: int, work: Array) -> None:
+    """dw[k, c] += G^T U[:, k, c - c0] G."""
+    for a, b in _at_once(0, len(dw), c1 - c0):
+        g, _ = _take(work, b - a, c1 - c0, 9)
+        np.matmul(U[:, a:b].transpose(1, 2, 0), WEIGHT, out=g)
+        dw[a:b, c0:c1] += g.reshape(b - a, c1 - c0, 3, 3)
 
 
 def counter() -> Iterator[int]:
@@ -250,23 +256,21 @@ def output_blocks(
 
 def gradient_blocks(
     x: Array, y: Array, dy: Array, dx: Array, U: Array, slope: float, pad: int, starts: Array,
-    rows: int, across: int, fresh: bool, V: Array, D: Array, M: Array, product: Array, dU: Array,
+    rows: int, across: int, fresh: bool, V: Array, D: Array, M: Array, spare: Array, dU: Array,
     carry: Array, db: Array, work: Array,
 ) -> None:  # fmt: skip
     """Of blocks of so many tile rows, in order: dU += D V^T, dx from M = U^T D, db += sum dy.  What
-    has no elements of dU and dx is left out.  V and M may lie in the same memory; product: room for
-    D V^T, which NumPy needs."""
+    has no elements of dU and dx is left out.  V and M may lie in the same memory."""
     c, k, down = x.shape[1], dy.shape[1], -(-dy.shape[2] // 4)
     for i in range(len(starts)):
         n, r0 = map(int, starts[i])
-        diff_tiles(dy, y, n, 0, k, 0, r0, rows, slope, D, db, work)
+        diff_panels(dy, y, n, 0, k, r0, rows, across, slope, D, db, work)
         if dU.size:
             input_panels(x, n, 0, c, r0, rows, across, pad, V, work)
-            np.matmul(D, V.transpose(0, 2, 1), out=product)
-            dU += product
+            multiply_inner(D, V, 0, c, dU, rows * across, True, spare)
         if dx.size:
-            np.matmul(U.transpose(0, 2, 1), D, out=M)
+            multiply_transposed(U, D, M)
             first = (fresh and i == 0) or r0 == 0
-            data_tiles(M, dx, n, 0, c, r0, rows, pad, carry, first, work)
+            data_tiles(M, dx, n, 0, c, r0, rows, across, pad, carry, first, work)
             if r0 + rows == down:
-                last_rows(carry, dx, n, 0, c, down, pad, False, work)
+                last_rows(carry, dx, n, 0, c, down, across, pad, False, work)

@@ -7,6 +7,8 @@ a time (kernels/writer_numba.py):
                       covered by one more vector that ends with the line
     apart(f, n)       f of n pixels of a row, into lines: tile t has pixels 4 t, 4 t + 1, ...
     together(f, n)    f of n lines, into a row of pixels, four for each tile
+    over(f, n, k)     f of n lines, into lines; the last k results are kept and added to the first k
+                      of the next pass
     sorted_out(f, n)  f of n numbers that lie together, into lines
     added_back(f, n)  f of n lines, added to numbers that lie together
 
@@ -160,6 +162,64 @@ def together(formula: Formula, count: int, before: bool = False) -> Callable[...
         return signature, generate
 
     return run
+
+
+def over(formula: Formula, count: int, kept: int) -> Callable[..., None]:
+    """run(n, source, at, step, keep, k, apart, target, to, jump): for t < n LANES, of `count` lines
+    and with r = formula(source[at + t], [at + step + t], ...),
+
+    target[to + t], [to + jump + t], ... = r[0] + keep[k + t], r[1] + keep[k + apart + t], ...
+    keep[k + t], [k + apart + t], ... = the last `kept` of r, which are not written.
+    """
+
+    @intrinsic
+    def run(
+        context: Any, n: Any, source: Any, at: Any, step: Any, keep: Any, k: Any, apart: Any,
+        target: Any, to: Any, jump: Any,
+    ) -> Any:  # fmt: skip
+        i = types.intp
+        signature = types.void(i, source, i, i, keep, i, i, target, i, i)
+
+        def generate(context: Any, build: Any, signature: Any, args: Any) -> Any:
+            write = Writer(context, build, signature, args)
+            n, _, at, step, _, k, apart, _, to, jump = args
+            with write.vectors(n) as (t, _):
+                line, rest = write.start(1, build.add(at, t)), write.start(4, build.add(k, t))
+                found = formula(
+                    *(write.load(write.beside(line, step, j), LANES) for j in range(count))
+                )
+                before = [write.load(write.beside(rest, apart, j), LANES) for j in range(kept)]
+                first = [a + b for a, b in zip(found, before, strict=False)]
+                lines = [*first, *found[kept:-kept]]
+                write.spread(lines, write.start(7, build.add(to, t)), jump)
+                write.spread(found[-kept:], rest, apart)
+            return context.get_dummy_value()
+
+        return signature, generate
+
+    return run
+
+
+def _clearing() -> Callable[..., None]:
+    """run(count, target, to, jump): a vector of 0 at `to`, to + jump, ..., so many."""
+
+    @intrinsic
+    def run(context: Any, count: Any, target: Any, to: Any, jump: Any) -> Any:
+        def generate(context: Any, build: Any, signature: Any, args: Any) -> Any:
+            write = Writer(context, build, signature, args)
+            count, _, to, jump = args
+            with cgutils.for_range(build, count) as loop:
+                at = build.add(to, build.mul(loop.index, jump))
+                write.store(write.number(0.0).of, write.start(1, at))
+            return context.get_dummy_value()
+
+        return types.void(types.intp, target, types.intp, types.intp), generate
+
+    found: Any = run
+    return found
+
+
+clear = _clearing()
 
 
 def sorted_out(formula: Formula, count: int) -> Callable[..., None]:

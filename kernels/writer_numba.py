@@ -103,6 +103,10 @@ class Writer:
         vector = self.build.bitcast(pointer, value.type.as_pointer())
         self.build.store(value, vector, align=align)
 
+    def number(self, value: float) -> Value:
+        """A constant in every lane."""
+        return Value(self.build, ir.Constant(vector_type(LANES), [value] * LANES))
+
     def everywhere(self, value: Any, lanes: int = LANES) -> Value:
         """A number in every lane."""
         return Value(self.build, self._everywhere(value, vector_type(lanes)))
@@ -206,28 +210,20 @@ class Writer:
             found += [self.mixed(ac, bd, False), self.mixed(ac, bd, True)]
         return found
 
-    def summed(self, vectors: Sequence[Any]) -> list[Any]:
-        """The sum over the lanes of each: of four at once in a few shuffles."""
-        parts = list(vectors)
-        while (lanes := parts[0].type.count) > QUAD:
-            half = lanes // 2
-            parts = [
-                self.build.fadd(
-                    self.shuffle(v, v, range(half)), self.shuffle(v, v, range(half, lanes))
-                )
-                for v in parts
-            ]
-        parts += parts[:1] * (-len(parts) % QUAD)
-        found = []
-        for k in range(0, len(parts), QUAD):
-            first, second = (
-                self.build.fadd(self.shuffle(p, q, (0, 1, 4, 5)), self.shuffle(p, q, (2, 3, 6, 7)))
-                for p, q in (parts[k : k + 2], parts[k + 2 : k + 4])
-            )
-            even, odd = (self.shuffle(first, second, range(j, 8, 2)) for j in (0, 1))
-            one = self.build.fadd(even, odd)
-            found += [self.build.extract_element(one, ir.IntType(32)(j)) for j in range(QUAD)]
-        return found[: len(vectors)]
+    def turned(self, lines: Sequence[Any]) -> list[Any]:
+        """Of as many vectors as each has lanes: the t-th lanes of all in the t-th result."""
+        found, count = list(lines), len(lines)
+        step = count // 2
+        while step:
+            for k in range(count):
+                if not k & step:
+                    a, b = found[k], found[k + step]
+                    lanes = [j - step + count if j & step else j for j in range(count)]
+                    found[k] = self.shuffle(a, b, lanes)
+                    lanes = [j + count if j & step else j + step for j in range(count)]
+                    found[k + step] = self.shuffle(a, b, lanes)
+            step //= 2
+        return found
 
     def phases(self, pointer: Any, count: int, part: Part) -> list[Value]:
         """The vectors of pixels 4 t + k for k < count <= 8, 0 where there is none."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from ..kernels import winograd
+from ..kernels import winograd_cut
 from ..kernels.convolution import WINOGRAD
 from ..layers.filtering import Filtering
 from .net import Net
@@ -19,7 +19,7 @@ def engines(net: Net) -> str:
             count[layer.engine(net.planned.inferred.values[node.bottoms[0]])] += 1
     words, what = [], " convolutions"
     for name, n in count.most_common():
-        tool = f" with {winograd.transforms().NAME}" if name == WINOGRAD else ""
+        tool = f" with {winograd_cut.transforms().NAME}" if name == WINOGRAD else ""
         words.append(f"{n}{what if n > 1 else what.rstrip('s')} by {name}{tool}")
         what = ""
     threads = net.workers.threads

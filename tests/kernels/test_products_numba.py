@@ -43,18 +43,34 @@ def test_a_transposed_factor_gives_the_same_bits(rows, depth, across):
     assert np.array_equal(plain, turned)
 
 
-@pytest.mark.parametrize(("rows", "columns", "across"), [*SIZES, (7, 5, 31), (64, 66, 100)])
-def test_inner_products_are_added(rows, columns, across):
+@pytest.mark.parametrize("add", [False, True])
+@pytest.mark.parametrize(
+    ("rows", "columns", "cells", "first"),
+    [(1, 1, 8, 0), (4, 3, 24, 0), (13, 257, 32, 48), (5, 16, 80, 0), (64, 66, 500, 48)],
+)
+def test_inner_products_of_some_columns(rows, columns, cells, first, add):
     rng = np.random.default_rng(rows)
-    a, b = (rng.standard_normal((2, n, across), np.float32) for n in (rows, columns))
-    before = rng.standard_normal((2, rows, columns), np.float32)
-    expected = before + a.astype(np.float64) @ b.astype(np.float64).swapaxes(1, 2)
-    c = before.copy()
-    products.add_inner(panels(a), panels(b), c)
-    np.testing.assert_allclose(c, expected, rtol=0, atol=1e-6 * across)
-    b[1, columns - 1, 0] = np.nan
-    products.add_inner(panels(a), panels(b), c)
-    assert np.isnan(c[1, :, columns - 1]).all() and np.isnan(c).sum() == rows
+    a, b = (rng.standard_normal((2, n, cells), np.float32) for n in (rows, columns))
+    end = min(columns, first + 60)
+    across = -(-(end - first) // products.LANES) * products.LANES
+    before = rng.standard_normal((2, rows + 1, across), np.float32)
+    spare = np.full(products.DEPTH * products.WIDTH, np.nan, np.float32)
+
+    def product():
+        c = before.copy()
+        left, right = panels(a), panels(b)
+        for factor in (left, right):  # what lies behind the last cell is nobody's
+            factor[:, -1, :, (cells - 1) % products.WIDTH + 1 :] = 7
+        products.multiply_inner(left, right, first, end, c[:, :rows], cells, add, spare)
+        assert np.array_equal(c[:, rows], before[:, rows])
+        return c[:, :rows, : end - first]
+
+    expected = a.astype(np.float64) @ b[:, first:end].astype(np.float64).swapaxes(1, 2)
+    expected += add * before[:, :rows, : end - first]
+    np.testing.assert_allclose(product(), expected, rtol=0, atol=1e-6 * cells)
+    b[1, end - 1, cells - 1] = np.nan
+    found = product()
+    assert np.isnan(found[1, :, -1]).all() and np.isnan(found).sum() == rows
 
 
 def test_nan_and_infinity_go_through():

@@ -27,6 +27,7 @@ def shifted(a, b, a_before, b_before, p, q):
 _lines, _six, _four = vectors.along(three, 3), vectors.apart(six, 6), vectors.apart(six, 4)
 _rectified = vectors.apart_rectified(six)
 _pixels = vectors.together(shifted, 2, before=True)
+_over = vectors.over(three, 3, 1)
 _sorted, _added = vectors.sorted_out(six, 5), vectors.added_back(three, 3)
 
 
@@ -49,6 +50,11 @@ def rectified(n, source, at, by, beside, first, end, slope, target, to, jump):
 @fast
 def pixels(n, source, at, step, p, q, target, to, first, end):
     _pixels(n, source, at, step, p, q, target, to, first, end)
+
+
+@fast
+def over(n, source, at, step, keep, k, apart, target, to, jump):
+    _over(n, source, at, step, keep, k, apart, target, to, jump)
 
 
 @fast
@@ -117,6 +123,23 @@ def test_pixels_are_put_together(n, first, end):
     want[: max(first, 0)] = want[end:] = EDGE
     np.testing.assert_allclose(target[1:-1], want, rtol=0, atol=1e-6)
     assert target[0] == EDGE == target[-1]
+
+
+@pytest.mark.parametrize("n", [0, 1, 3])
+def test_the_last_results_go_over_to_the_next_pass(n):
+    across = n * LANES
+    source, kept = drawn(2, 3, across), drawn(1, across + 2)[0]
+    before, target = kept.copy(), np.full((2, 2, across + 1), EDGE)
+    for k in range(2):
+        over(
+            n, source, 3 * k * across, across, kept, 1, 0, target, 2 * k * (across + 1), across + 1
+        )
+    first, second = (three(*lines) for lines in source)
+    np.testing.assert_allclose(target[0, 0, :-1], first[0] + before[1:-1], atol=1e-6)
+    np.testing.assert_allclose(target[1, 0, :-1], second[0] + first[1], atol=1e-6)
+    np.testing.assert_allclose(kept[1:-1], second[1], atol=1e-6)
+    assert (target[:, 1] == EDGE).all() and (target[..., -1] == EDGE).all()
+    assert (kept[[0, -1]] == before[[0, -1]]).all()
 
 
 @pytest.mark.parametrize("n", [1, LANES - 1, LANES, 2 * LANES + 3])

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from demitasse.kernels import columns, convolution, tiles_numpy, winograd
+from demitasse.kernels import columns, convolution, tiles_numpy, winograd, winograd_cut
 from demitasse.kernels.convolution import COLUMNS, WINOGRAD, choose
 from demitasse.kernels.im2col import Window
 from demitasse.kernels.workers import Room, Workers
@@ -21,7 +21,7 @@ if importlib.util.find_spec("numba"):
 @pytest.fixture(params=BOTH)
 def made(request, monkeypatch):
     module = importlib.import_module(f"demitasse.kernels.{request.param}")
-    monkeypatch.setattr(winograd, "transforms", lambda: module)
+    monkeypatch.setattr(winograd_cut, "transforms", lambda: module)
     return module
 
 
@@ -61,7 +61,7 @@ def compare(images, c, k, height, width, pad, slope, budget, threads, tolerance=
     ):
         error = np.abs(got - right).max() / max(np.abs(right).max(), 0.1)
         assert error <= tolerance, f"{name}: {error}"
-    return winograd.cut(x.shape, w.shape, y.shape, room)
+    return winograd_cut.cut(x.shape, w.shape, y.shape, room)
 
 
 @pytest.mark.usefixtures("made")
@@ -78,8 +78,8 @@ class TestBothTransforms:
     @pytest.mark.parametrize("budget", [1 << 24, 900_000])
     @pytest.mark.parametrize("threads", [1, 2])
     def test_many_channels(self, budget, threads, monkeypatch):
-        monkeypatch.setattr(winograd, "SMALL", 0)
-        monkeypatch.setattr(winograd, "LARGE", 0)
+        monkeypatch.setattr(winograd_cut, "SMALL", 0)
+        monkeypatch.setattr(winograd_cut, "LARGE", 0)
         for c, k, height, pad, slope in [(70, 30, 21, 0, 0.0), (30, 130, 14, 1, 1.0)]:
             how = compare(2, c, k, height, 11, pad, slope, budget, threads)
             assert not how.maps
@@ -88,7 +88,7 @@ class TestBothTransforms:
     def test_lanes_meet(self, made, monkeypatch, rows):
         """More blocks than lanes, an image boundary inside a lane; blocks of 3 and of 2 rows."""
         monkeypatch.setattr(made, "BLOCK", rows * 36 * (4 + 5) * 3)
-        monkeypatch.setattr(winograd, "FEW", 1)
+        monkeypatch.setattr(winograd_cut, "FEW", 1)
         assert compare(3, 4, 5, 43, 9, 1, 0.0, 1 << 22, 2).rows == rows
 
     def test_parts_can_be_left_out(self):
@@ -120,7 +120,7 @@ class TestBothTransforms:
 def test_maps_are_cut_into_an_even_number_of_blocks_that_cover_them(pixels):
     """So that two threads have as much to do."""
     shapes = (1, 32, pixels + 2, pixels + 2), (32, 32, 3, 3), (1, 32, pixels, pixels)
-    how, tiling = winograd.cut(*shapes, Room(1 << 24)), winograd._Tiling(*shapes)
+    how, tiling = winograd_cut.cut(*shapes, Room(1 << 24)), winograd_cut.Tiling(*shapes)
     blocks = tiling.blocks(how)
     sizes = [rows for _, _, rows in blocks]
     assert how.maps and len(blocks) % 2 == 0
@@ -148,7 +148,7 @@ def test_compiled_and_numpy_transforms_agree(monkeypatch):
     x, w = rng.standard_normal((1, 6, 23, 18), "f"), rng.standard_normal((7, 6, 3, 3), "f")
     found = []
     for module in (tiles_numba, tiles_numpy):
-        monkeypatch.setattr(winograd, "transforms", lambda module=module: module)
+        monkeypatch.setattr(winograd_cut, "transforms", lambda module=module: module)
         y, room = np.empty((1, 7, 21, 16), "f"), Room(1 << 20)
         size = winograd.scratch_size(x.shape, w.shape, y.shape, room)
         winograd.forward(x, w, None, y, 0, 1.0, replace(room, scratch=np.empty(size, "f")))
