@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from demitasse import netspec
-from demitasse.kernels import convolution, tiles_numpy, winograd
+from demitasse.kernels import convolution, tiles_numpy, winograd_cut
 from demitasse.kernels.convolution import COLUMNS, WINOGRAD
 from demitasse.solvers.sgd import SGD
 
@@ -52,7 +52,7 @@ def test_thirty_iterations_stay_within_a_thousandth_of_the_exact_loss(monkeypatc
     if numba:
         pytest.importorskip("numba")
     else:
-        monkeypatch.setattr(winograd, "transforms", lambda: tiles_numpy)
+        monkeypatch.setattr(winograd_cut, "transforms", lambda: tiles_numpy)
         monkeypatch.setattr(convolution, "_compiled_kernels", dict)
     fast, engines = losses("fast")
     assert engines == [COLUMNS, WINOGRAD, WINOGRAD, WINOGRAD, COLUMNS]

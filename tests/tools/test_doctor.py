@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from demitasse import weights
 from demitasse.errors import DeviceError
-from demitasse.kernels import columns, tiles_numpy, winograd
+from demitasse.kernels import columns, tiles_numpy, winograd_cut
 from demitasse.kernels.cuda import card
 from demitasse.kernels.device import CPU
 from demitasse.tools import _device, _machine, _selftest, doctor, solve
@@ -42,7 +42,7 @@ def test_a_device_gives_the_same_numbers(monkeypatch):
 
 def test_without_numba_the_numbers_are_the_same(monkeypatch):
     """Whose rounding is another: no value may be moved across a rectifier's kink by it."""
-    monkeypatch.setattr(winograd, "transforms", lambda: tiles_numpy)
+    monkeypatch.setattr(winograd_cut, "transforms", lambda: tiles_numpy)
     found, _ = _selftest.numbers(engine="fast")
     assert 0 < _selftest.error(found)[0] < _selftest.LIMIT
 
