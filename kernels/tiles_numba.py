@@ -35,6 +35,8 @@ Array = Any
 
 NAME = "Numba"
 BLOCK = 650_000  # elements of V and M of one block: they stay in a core's share of the cache
+MANY = 1 / 30  # tiles for each element of U's, to make whole blocks of so large a layer
+COLUMNS = 48  # columns of dU at a time: whole panels
 BAND = 256  # tiles whose lines stay in the first-level cache
 f1 = np.float32
 fast = compiler()

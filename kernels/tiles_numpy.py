@@ -22,6 +22,8 @@ Array = Any
 
 NAME = "NumPy"
 BLOCK = 1_300_000  # elements of V and M of one block: fewer calls weigh more than the cache
+MANY = 0.15  # tiles for each element of U's, to make whole blocks of so large a layer
+COLUMNS = 64  # columns of dU at a time, no more than channels of U
 CELLS = 1 << 14  # tiles at once
 
 _BT = [[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0], [0, -2, -1, 2, 1, 0],

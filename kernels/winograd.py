@@ -181,7 +181,7 @@ def _backward_channels(
     inputs, diffs = take(panels_size(c, cells)), take(panels_size(k, cells))
     carry, bias = take(c, 2, 6, made.whole(across)), take(k)
     outs, ins = list(pieces(k, cuts.CHANNELS)), list(pieces(c, cuts.CHANNELS))
-    columns = list(pieces(c, cuts.COLUMNS))
+    columns = list(pieces(c, made.COLUMNS))
     slots = [take(cuts.slot_size(w.shape, cells)) for _ in work]
     bias[...] = 0
     for n, r0, rows in shape.blocks(how):

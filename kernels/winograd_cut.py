@@ -17,13 +17,12 @@ from .im2col import Array, Sizes
 from .workers import MOST, Room
 
 # Maps are cut where U has few elements: always up to SMALL of a tile, up to LARGE where there are
-# many tiles for so large a U.
-SMALL, LARGE, MANY = 64 * 128, 128 * 256, 1 / 30
+# many tiles for so large a U (MANY of the transforms for each element).
+SMALL, LARGE = 64 * 128, 128 * 256
 FEW, EACH = 64, 256  # tiles of a block: so many, and one for so many elements of a tile of U
 LANES = 5_000_000  # elements of all lanes' dU together
 GAP = 48  # elements between the 36 of U, V: at multiples of 4 KiB they would share cache lines
 CHANNELS = 64  # channels of U at a time
-COLUMNS = 48  # columns of dU at a time: whole panels
 WHOLE, INPUTS = 16, 32  # of the whole U, of V
 
 
@@ -48,11 +47,11 @@ class Cut(NamedTuple):
 def cut(x: Sizes, w: Sizes, y: Sizes, room: Room) -> Cut:
     """How a layer of these shapes is cut, so that its scratch for MOST threads stays within the
     budget."""
-    shape, (k, c), threads = Tiling(x, w, y), w[:2], MOST
+    made, shape, (k, c), threads = transforms(), Tiling(x, w, y), w[:2], MOST
     each = 36 * k * c
-    if k * c <= SMALL or k * c <= min(LARGE, shape.down * shape.across / MANY):
+    if k * c <= SMALL or k * c <= min(LARGE, shape.down * shape.across / made.MANY):
         few = max(FEW, k * c // EACH)
-        rows = max(transforms().BLOCK // (36 * (k + c) * shape.across), -(-few // shape.across))
+        rows = max(made.BLOCK // (36 * (k + c) * shape.across), -(-few // shape.across))
         if shape.down * shape.across >= 2 * few:
             rows = min(rows, -(-shape.down // 2))  # a part for each of two threads
         rows = min(rows, shape.down)
