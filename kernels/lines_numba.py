@@ -33,9 +33,8 @@ def pixels(across: int) -> int:
 @within
 def place(x: Array, n: int, c: int, h: int) -> int:
     """Where x[n, c, h] starts, in elements."""
-    return (
-        n * x.strides[0] + c * x.strides[1] + h * x.strides[2]
-    ) // 4  # bytes, known: no division
+    # strides are in bytes; a number's size as a constant, since dividing takes long
+    return (n * x.strides[0] + c * x.strides[1] + h * x.strides[2]) // 4
 
 
 @within
@@ -69,7 +68,7 @@ def input_lines(
                 again(across, P, to + 24 * span - across, span, P, to, span)
             else:
                 h = QUAD * (r0 + a) + i - pad
-                fetch(x, place(x, n, c + 1, h), x.shape[3])
+                fetch(x, place(x, n, c + 1, h), x.shape[3])  # of the next channel
                 input_row(x, n, c, h, -pad, across, P, to, span)
 
 
