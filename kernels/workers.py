@@ -3,6 +3,9 @@
     run(task, count)   task(i, slot) for i = 0 ... count - 1; slot < threads belongs to one thread
                        at a time, so it names a part of the scratch
 
+Threads keep off the CPU that the calling thread is on: woken beside it they would wait there for
+their turn, for milliseconds, while another one idles.
+
 Inside, the BLAS uses one thread: a product is cut by the tasks, never by the BLAS, so NumPy's
 element-wise passes between two products run on all cores too, and results do not depend on how many
 threads there are.  The calling thread works, too; one thread means no other.
@@ -15,13 +18,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from itertools import count as counter
 from math import prod
-from threading import Lock
+from threading import Lock, get_native_id
 from typing import Any
 
 Array = Any
@@ -35,6 +38,18 @@ def usable_cpus() -> int:
     return os.cpu_count() or 1
 
 
+@cache
+def _current_cpu() -> Callable[[], int]:
+    """A function that gives the number of the CPU that the calling thread is on; -1 where threads
+    cannot be placed."""
+    found = None
+    if hasattr(os, "sched_setaffinity"):
+        import ctypes
+
+        found = getattr(ctypes.CDLL(None), "sched_getcpu", None)
+    return found or (lambda: -1)
+
+
 class Workers:
     """threads: how many run at once, the caller's included."""
 
@@ -42,6 +57,8 @@ class Workers:
         self.threads = threads
         self._pool: ThreadPoolExecutor | None = None
         self._process = 0  # whose threads those of the pool are
+        self._numbers: list[int] = []  # of these threads, as the system counts
+        self._apart: tuple[int, int] | None = None  # from which CPU they keep off, how many
 
     def run(self, task: Callable[[int, int], None], count: int) -> None:
         """Do all tasks; when all have ended, the first exception of any of them is raised here."""
@@ -55,8 +72,11 @@ class Workers:
 
     def _share(self, task: Callable[[int, int], None], count: int, threads: int) -> None:
         if self._pool is None or self._process != os.getpid():  # a fork has no threads
-            self._pool = ThreadPoolExecutor(self.threads - 1, "demitasse")
+            self._numbers, self._apart = [], None
+            start = partial(_note, self._numbers)
+            self._pool = ThreadPoolExecutor(self.threads - 1, "demitasse", start)
             self._process = os.getpid()
+        self._keep_off(_current_cpu()())
         numbers = counter()
 
         def work(slot: int) -> None:
@@ -72,6 +92,21 @@ class Workers:
             failed = [error for other in others if (error := other.exception())]
         if failed:
             raise failed[0]
+
+    def _keep_off(self, cpu: int) -> None:
+        """Let the other threads run on all CPUs of this process but this one."""
+        wanted = cpu, len(self._numbers)
+        if cpu < 0 or self._apart == wanted:
+            return
+        if others := os.sched_getaffinity(0) - {cpu}:
+            for number in self._numbers:
+                with suppress(OSError):  # the thread has ended, or may not be moved
+                    os.sched_setaffinity(number, others)
+        self._apart = wanted
+
+
+def _note(numbers: list[int]) -> None:
+    numbers.append(get_native_id())
 
 
 @cache
