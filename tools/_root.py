@@ -40,6 +40,6 @@ def run(name: str) -> None:
     tool = importlib.import_module(f"demitasse.tools.{name}")
     # what processes that this one spawns import, instead of running the script
     sys.modules["__main__"].__spec__ = tool.__spec__
-    from demitasse.tools._main import guarded, leave  # type: ignore[import-not-found]
+    from demitasse.tools._main import guarded, leave  # type: ignore[import-not-found, unused-ignore]
 
     leave(guarded(tool.main, sys.argv[1:]))
