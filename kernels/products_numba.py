@@ -10,8 +10,9 @@ the first-level cache holds, ROWS at a time, and that block of c lives in regist
 element of a feeds whole vectors, and a vector of b all rows.  For inner products, where both
 factors come as panels, those of b are turned on the way, some columns of c at a time.
 
-Numba has no vectors, so the innermost loop (`_block`) is written in LLVM's language.  A sum runs
-over DEPTH of d at a time, in order, and these parts are added: that rounds less than one long sum.
+Numba has no vectors, so the innermost loop (`_write_block`) is written in LLVM's language.  A sum
+runs over DEPTH of d at a time, in order, and these parts are added: that rounds less than one long
+sum.
 
 Source: K. Goto, R. van de Geijn, Anatomy of High-Performance Matrix Multiplication, 2008.
 """
@@ -27,7 +28,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .compiler_numba import compiler
-from .vectors_numba import fetch
+from .vectors_numba import LINE, fetch
 from .writer_numba import LANES, Writer, number, vector_type
 
 Array = Any
@@ -42,8 +43,9 @@ fast = compiler()
 _int, _vector = ir.IntType(64), vector_type(LANES)
 
 
-def _block(rows: int, vectors: int, panels: bool = False) -> Callable[..., None]:
-    """The product of some rows of a and a panel of b, which has `vectors` of its vectors in use.
+def _blocks(sizes: dict[int, int], panels: bool = False) -> Callable[..., None]:
+    """The product of some rows of a and a panel of b, which has `used` of its vectors in use: of
+    sizes[used] rows.
 
     c[ic + r rc + t] (+)= sum_d a[ia + r ra + d da] b[ib + d WIDTH + t]
 
@@ -51,64 +53,63 @@ def _block(rows: int, vectors: int, panels: bool = False) -> Callable[..., None]
     """
 
     @intrinsic
-    def block(
-        context: Any, a: Any, ia: Any, ra: Any, da: Any, b: Any, ib: Any, c: Any, ic: Any, rc: Any,
-        depth: Any, add: Any,
+    def blocks(
+        context: Any, used: Any, a: Any, ia: Any, ra: Any, da: Any, b: Any, ib: Any, c: Any,
+        ic: Any, rc: Any, depth: Any, add: Any,
     ) -> Any:  # fmt: skip
         n = types.intp
-        signature = types.void(a, n, n, n, b, n, c, n, n, n, types.boolean)
+        signature = types.void(n, a, n, n, n, b, n, c, n, n, n, types.boolean)
 
         def generate(context: Any, build: Any, signature: Any, args: Any) -> Any:
-            a, ia, ra, da, b, ib, c, ic, rc, depth, add = args
-
             write = Writer(context, build, signature, args)
-
-            def vector(pointer: Any, v: int) -> Any:
-                part = build.gep(pointer, [number(LANES * v)])
-                return build.bitcast(part, _vector.as_pointer())
-
-            a, b, c = write.start(0, ia), write.start(4, ib), write.start(6, ic)
-            a_rows = [build.gep(a, [build.mul(ra, number(r))]) for r in range(rows)]
-            c_rows = [build.gep(c, [build.mul(rc, number(r))]) for r in range(rows)]
-            each = [(r, v) for r in range(rows) for v in range(vectors)]
-
-            def add_products(at_a: Any, at_b: Any, sums: list[Any]) -> list[Any]:
-                here = build.gep(b, [at_b])
-                lanes = [build.load(vector(here, v), align=4) for v in range(vectors)]
-                numbers = [build.load(build.gep(row, [at_a]), align=4) for row in a_rows]
-                spread = [write.everywhere(value).of for value in numbers]
-                return _multiply_add(build, [(spread[r], lanes[v]) for r, v in each], sums)
-
-            def add_panel(at_a: Any, at_b: Any, sums: list[Any]) -> list[Any]:
-                left = build.sub(depth, build.sdiv(at_b, number(WIDTH)))
-                last = build.icmp_signed("<", left, number(WIDTH))
-                rounds = build.select(last, left, number(WIDTH))
-                steps = number(1), number(WIDTH)
-                return _in_registers(build, rounds, (at_a, at_b), steps, sums, add_products)
-
-            start = number(0), number(0)
-            sums = [ir.Constant(_vector, [0.0] * LANES)] * len(each)
-            if panels:
-                count = build.sdiv(build.add(depth, number(WIDTH - 1)), number(WIDTH))
-                steps = da, number(WIDTH * WIDTH)
-                results = _in_registers(build, count, start, steps, sums, add_panel)
-            else:
-                steps = da, number(WIDTH)
-                results = _in_registers(build, depth, start, steps, sums, add_products)
-            targets = [vector(c_rows[r], v) for r, v in each]
-            with build.if_else(add) as (then, otherwise):
-                with then:
-                    for value, target in zip(results, targets, strict=True):
-                        more = build.fadd(value, build.load(target, align=4))
-                        build.store(more, target, align=4)
-                with otherwise:
-                    for value, target in zip(results, targets, strict=True):
-                        build.store(value, target, align=4)
+            for vectors, rows in sizes.items():
+                this = build.icmp_signed("==", args[0], number(vectors))
+                with build.if_then(this):
+                    _write_block(write, rows, vectors, panels)
             return context.get_dummy_value()
 
         return signature, generate
 
-    return block
+    return blocks
+
+
+def _write_block(write: Writer, rows: int, vectors: int, panels: bool) -> None:
+    build = write.build
+    _, _, ia, ra, da, _, ib, _, ic, rc, depth, add = write.args
+    a, b, c = write.start(1, ia), write.start(5, ib), write.start(7, ic)
+    a_rows = [write.beside(a, ra, r) for r in range(rows)]
+    each = [(r, v) for r in range(rows) for v in range(vectors)]
+
+    def add_products(at_a: Any, at_b: Any, sums: list[Any]) -> list[Any]:
+        here = build.gep(b, [at_b])
+        lanes = [write.load(build.gep(here, [number(LANES * v)]), LANES).of for v in range(vectors)]
+        numbers = [build.load(build.gep(row, [at_a]), align=4) for row in a_rows]
+        spread = [write.everywhere(value).of for value in numbers]
+        return _multiply_add(build, [(spread[r], lanes[v]) for r, v in each], sums)
+
+    def add_panel(at_a: Any, at_b: Any, sums: list[Any]) -> list[Any]:
+        left = build.sub(depth, build.sdiv(at_b, number(WIDTH)))
+        rounds = build.select(build.icmp_signed("<", left, number(WIDTH)), left, number(WIDTH))
+        steps = number(1), number(WIDTH)
+        return _in_registers(build, rounds, (at_a, at_b), steps, sums, add_products)
+
+    start = number(0), number(0)
+    sums = [ir.Constant(_vector, [0.0] * LANES)] * len(each)
+    if panels:
+        count = build.sdiv(build.add(depth, number(WIDTH - 1)), number(WIDTH))
+        steps = da, number(WIDTH * WIDTH)
+        results = _in_registers(build, count, start, steps, sums, add_panel)
+    else:
+        steps = da, number(WIDTH)
+        results = _in_registers(build, depth, start, steps, sums, add_products)
+    targets = [build.gep(write.beside(c, rc, r), [number(LANES * v)]) for r, v in each]
+    with build.if_else(add) as (then, otherwise):
+        with then:
+            for value, target in zip(results, targets, strict=True):
+                write.store(build.fadd(value, write.load(target, LANES).of), target)
+        with otherwise:
+            for value, target in zip(results, targets, strict=True):
+                write.store(value, target)
 
 
 Round = Callable[[Any, Any, list[Any]], list[Any]]
@@ -156,14 +157,9 @@ def _as_it_is(module: Any) -> Any:
     return loop
 
 
-_rows3, _rows2, _rows1 = _block(ROWS, 3), _block(ROWS, 2), _block(MORE_ROWS, 1)
-_row3, _row2, _row1 = (_block(1, v) for v in (3, 2, 1))
-_inners3, _inners2, _inners1 = (
-    _block(ROWS, 3, True),
-    _block(ROWS, 2, True),
-    _block(MORE_ROWS, 1, True),
-)
-_inner3, _inner2, _inner1 = (_block(1, v, True) for v in (3, 2, 1))
+_SEVERAL, _ONE = {3: ROWS, 2: ROWS, 1: MORE_ROWS}, {3: 1, 2: 1, 1: 1}
+_rows, _row = _blocks(_SEVERAL), _blocks(_ONE)
+_inner_rows, _inner_row = _blocks(_SEVERAL, panels=True), _blocks(_ONE, panels=True)
 
 
 @fast
@@ -175,24 +171,13 @@ def _sweep(
     in the meantime, `ahead` numbers from this one."""
     each = MORE_ROWS if used == 1 else ROWS
     whole = rows // each * each
-    share = (depth * WIDTH * each // max(whole, 1) + 15) // 16 * 16
+    share = (depth * WIDTH * each // max(whole, 1) + LINE - 1) // LINE * LINE
     for r in range(0, whole, each):
         x, y = at + r * ra, to + r * rc
         fetch(b, ib + ahead + r // each * share, share)
-        if used == 3:
-            _rows3(a, x, ra, da, b, ib, c, y, rc, depth, add)
-        elif used == 2:
-            _rows2(a, x, ra, da, b, ib, c, y, rc, depth, add)
-        else:
-            _rows1(a, x, ra, da, b, ib, c, y, rc, depth, add)
+        _rows(used, a, x, ra, da, b, ib, c, y, rc, depth, add)
     for r in range(whole, rows):
-        x, y = at + r * ra, to + r * rc
-        if used == 3:
-            _row3(a, x, ra, da, b, ib, c, y, rc, depth, add)
-        elif used == 2:
-            _row2(a, x, ra, da, b, ib, c, y, rc, depth, add)
-        else:
-            _row1(a, x, ra, da, b, ib, c, y, rc, depth, add)
+        _row(used, a, at + r * ra, ra, da, b, ib, c, to + r * rc, rc, depth, add)
 
 
 @fast
@@ -225,33 +210,28 @@ def multiply_transposed(a: Array, b: Array, c: Array) -> None:
     _products(a, 1, a.shape[2], b, c)
 
 
-def _turning() -> Callable[..., None]:
-    """run(source, at, there, target, to): target[to + t WIDTH + c] = source[at + c WIDTH + t] for
-    c, t < LANES; of c only `there` are, the last of them stands for the rest."""
+@intrinsic
+def _turn_square(context: Any, source: Any, at: Any, there: Any, target: Any, to: Any) -> Any:
+    """target[to + t WIDTH + c] = source[at + c WIDTH + t] for c, t < LANES; of c only `there` are,
+    the last of them stands for the rest."""
+    n = types.intp
 
-    @intrinsic
-    def run(context: Any, source: Any, at: Any, there: Any, target: Any, to: Any) -> Any:
-        n = types.intp
+    def generate(context: Any, build: Any, signature: Any, args: Any) -> Any:
+        write = Writer(context, build, signature, args)
+        _, at, there, _, to = args
+        first, last, lines = write.start(0, at), build.sub(there, number(1)), []
+        for c in range(LANES):
+            inside = build.icmp_signed("<", number(c), last)
+            row = build.mul(build.select(inside, number(c), last), number(WIDTH))
+            lines.append(write.load(build.gep(first, [row]), LANES).of)
+        for t, line in enumerate(write.turned(lines)):
+            write.store(line, write.start(3, build.add(to, number(t * WIDTH))))
+        return context.get_dummy_value()
 
-        def generate(context: Any, build: Any, signature: Any, args: Any) -> Any:
-            write = Writer(context, build, signature, args)
-            _, at, there, _, to = args
-            first, last, lines = write.start(0, at), build.sub(there, number(1)), []
-            for c in range(LANES):
-                inside = build.icmp_signed("<", number(c), last)
-                row = build.mul(build.select(inside, number(c), last), number(WIDTH))
-                lines.append(write.load(build.gep(first, [row]), LANES).of)
-            for t, line in enumerate(write.turned(lines)):
-                write.store(line, write.start(3, build.add(to, number(t * WIDTH))))
-            return context.get_dummy_value()
-
-        return types.void(source, n, n, target, n), generate
-
-    found: Any = run
-    return found
+    return types.void(source, n, n, target, n), generate
 
 
-_turn = _turning()
+_turn: Callable[..., None] = _turn_square  # Numba passes the context itself
 
 
 @fast
@@ -269,20 +249,9 @@ def _inner_sweep(
         x, y = at + r * WIDTH, to + r * rc
         for p in range(r // each * share, min(panels, (r // each + 1) * share)):
             fetch(source, ahead + p * jb, WIDTH * WIDTH)
-        if used == 3:
-            _inners3(a, x, WIDTH, ja, b, 0, c, y, rc, depth, add)
-        elif used == 2:
-            _inners2(a, x, WIDTH, ja, b, 0, c, y, rc, depth, add)
-        else:
-            _inners1(a, x, WIDTH, ja, b, 0, c, y, rc, depth, add)
+        _inner_rows(used, a, x, WIDTH, ja, b, 0, c, y, rc, depth, add)
     for r in range(whole, rows):
-        x, y = at + r * WIDTH, to + r * rc
-        if used == 3:
-            _inner3(a, x, WIDTH, ja, b, 0, c, y, rc, depth, add)
-        elif used == 2:
-            _inner2(a, x, WIDTH, ja, b, 0, c, y, rc, depth, add)
-        else:
-            _inner1(a, x, WIDTH, ja, b, 0, c, y, rc, depth, add)
+        _inner_row(used, a, at + r * WIDTH, WIDTH, ja, b, 0, c, to + r * rc, rc, depth, add)
 
 
 @fast

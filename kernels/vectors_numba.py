@@ -200,28 +200,6 @@ def over(formula: Formula, count: int, kept: int) -> Callable[..., None]:
     return run
 
 
-def _clearing() -> Callable[..., None]:
-    """run(count, target, to, jump): a vector of 0 at `to`, to + jump, ..., so many."""
-
-    @intrinsic
-    def run(context: Any, count: Any, target: Any, to: Any, jump: Any) -> Any:
-        def generate(context: Any, build: Any, signature: Any, args: Any) -> Any:
-            write = Writer(context, build, signature, args)
-            count, _, to, jump = args
-            with cgutils.for_range(build, count) as loop:
-                at = build.add(to, build.mul(loop.index, jump))
-                write.store(write.number(0.0).of, write.start(1, at))
-            return context.get_dummy_value()
-
-        return types.void(types.intp, target, types.intp, types.intp), generate
-
-    found: Any = run
-    return found
-
-
-clear = _clearing()
-
-
 def sorted_out(formula: Formula, count: int) -> Callable[..., None]:
     """run(n, source, at, target, to, jump): for t < n,
 
@@ -283,6 +261,22 @@ def added_back(formula: Formula, count: int) -> Callable[..., None]:
 
 
 @intrinsic
+def _clear(context: Any, count: Any, target: Any, to: Any, jump: Any) -> Any:
+    """A vector of 0 at target[to], [to + jump], ..., so many."""
+    i = types.intp
+
+    def generate(context: Any, build: Any, signature: Any, args: Any) -> Any:
+        write = Writer(context, build, signature, args)
+        count, _, to, jump = args
+        with cgutils.for_range(build, count) as loop:
+            at = build.add(to, build.mul(loop.index, jump))
+            write.store(write.number(0.0).of, write.start(1, at))
+        return context.get_dummy_value()
+
+    return types.void(i, target, i, i), generate
+
+
+@intrinsic
 def _fetch(context: Any, a: Any, at: Any, count: Any) -> Any:
     """Ask for so many numbers from a[at] on, which will be read."""
 
@@ -296,4 +290,5 @@ def _fetch(context: Any, a: Any, at: Any, count: Any) -> Any:
     return types.void(a, types.intp, types.intp), generate
 
 
-fetch: Callable[..., None] = _fetch  # Numba passes the context itself
+clear: Callable[..., None] = _clear  # Numba passes the context itself
+fetch: Callable[..., None] = _fetch

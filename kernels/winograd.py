@@ -16,7 +16,7 @@ How a layer is cut (`cut`) depends on its shapes alone:
                Backward, a lane is a run of tile rows with its own dU; lanes are added in order.
                Threads share blocks without meeting: each makes all of its own in one call.
     channels   many channels, small maps.  V (and D) of the whole image, or of a band of it; then
-               some channels of U at a time, so that U is never whole.
+               some channels of U, or columns of dU, at a time, so that these are never whole.
 
 float32 only; error at most 3e-5 of the largest output (1e-5 where im2col has 1e-6).  The transforms
 are those of kernels/tiles_numba.py, or of kernels/tiles_numpy.py where Numba is not installed.
