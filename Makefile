@@ -41,10 +41,12 @@ GPU ?= gpu
 demo: .venv/.setup
 	$(BIN)/python tools/demo.py
 
+# mypy names a package after its folder, which a clone may call anything: the link gives it its name
 lint: .venv/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy .
+	@mkdir -p .venv/lint && ln -sfn "$(CURDIR)" .venv/lint/demitasse
+	cd .venv/lint && "$(CURDIR)/$(BIN)/mypy" --config-file demitasse/pyproject.toml demitasse
 	$(BIN)/lint-imports
 
 test: lint
