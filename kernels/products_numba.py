@@ -1,8 +1,8 @@
 """Batches of matrix products in single precision, compiled by Numba: c = a b for many small a, b.
 
-    multiply              c[i, r, t] = sum_d a[i, r, d] b[i, d, t]
-    multiply_transposed   c[i, r, t] = sum_d a[i, d, r] b[i, d, t]
-    multiply_inner        c[i, r, s] = sum_t a[i, r, t] b[i, s, t]
+    multiply              c[i, r, t] (+)= sum_d a[i, r, d] b[i, d, t]
+    multiply_transposed   c[i, r, t] (+)= sum_d a[i, d, r] b[i, d, t]
+    multiply_inner        c[i, r, s] (+)= sum_t a[i, r, t] b[i, s, t]
 
 A BLAS arranges both factors anew for every product, and these are too small to pay for that.  Here
 b comes as panels, WIDTH of its columns one behind the other: all rows of a pass over a panel that
@@ -181,10 +181,11 @@ def _sweep(
 
 
 @fast
-def _products(a: Array, ra: int, da: int, b: Array, c: Array) -> None:
+def _products(a: Array, ra: int, da: int, b: Array, c: Array, add: bool) -> None:
     batch, panels, deep, _ = b.shape
     rows, across = c.shape[1], c.shape[2]
     each_a, each_b = a.strides[0] // a.itemsize, b.strides[0] // b.itemsize
+    jb = b.strides[1] // b.itemsize
     for i in range(batch):
         for d in range(0, deep, DEPTH):
             depth = min(DEPTH, deep - d)
@@ -192,22 +193,22 @@ def _products(a: Array, ra: int, da: int, b: Array, c: Array) -> None:
                 used = min(VECTORS, (across - p * WIDTH) // LANES)
                 _sweep(
                     a, i * each_a + d * da, ra, da, rows, b,
-                    i * each_b + (p * deep + d) * WIDTH, used, c,
-                    i * rows * across + p * WIDTH, across, depth, d > 0, deep * WIDTH,
+                    i * each_b + p * jb + d * WIDTH, used, c,
+                    i * rows * across + p * WIDTH, across, depth, add or d > 0, jb,
                 )  # fmt: skip
 
 
 @fast
-def multiply(a: Array, b: Array, c: Array) -> None:
-    """c[i] = a[i] b[i]: (n, R, D), panels of (n, D, T) -> (n, R, T), float32, C-contiguous; the n
-    of a and b may lie apart."""
-    _products(a, a.shape[2], 1, b, c)
+def multiply(a: Array, b: Array, c: Array, add: bool) -> None:
+    """c[i] (+)= a[i] b[i]: (n, R, D), panels of (n, D, T) -> (n, R, T), float32, C-contiguous; the
+    n of a and b may lie apart, and so may the panels."""
+    _products(a, a.shape[2], 1, b, c, add)
 
 
 @fast
-def multiply_transposed(a: Array, b: Array, c: Array) -> None:
-    """c[i] = a[i]^T b[i]: (n, D, R), panels of (n, D, T) -> (n, R, T), likewise."""
-    _products(a, 1, a.shape[2], b, c)
+def multiply_transposed(a: Array, b: Array, c: Array, add: bool) -> None:
+    """c[i] (+)= a[i]^T b[i]: (n, D, R), panels of (n, D, T) -> (n, R, T), likewise."""
+    _products(a, 1, a.shape[2], b, c, add)
 
 
 @intrinsic

@@ -92,7 +92,7 @@ def _combine(
     w: Array, panels: Array, product: Array, bias: Array, y: Array, m: int, rectify: bool
 ) -> None:
     """y[n, m + r, o] = f(bias[m + r] + sum_d w[r, d] panels[d, o])."""
-    multiply(w, panels, product)
+    multiply(w, panels, product, False)
     images, _, each = y.shape
     for r in range(product.shape[1]):
         for n in range(images):

@@ -37,6 +37,7 @@ NAME = "Numba"
 BLOCK = 650_000  # elements of V and M of one block: they stay in a core's share of the cache
 MANY = 1 / 30  # tiles for each element of U's, to make whole blocks of so large a layer
 COLUMNS = 48  # columns of dU at a time: whole panels
+DEEP = 128  # channels of U that are summed at a time, where U is larger than M
 BAND = 256  # tiles whose lines stay in the first-level cache
 f1 = np.float32
 fast = compiler()
@@ -260,7 +261,7 @@ def output_blocks(
     while i < len(starts):
         n, r0 = starts[i]
         input_panels(x, n, 0, c, r0, rows, across, pad, V, work)
-        multiply(U, V, M)
+        multiply(U, V, M, False)
         output_tiles(M, y, n, 0, k, r0, rows, bias, slope, work)
         i = _next(counted)
 
@@ -281,7 +282,7 @@ def gradient_blocks(
             input_panels(x, n, 0, c, r0, rows, across, pad, V, work)
             multiply_inner(D, V, 0, c, dU, rows * across, True, spare)
         if dx.size:
-            multiply_transposed(U, D, M)
+            multiply_transposed(U, D, M, False)
             first = (fresh and i == 0) or r0 == 0
             data_tiles(M, dx, n, 0, c, r0, rows, across, pad, carry, first, work)
             if r0 + rows == down:

@@ -24,6 +24,7 @@ NAME = "NumPy"
 BLOCK = 1_300_000  # elements of V and M of one block: fewer calls weigh more than the cache
 MANY = 0.15  # tiles for each element of U's, to make whole blocks of so large a layer
 COLUMNS = 64  # columns of dU at a time, no more than channels of U
+DEEP = 1 << 30  # channels of U that are summed at a time: all
 CELLS = 1 << 14  # tiles at once
 
 _BT = [[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0], [0, -2, -1, 2, 1, 0],
@@ -96,14 +97,17 @@ def input_panels(
         np.matmul(INPUT, d.reshape(36, -1), out=out[:, a * cells : b * cells])
 
 
-def multiply(U: Array, V: Array, M: Array) -> None:
-    """M[ij] = U[ij] V[ij]."""
-    np.matmul(U, V, out=M)
+def multiply(U: Array, V: Array, M: Array, add: bool) -> None:
+    """M[ij] (+)= U[ij] V[ij]."""
+    if add:
+        M += np.matmul(U, V)
+    else:
+        np.matmul(U, V, out=M)
 
 
-def multiply_transposed(U: Array, D: Array, M: Array) -> None:
-    """M[ij] = U[ij]^T D[ij]."""
-    np.matmul(U.transpose(0, 2, 1), D, out=M)
+def multiply_transposed(U: Array, D: Array, M: Array, add: bool) -> None:
+    """M[ij] (+)= U[ij]^T D[ij]."""
+    multiply(U.transpose(0, 2, 1), D, M, add)
 
 
 def multiply_inner(
@@ -252,7 +256,7 @@ def output_blocks(
     while (i := next(counted)) < len(starts):
         n, r0 = map(int, starts[i])
         input_panels(x, n, 0, c, r0, rows, across, pad, V, work)
-        multiply(U, V, M)
+        multiply(U, V, M, False)
         output_tiles(M, y, n, 0, k, r0, rows, bias, slope, work)
 
 
@@ -271,7 +275,7 @@ def gradient_blocks(
             input_panels(x, n, 0, c, r0, rows, across, pad, V, work)
             multiply_inner(D, V, 0, c, dU, rows * across, True, spare)
         if dx.size:
-            multiply_transposed(U, D, M)
+            multiply_transposed(U, D, M, False)
             first = (fresh and i == 0) or r0 == 0
             data_tiles(M, dx, n, 0, c, r0, rows, across, pad, carry, first, work)
             if r0 + rows == down:

@@ -32,7 +32,7 @@ import numpy as np
 
 from . import winograd_cut as cuts
 from .im2col import Array, Sizes, Window, pieces
-from .winograd_cut import Cut, Tiling, alike, apart, apart_size, cut, panels_size, view
+from .winograd_cut import Cut, Tiling, alike, apart, apart_size, cut, panels_size, split, view
 from .winograd_cut import scratch_size as scratch_size
 from .workers import Room, Taker, Workers
 
@@ -79,8 +79,7 @@ def forward(
 
     every = take(panels_size(c, cells))
     parts = list(pieces(k, cuts.CHANNELS))
-    most = max(end - start for start, end in parts)
-    slots = [(take(apart_size(most, c)), take(36 * most * made.whole(cells))) for _ in work]
+    slots = [take(cuts.slot_size(w.shape, cells)) for _ in work]
     for n, r0, rows in shape.blocks(how):
         cells = rows * shape.across
         v = apart(every, *made.panels_shape(c, cells))
@@ -91,10 +90,11 @@ def forward(
             cells: int = cells,
         ) -> None:  # fmt: skip
             k0, k1 = parts[i]
-            u = apart(slots[slot][0], 36, k1 - k0, c)
-            m = view(slots[slot][1], 36, k1 - k0, made.whole(cells))
-            made.weight_tiles(w, k0, k1, 0, c, u, work[slot])
-            made.multiply(u, v, m)
+            m, rest = split(slots[slot], 36, k1 - k0, made.whole(cells))
+            for c0, c1 in pieces(c, cuts.summed(c, cells)):
+                u = apart(rest, 36, k1 - k0, c1 - c0)
+                made.weight_tiles(w, k0, k1, c0, c1, u, work[slot])
+                made.multiply(u, v[..., c0:c1, :], m, c0 > 0)
             made.output_tiles(m, y, n, k0, k1, r0, rows, bias, slope, work[slot])
 
         workers.run(outputs, len(parts))
@@ -207,11 +207,11 @@ def _backward_channels(
             cells: int = cells,
         ) -> None:  # fmt: skip
             c0, c1 = ins[i]
-            u = apart(slots[slot], 36, k, c1 - c0)
-            dv = slots[slot][apart_size(k, c1 - c0) :]
-            dv = view(dv, 36, c1 - c0, made.whole(cells))
-            made.weight_tiles(w, 0, k, c0, c1, u, work[slot])
-            made.multiply_transposed(u, d, dv)
+            dv, rest = split(slots[slot], 36, c1 - c0, made.whole(cells))
+            for k0, k1 in pieces(k, cuts.summed(k, cells)):
+                u = apart(rest, 36, k1 - k0, c1 - c0)
+                made.weight_tiles(w, k0, k1, c0, c1, u, work[slot])
+                made.multiply_transposed(u, d[..., k0:k1, :], dv, k0 > 0)
             made.data_tiles(dv, dx, n, c0, c1, r0, rows, across, pad, carry, r0 == 0, work[slot])
             if r0 + rows == shape.down:
                 made.last_rows(carry, dx, n, c0, c1, shape.down, across, pad, False, work[slot])

@@ -99,8 +99,16 @@ def _channels_size(w: Sizes, shape: Tiling, rows: int, threads: int) -> int:
 
 def slot_size(w: Sizes, cells: int) -> int:
     """Of one thread: some channels of U, and of M or dV; or of dU."""
-    made, most, some = transforms(), max(w[:2]), min(CHANNELS, max(w[:2]))
-    return apart_size(some, int(made.whole(most))) + apart_size(some, int(made.whole(cells)))
+    made, (k, c) = transforms(), w[:2]
+    some, deep = min(CHANNELS, max(k, c)), max(summed(n, cells) for n in (k, c))
+    factors = apart_size(some, deep) + apart_size(some, int(made.whole(cells)))
+    return max(factors, apart_size(k, int(made.whole(min(c, made.COLUMNS)))))
+
+
+def summed(channels: int, cells: int) -> int:
+    """How many of these channels are summed at a time.  U is written and read once, M once for each
+    such part: where U is far larger than M it is made part by part, and does not leave the cache."""
+    return min(channels, transforms().DEEP) if channels > 2 * cells else channels
 
 
 def work_size(w: Sizes, across: int, rows: int) -> int:
@@ -156,6 +164,11 @@ def apart_size(*shape: int) -> int:
 
 def view(buffer: Array, *shape: int) -> Array:
     return buffer.reshape(-1)[: prod(shape)].reshape(shape)
+
+
+def split(buffer: Array, *shape: int) -> tuple[Array, Array]:
+    """Of a flat buffer, and what is left of it."""
+    return view(buffer, *shape), buffer[prod(shape) :]
 
 
 def apart(buffer: Array, *shape: int) -> Array:

@@ -30,7 +30,17 @@ def test_products_are_those_of_double_precision(rows, depth, across):
     a, b = draw(rows, depth, across)
     expected = a.astype(np.float64) @ b.astype(np.float64)
     c = np.full(expected.shape, np.nan, np.float32)
-    products.multiply(a, panels(b), c)
+    products.multiply(a, panels(b), c, False)
+    np.testing.assert_allclose(c, expected, rtol=0, atol=1e-6 * depth)
+
+
+@pytest.mark.parametrize(("rows", "depth", "across"), SIZES)
+def test_a_product_of_some_terms_is_added(rows, depth, across):
+    a, b = draw(rows, depth, across)
+    before = np.random.default_rng(1).standard_normal((2, rows, b.shape[2]), np.float32)
+    part, c = slice(depth // 3, depth), before.copy()
+    expected = before + a[..., part].astype(np.float64) @ b[:, part].astype(np.float64)
+    products.multiply(np.ascontiguousarray(a[..., part]), panels(b)[:, :, part], c, True)
     np.testing.assert_allclose(c, expected, rtol=0, atol=1e-6 * depth)
 
 
@@ -38,8 +48,8 @@ def test_products_are_those_of_double_precision(rows, depth, across):
 def test_a_transposed_factor_gives_the_same_bits(rows, depth, across):
     a, b = draw(rows, depth, across)
     plain, turned = (np.full((2, rows, b.shape[2]), np.nan, np.float32) for _ in range(2))
-    products.multiply(a, panels(b), plain)
-    products.multiply_transposed(np.ascontiguousarray(a.swapaxes(1, 2)), panels(b), turned)
+    products.multiply(a, panels(b), plain, False)
+    products.multiply_transposed(np.ascontiguousarray(a.swapaxes(1, 2)), panels(b), turned, False)
     assert np.array_equal(plain, turned)
 
 
@@ -77,6 +87,6 @@ def test_nan_and_infinity_go_through():
     a, b = draw(4, 3, 24)
     b[0, 1, 5], b[1, 2, 7] = np.nan, np.inf
     c = np.zeros((2, 4, b.shape[2]), np.float32)
-    products.multiply(a, panels(b), c)
+    products.multiply(a, panels(b), c, False)
     assert np.isnan(c[0, :, 5]).all() and not np.isnan(c[0, :, 6]).any()
     assert np.isinf(c[1, :, 7]).all()

@@ -77,7 +77,9 @@ class TestBothTransforms:
 
     @pytest.mark.parametrize("budget", [1 << 24, 900_000])
     @pytest.mark.parametrize("threads", [1, 2])
-    def test_many_channels(self, budget, threads, monkeypatch):
+    @pytest.mark.parametrize("deep", [1 << 30, 16])
+    def test_many_channels(self, made, budget, threads, deep, monkeypatch):
+        monkeypatch.setattr(made, "DEEP", deep)
         monkeypatch.setattr(winograd_cut, "SMALL", 0)
         monkeypatch.setattr(winograd_cut, "LARGE", 0)
         for c, k, height, pad, slope in [(70, 30, 21, 0, 0.0), (30, 130, 14, 1, 1.0)]:
