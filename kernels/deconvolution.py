@@ -141,8 +141,9 @@ def _tile_cut(
     if group == 1 and rows > parts * cells and rows * cells <= parts * limit:
         outputs = -(-y[1] // parts)
         return max(1, min(limit // (outputs * window.volume * cells), y[0])), cells, outputs
-    return (
-        max(1, min(limit // (rows * cells), y[0])),
-        max(1, min(limit // rows, -(-cells // parts))),
-        y[1],
-    )
+    most = max(1, limit // rows)
+    count = -(-cells // most)
+    count += -count % parts  # as many pieces for each of some threads
+    lines = -(-size[0] // count)  # whole ones: see `boxes`
+    most = min(most, lines * prod(size[1:]) if lines > 1 else -(-cells // count))
+    return max(1, min(limit // (rows * cells), y[0])), most, y[1]

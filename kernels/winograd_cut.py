@@ -106,8 +106,11 @@ def slot_size(w: Sizes, cells: int) -> int:
 
 
 def summed(channels: int, cells: int) -> int:
-    """How many of these channels are summed at a time.  U is written and read once, M once for each
-    such part: where U is far larger than M it is made part by part, and does not leave the cache."""
+    """How many of these channels are summed at a time.
+
+    U is written and read once, M once for each such part: where U is far larger than M it is made
+    part by part, and stays in the cache.
+    """
     return min(channels, transforms().DEEP) if channels > 2 * cells else channels
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from demitasse.kernels import deconvolution
 from demitasse.kernels.convolution import Form
-from demitasse.kernels.im2col import Window
+from demitasse.kernels.im2col import Window, boxes
 from demitasse.kernels.workers import Room, Workers
 
 pytest.importorskip("numba")
@@ -46,3 +46,11 @@ def test_many_weights_are_cut_by_channels():
     y = np.full(shape, np.nan, np.float32)
     deconvolution.forward(x, w, None, y, form, room)
     np.testing.assert_allclose(y, np.maximum(expected, 0), atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [(28, 28), (100, 100), (104, 90), (196, 196)])
+def test_large_maps_are_cut_into_as_many_pieces_for_each_of_four_threads(size):
+    shape = (1, 128, 2 * size[0], 2 * size[1])
+    _, cells, _ = deconvolution._tile_cut(shape, size, WINDOW, 1, Room(20 << 20, Workers(2)))
+    assert cells * 128 * 4 <= deconvolution.columns.COLUMNS
+    assert len(list(boxes(size, cells))) % 4 == 0
