@@ -3,8 +3,8 @@
 //   convolve_short    few terms: the first layer, and what a score's gradient spreads
 //   convolve_narrow   few outputs of one pixel's channels: the score
 //
-// Both keep all weights in shared memory.  Weights come as Caffe keeps them for convolve_narrow, packed
-// by term for convolve_short.
+// Both keep all weights in shared memory.  convolve_narrow takes a row for each output, as Caffe keeps
+// a convolution's weights and weights.cu packs others; convolve_short takes them packed by term.
 #include "geometry.cuh"
 
 // A thread makes PIXELS pixels of WIDE neighbouring outputs; neighbouring threads have neighbouring

@@ -47,8 +47,11 @@ class Plan(NamedTuple):
         return self.packed + self.planes
 
 
-def product(record: Any, quads: bool, wide: bool, machine: Machine, budget: int) -> Plan:
-    """Who computes y; quads: x may be read, wide: y may be written four channels at a time."""
+def product(
+    record: Any, quads: bool, wide: bool, turned: bool, machine: Machine, budget: int
+) -> Plan:
+    """Who computes y; quads: x may be read, wide: y may be written four channels at a time; turned:
+    the weights are not a row for each output."""
     g = _Counts.of(record)
     terms = g.taps * g.channels
     direct = g.groups == 1 and g.columns == g.outputs
@@ -70,7 +73,14 @@ def product(record: Any, quads: bool, wide: bool, machine: Machine, budget: int)
     shared = table.NARROW_OUTPUTS * g.channels * 4
     if direct and narrow and quads and shared <= table.SHORT_SHARED:
         pixels = table.NARROW.threads // table.NARROW_LANES
-        return Plan(table.NARROW, (-(-g.pixels // pixels), 1, 1), shared=shared)
+        return Plan(
+            table.NARROW,
+            (-(-g.pixels // pixels), 1, 1),
+            reduction=terms,
+            operand=table.FLOAT if turned else None,
+            packed=_quads(terms * g.outputs) if turned else 0,
+            shared=shared,
+        )
     mode = machine.mode if quads and g.taps <= table.TENSOR_TAPS else None
     tiles = table.CONVOLVE_SIMT[quads] if mode is None else table.CONVOLVE[mode]
     depth = tiles[0].depth

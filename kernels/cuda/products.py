@@ -77,7 +77,7 @@ def product(
     tiles = window.tiling and not window.pointwise and window.inputs(x.size) == y.size
     make = (painting if tiles else transposed) if transpose else correlation
     record = make(x, y, window, group)
-    plan = plans.product(record, readable(x, group), y.wide(4), machine, budget)
+    plan = plans.product(record, readable(x, group), y.wide(4), transpose, machine, budget)
     record["reduction"], record["splits"] = plan.reduction, plan.splits
     record["slope"], record["biased"] = slope, biased
     record["paired"] = record["columns"] % 2 == 0 and y.wide(2)

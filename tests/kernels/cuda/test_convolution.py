@@ -209,6 +209,8 @@ NAMED = {
     "a large window": Layer(4, 4, (9, 9), 7, pad=3),
     "padding wider than the map": Layer(4, 4, (2, 2), 3, pad=2),
     "many images": Layer(4, 4, (3, 3), 3, images=9),
+    "few channels from many": Layer(8, 64, (5, 7), 1),
+    "few channels of many": Layer(64, 8, (5, 7), 1, deconvolution=True),
 }
 
 
