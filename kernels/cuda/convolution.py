@@ -45,6 +45,12 @@ class _Engine(Filters):
                 found=f"{window.volume}",
                 remedy="Run this net on the CPU",
             )
+        if group > table.DEEPEST:
+            raise DeviceError(
+                f"a GPU convolves in up to {table.DEEPEST} groups",
+                found=f"{group}",
+                remedy="Run this net on the CPU",
+            )
         if np.dtype(dtype) != np.float32:
             raise DeviceError(
                 "a GPU convolves float32",

@@ -174,10 +174,11 @@ def _cut(
     choices = [
         (tile, splits)
         for tile in tiles
-        for splits in range(1, _most_splits(-(-terms // tile.depth), most) + 1)
+        for splits in range(1, _most_splits(-(-terms // tile.depth), most, groups) + 1)
     ]
     return min(choices, key=time)
 
 
-def _most_splits(depth: int, most: int) -> int:
-    return max(1, min(most, depth // table.SPLIT_BLOCKS, table.MOST_SPLITS))
+def _most_splits(depth: int, most: int, groups: int) -> int:
+    allowed = min(table.MOST_SPLITS, table.DEEPEST // groups)
+    return max(1, min(most, depth // table.SPLIT_BLOCKS, allowed))

@@ -66,6 +66,7 @@ SPLIT_BLOCKS = 8  # of the reduction, at least, in each part of it
 REUSE = 48  # terms as long as it takes to bring one row or column of a tile
 PLANE = {TF32X3: 360, TF32: 1080, BF16: 1440, None: 180}  # ... one partial sum, and to add it
 MOST_SPLITS = 64
+DEEPEST = 65535  # blocks of a grid along z: groups, times splits
 PLANES = 1 << 22  # elements of partial weight gradients, or twice the gradient if that is more
 PARTS = 512  # blocks among which a sum over pixels is cut
 

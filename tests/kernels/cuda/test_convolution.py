@@ -324,19 +324,20 @@ def test_without_a_bias_nothing_is_added():
 
 
 @pytest.mark.parametrize(
-    ("axes", "kernel", "dtype", "words"),
+    ("axes", "kernel", "group", "dtype", "words"),
     [
-        (4, 3, np.float32, "3 spatial axes"),
-        (2, 3, np.float64, "float32"),
-        (3, 11, np.float32, "1024 elements; found 1331"),
+        (4, 3, 1, np.float32, "3 spatial axes"),
+        (2, 3, 1, np.float64, "float32"),
+        (3, 11, 1, np.float32, "1024 elements; found 1331"),
+        (2, 3, 1 << 16, np.float32, "65535 groups; found 65536"),
     ],
 )
-def test_what_no_kernel_can_do_is_refused_when_the_engine_is_chosen(axes, kernel, dtype, words):
+def test_what_no_kernel_can_do_is_refused_as_it_is_chosen(axes, kernel, group, dtype, words):
     window = Window(*((n,) * axes for n in (kernel, 1, 0, 1)))
     shapes = (1, 2, *(20,) * axes), (2, 2, *window.kernel), (1, 2, *window.outputs((20,) * axes))
     for engine in (Convolution(EmulatedDevice()), Deconvolution(EmulatedDevice())):
         with pytest.raises(DeviceError, match=words):
-            engine.choose(*shapes, window, 1, dtype)
+            engine.choose(*shapes, window, group, dtype)
         shapes_2d = (1, 2, 8, 8), (2, 2, 3, 3), (1, 2, 6, 6)
         plain = Window((3, 3), (1, 1), (0, 0), (1, 1))
         assert engine.choose(*shapes_2d, plain, 1, np.float32) == ENGINE

@@ -41,6 +41,12 @@ def test_planes_stay_within_the_budget(layer):
             assert plan.planes <= max(budget, weights) and plan.splits <= table.MOST_SPLITS
 
 
+def test_many_groups_are_not_cut_into_more_blocks_than_a_grid_has():
+    x, window = nominal((1, 2048, 200, 200), True), WINDOW._replace(pad=(1, 1))
+    plan = products.gradient(x, x, window, 2048, Machine("fp32", 90, 132), BUDGET).plan
+    assert plan.splits > 1 and plan.grid[2] == 2048 * plan.splits <= 65535
+
+
 def test_a_small_card_does_not_split_what_a_large_one_does():
     assert plans(1024, 512, 56, "fp32", 132)[0].splits > 1
     assert [p.splits for p in plans(1024, 512, 56, "fp32", 8)] == [1, 1, 1]
