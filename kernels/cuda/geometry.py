@@ -14,9 +14,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...errors import DeviceError
 from ..im2col import Array, Sizes, Window
 
 AXES = 3
+MOST_PIXELS = 2**31 - 2**16  # of an array: kernels count them as int, and a little beyond the last
 
 GEOMETRY = np.dtype(
     [
@@ -51,7 +53,8 @@ class Layout(NamedTuple):
 
     @property
     def pixels(self) -> int:
-        return self.images * prod(self.size)
+        """As many as kernels count: larger arrays are planned, which shows that they do not fit."""
+        return min(self.images * prod(self.size), MOST_PIXELS)
 
     def wide(self, count: int, group: int = 1) -> bool:
         """Whether `count` neighbouring channels are aligned as one word, everywhere."""
@@ -77,7 +80,13 @@ class Layout(NamedTuple):
 
 
 def layout(array: Array) -> Layout:
-    """How (N, C, *S) lies in memory."""
+    """How (N, C, *S) lies in memory; DeviceError where it has more pixels than kernels count."""
+    if (pixels := array.shape[0] * prod(array.shape[2:])) > MOST_PIXELS:
+        raise DeviceError(
+            f"a GPU convolves up to {MOST_PIXELS} places at a time",
+            found=f"{pixels}",
+            remedy="Take smaller tiles or a smaller batch",
+        )
     interface = getattr(array, "__cuda_array_interface__", None) or array.__array_interface__
     address, item = interface["data"][0], array.itemsize
     image, channel, *axis = (stride // item for stride in array.strides)
@@ -150,7 +159,7 @@ def painting(x: Layout, y: Layout, window: Window, group: int) -> Any:
 
 def _common(x: Layout, y: Layout, window: Window, group: int) -> Any:
     record = np.zeros(1, GEOMETRY)
-    record["pixels"], record["groups"] = y.images * prod(y.size), group
+    record["pixels"], record["groups"] = y.pixels, group
     record["channels"] = x.channels // group
     record["outputs"] = record["columns"] = y.channels // group
     record["taps"], record["kernel"], record["spread"] = window.volume, window.kernel, 1

@@ -1,8 +1,10 @@
 """How products are cut among the processors of a card."""
 
+import numpy as np
 import pytest
+from demitasse.errors import DeviceError
 from demitasse.kernels.cuda import products, table
-from demitasse.kernels.cuda.geometry import nominal
+from demitasse.kernels.cuda.geometry import MOST_PIXELS, layout, nominal
 from demitasse.kernels.cuda.plans import Machine
 from demitasse.kernels.im2col import Window
 
@@ -45,6 +47,13 @@ def test_many_groups_are_not_cut_into_more_blocks_than_a_grid_has():
     x, window = nominal((1, 2048, 200, 200), True), WINDOW._replace(pad=(1, 1))
     plan = products.gradient(x, x, window, 2048, Machine("fp32", 90, 132), BUDGET).plan
     assert plan.splits > 1 and plan.grid[2] == 2048 * plan.splits <= 65535
+
+
+def test_more_places_than_kernels_count_are_planned_but_not_computed():
+    many = np.broadcast_to(np.float32(0), (2, 1, 1 << 15, 1 << 15))
+    with pytest.raises(DeviceError, match=r"2147418112 places.*found 2147483648.*smaller tiles"):
+        layout(many)
+    assert nominal(many.shape, True).pixels == MOST_PIXELS > layout(many[:1]).pixels
 
 
 def test_a_small_card_does_not_split_what_a_large_one_does():
