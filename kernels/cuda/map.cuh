@@ -15,14 +15,19 @@ struct Map {
 };
 
 template <bool LAST, class F> __device__ void each(const Map& m, F f) {
-  const unsigned channels = m.channels, step = gridDim.x * blockDim.x;
+  const unsigned channels = m.channels, places = m.places, step = gridDim.x * blockDim.x;
   const unsigned first = blockIdx.x * blockDim.x + threadIdx.x;
-  if (LAST) {
-    const unsigned all = m.places * m.channels;
+  if (LAST) {  // a step is so many places and channels: elements may be more than 32 bits count
+    const unsigned along = step / channels, across = step % channels;
     for (int n = blockIdx.y; n < m.images; n += gridDim.y)
-      for (unsigned i = first; i < all; i += step) f(n, i % channels, i / channels);
+      for (unsigned p = first / channels, c = first % channels; p < places; p += along) {
+        f(n, c, p);
+        c += across;
+        if (c < channels) continue;
+        c -= channels;
+        ++p;
+      }
   } else {
-    const unsigned places = m.places;
     for (unsigned plane = blockIdx.y; plane < m.images * channels; plane += gridDim.y)
       for (unsigned p = first; p < places; p += step) f(plane / channels, plane % channels, p);
   }

@@ -28,7 +28,7 @@ sum_outputs(const float* __restrict__ y, float* __restrict__ dy, float* __restri
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   const int step = QUADS ? WARPS : 32;
   const int m = QUADS ? (blockIdx.y * 32 + lane) * 4 : blockIdx.y * WARPS + warp;
-  const int first = blockIdx.x * g.part, last = min(first + g.part, g.pixels);
+  const int first = blockIdx.x * g.part, last = first + min(g.part, g.pixels - first);
   float sum[WIDE] = {};
   if (m < g.outputs) {
     int p = first + (QUADS ? warp : lane);

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from demitasse.kernels import dropout, pooling, relu, softmax, softmax_loss
+from demitasse.kernels.cuda import launch
 from demitasse.kernels.im2col import Window
 from demitasse.kernels.workers import Room
 from devices import CARD, EMULATOR
@@ -63,6 +64,20 @@ def test_rectifier(device, shape, layout, dtype):
         device.relu.gradient(a, b, b, slope, None)
         np.testing.assert_allclose(b.get(), dx, rtol=1e-6)
         assert around(b, whole)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("channels", [3, 256, 300])
+def test_few_blocks_reach_every_element(device, channels, layout, monkeypatch):
+    """As the most there are do of a large map."""
+    monkeypatch.setattr(launch, "BLOCKS", 2)
+    x = normal((2, channels, 5, 110))
+    (a, whole), (to, _) = put(device, x, layout), put(device, np.full_like(x, np.nan), layout)
+    device.relu.relu(a, to, 0.0, None)
+    np.testing.assert_array_equal(to.get(), np.maximum(x, 0))
+    device.softmax.softmax(a, a, None)
+    np.testing.assert_allclose(a.get().sum(1), 1, rtol=1e-5)
+    assert around(a, whole)
 
 
 def test_rectifying_a_gradient_reads_the_top(device):
