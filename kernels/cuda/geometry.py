@@ -80,7 +80,11 @@ class Layout(NamedTuple):
 
 
 def layout(array: Array) -> Layout:
-    """How (N, C, *S) lies in memory; DeviceError where it has more pixels than kernels count."""
+    """How (N, C, *S) lies in memory; DeviceError where it has more pixels than kernels count.
+
+    The stride of an axis of one element is 0: padding steps beside it, and it may be no multiple
+    of what the others are.
+    """
     if (pixels := array.shape[0] * prod(array.shape[2:])) > MOST_PIXELS:
         raise DeviceError(
             f"a GPU convolves up to {MOST_PIXELS} places at a time",
@@ -89,7 +93,9 @@ def layout(array: Array) -> Layout:
         )
     interface = getattr(array, "__cuda_array_interface__", None) or array.__array_interface__
     address, item = interface["data"][0], array.itemsize
-    image, channel, *axis = (stride // item for stride in array.strides)
+    image, channel, *axis = (
+        stride // item if n > 1 else 0 for n, stride in zip(array.shape, array.strides, strict=True)
+    )
     missing = AXES - len(axis)
     size = (1,) * missing + tuple(array.shape[2:])
     return Layout(

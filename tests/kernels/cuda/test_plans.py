@@ -56,6 +56,14 @@ def test_more_places_than_kernels_count_are_planned_but_not_computed():
     assert nominal(many.shape, True).pixels == MOST_PIXELS > layout(many[:1]).pixels
 
 
+def test_the_stride_of_an_axis_of_one_element_counts_for_nothing():
+    """Padding steps beside it: a column of a map whose channels are no quads."""
+    maps = np.moveaxis(np.empty((1, 5, 2, 10), np.float32), -1, 1)
+    assert layout(maps[:, :8]).axis == (0, 20, 10)
+    assert layout(maps[:, :8, :, :1]).axis == (0, 20, 0)
+    assert layout(maps[:, :8, :1]).axis == (0, 0, 10)
+
+
 def test_a_small_card_does_not_split_what_a_large_one_does():
     assert plans(1024, 512, 56, "fp32", 132)[0].splits > 1
     assert [p.splits for p in plans(1024, 512, 56, "fp32", 8)] == [1, 1, 1]
