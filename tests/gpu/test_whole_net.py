@@ -26,12 +26,12 @@ from ..models.nets import MODELS
 SIZE = 188
 # By precision: of the loss and the scores, and of the gradient of any parameter (norms).  Gradients
 # jump: of millions of values behind a rectifier or in a pooling window some lie so near the kink
-# that rounding decides their side, and each that changes it changes gradients by 1e-3.  So it is
-# between float32 and float64 on the CPU (in 1 of 5 seeds), and a mantissa of 10 or 7 bits put into
-# a CPU's convolutions changes 0.11 or 0.27 of the gradient, and 0.001 or 0.0085 of the scores.
+# that rounding decides their side, and each that changes it changes gradients by up to 3e-2.  So it
+# is between two float32 engines of the CPU, and rounded operands change 0.1 or 0.3 of the gradient
+# and 0.001 or 0.01 of the scores (test_bounds.py).
 BOUNDS = {
-    "fp32-strict": (1e-5, 1e-2),
-    "fp32": (1e-5, 1e-2),
+    "fp32-strict": (1e-5, 5e-2),
+    "fp32": (1e-5, 5e-2),
     "tf32": (5e-3, 0.3),
     "bf16": (3e-2, 0.6),
 }
@@ -53,8 +53,8 @@ def graph(base):
     return training_graph(source, deploy, planned.inferred.values)
 
 
-def net_on(device, base, **settings):
-    return Net(graph(base), seed=5, device=device, **settings)
+def net_on(device, base, seed=5, **settings):
+    return Net(graph(base), seed=seed, device=device, **settings)
 
 
 def give(net):
@@ -67,10 +67,10 @@ def give(net):
         blob.data[...] = np.abs(values) if name == "weight" else values
 
 
-def learned(device, base, **settings):
+def learned(device, base, seed=5, **settings):
     """Loss, scores and gradients of one pass; of the scores' own one before it, for a pass that
     goes on writes over them."""
-    net = net_on(device, base, **settings)
+    net = net_on(device, base, seed, **settings)
     give(net)
     last = next(n.index for n in net.graph.nodes if any(top.blob == "score" for top in n.tops))
     net.forward(end=last)
@@ -90,17 +90,23 @@ def relative(found, wanted):
     return np.linalg.norm(found - wanted) / np.linalg.norm(wanted)
 
 
+def worst(there, here):
+    """How far apart two are that learned: loss, scores, and the parameter whose gradient differs
+    most, with how much."""
+    off = {k: relative(there[2][k], g) for k, g in here[2].items()}
+    most = max(off, key=off.get)
+    return abs(there[0] / here[0] - 1), relative(there[1], here[1]), (most, off[most])
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("precision", BOUNDS)
 def test_the_papers_net_learns_as_on_the_cpu(precision):
     """Dropout included: the masks are the same."""
     there, here = learned(card(precision), 64), learned(CPU, 64, engine="caffe")
-    of_loss, of_gradient = BOUNDS[precision]
-    assert abs(there[0] - here[0]) <= of_loss * abs(here[0])
-    assert relative(there[1], here[1]) <= of_loss
-    off = {k: relative(there[2][k], g) for k, g in here[2].items()}
-    worst = max(off, key=off.get)
-    assert off[worst] <= of_gradient, f"{worst} is off by {off[worst]}"
+    loss, scores, (parameter, gradient) = worst(there, here)
+    of_scores, of_gradient = BOUNDS[precision]
+    assert max(loss, scores) <= of_scores
+    assert gradient <= of_gradient, f"{parameter} is off by {gradient}"
 
 
 def each_layer(there, here):
