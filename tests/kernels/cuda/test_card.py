@@ -34,13 +34,14 @@ def cupy(monkeypatch):
     return installed
 
 
-def test_a_net_runs_forward_and_backward_through_cupy(cupy):
+@pytest.mark.parametrize("case", ["unet_v1_trunk", "fcn_like"])
+def test_a_net_runs_forward_and_backward_through_cupy(cupy, case):
     cupy()
-    net = load(NETS / "unet_narrow", poison=True, device=Card())
+    net = load(NETS / case, poison=True, device=Card())
     net.forward()
     net.clear_param_diffs()
     net.backward()
-    with h5py.File(NETS / "unet_narrow" / "io.h5") as io:
+    with h5py.File(NETS / case / "io.h5") as io:
         for name in net.outputs:
             close(net.read(name), io["data"][name], 1e-5, f"data of {name}")
         for layer, diffs in io["params_diff"].items():
