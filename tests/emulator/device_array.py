@@ -31,11 +31,18 @@ NAMES = """
     tril triu unique unravel_index var vdot vstack where zeros zeros_like
 """
 FUNCTIONS = frozenset(NAMES.split())
+_LIMITED = {"where", "initial"}
 REFUSED = {
+    **{name: _LIMITED for name in ("all", "amax", "amin", "any", "max", "min", "prod", "sum")},
+    **{name: {"where", "correction", "mean"} for name in ("mean", "std", "var")},
+    **{name: {"order", "stable"} for name in ("argsort", "sort")},
+    "clip": {"min", "max"},
+    "count_nonzero": {"keepdims"},
+    "einsum": {"optimize", "out"},
+    "lexsort": {"axis"},
+    "percentile": {"weights"},
     "take": {"mode"},
-    "einsum": {"out"},
-    "sum": {"where"},
-    "max": {"where", "initial"},
+    "unique": {"sorted"},
     # NumPy 2 names the device in these even where nobody asked for one
     "ones": {"device"},
     "full": {"device"},
