@@ -29,6 +29,7 @@ def make(
     for backend in (torch.backends.cudnn, torch.backends.cuda.matmul):
         backend.allow_tf32 = mode != "strict"
     clock: HostClock = TorchClock() if place == "cuda" else HostClock()
+    before = torch.cuda.memory_reserved() if place == "cuda" else 0
     last = "last" in mode
     layout = torch.channels_last if last else torch.contiguous_format
     net = UNet(base)
@@ -44,7 +45,6 @@ def make(
     there = [a.to(place) for a in host]
     there[0] = there[0].to(memory_format=layout)
     half = torch.autocast(place, torch.bfloat16, enabled="bf16" in mode)
-    before = torch.cuda.memory_reserved() if place == "cuda" else 0
 
     def take() -> None:
         for to, values in zip(there, host, strict=True):
