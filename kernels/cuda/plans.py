@@ -114,7 +114,8 @@ def weight_gradient(record: Any, quads: bool, machine: Machine, budget: int) -> 
     plane = g.groups * g.outputs * columns
     most = min(max(table.PLANES, 2 * plane), budget) // plane
     sizes = (g.outputs, columns, g.pixels, g.groups)
-    tile, splits = _cut(tiles, *sizes, most, mode, machine.processors)
+    least = -(-g.pixels // table.CHAIN[mode])
+    tile, splits = _cut(tiles, *sizes, most, mode, machine.processors, least)
     return Plan(
         tile.kernel,
         (-(-g.outputs // tile.rows), -(-columns // tile.columns), g.groups * splits),
@@ -153,9 +154,10 @@ def _quads(elements: int) -> int:
 
 def _cut(
     tiles: Sequence[Tile], rows: int, columns: int, terms: int, groups: int, most: int,
-    mode: str | None, processors: int,
+    mode: str | None, processors: int, least: int = 1,
 ) -> tuple[Tile, int]:  # fmt: skip
-    """Which tile, and in how many parts the reduction is cut: what should take the shortest time.
+    """Which tile, and in how many parts the reduction is cut: what should take the shortest time,
+    of `least` parts and more where so many are allowed.
 
     The busiest processor counts; two blocks at once, where they fit, keep it busy, one of them half
     of the time.  Large tiles bring less for each product, parts have to be added.
@@ -171,11 +173,10 @@ def _cut(
             found += table.PLANE[mode] * splits * rows * columns * groups / processors
         return found
 
-    choices = [
-        (tile, splits)
-        for tile in tiles
-        for splits in range(1, _most_splits(-(-terms // tile.depth), most, groups) + 1)
-    ]
+    choices: list[tuple[Tile, int]] = []
+    for tile in tiles:
+        allowed = _most_splits(-(-terms // tile.depth), most, groups)
+        choices += [(tile, splits) for splits in range(min(least, allowed), allowed + 1)]
     return min(choices, key=time)
 
 

@@ -65,6 +65,8 @@ NARROW_LANES = 8  # that share a pixel
 SPLIT_BLOCKS = 8  # of the reduction, at least, in each part of it
 REUSE = 48  # terms as long as it takes to bring one row or column of a tile
 PLANE = {TF32X3: 360, TF32: 1080, BF16: 1440, None: 180}  # ... one partial sum, and to add it
+# pixels that are summed in one go: as many roundings stay within 2e-6, or a mode's own error
+CHAIN = {TF32X3: 1 << 17, TF32: 1 << 16, BF16: 1 << 17, None: 1 << 14}
 MOST_SPLITS = 64
 DEEPEST = 65535  # blocks of a grid along z: groups, times splits
 PLANES = 1 << 22  # elements of partial weight gradients, or twice the gradient if that is more
