@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..errors import ShapeError
 from ..weights import Report, Weights, match
 
@@ -34,17 +36,42 @@ def share(net: Net, other: Net) -> None:
         net.flat_data = net.device.zeros(0, net.dtype)
 
 
-def load(net: Holdings, found: Weights, *, complete: bool) -> Report:
-    """Copy the parameters of a file into layers of the same name."""
+def load(net: Holdings, found: Weights, *, complete: bool, adopt: bool = False) -> Report:
+    """Copy the parameters of a file into layers of the same name; with `adopt` its arrays become
+    the parameters, where they can."""
     shared = {(p.layer, p.index) for i, p in enumerate(net.param_table) if p.owner != i}
     expected = {name: [a.shape for a in arrays] for name, arrays in net.parameters().items()}
     report = match(expected, found, shared=shared)
     report.require(complete=complete)
+    given = {}
     for name, i in report.loaded:
-        blob, array = net.params[name][i], found.layers[name][i]
+        array = found.layers[name][i]
         assert array is not None
-        net.device.write(blob.data, array.reshape(blob.shape))
+        given[name, i] = array
+    if not (adopt and _adopted(net, given)):
+        for (name, i), array in given.items():
+            blob = net.params[name][i]
+            net.device.write(blob.data, array.reshape(blob.shape))
     return report
+
+
+def _adopted(net: Holdings, given: Mapping[tuple[str, int], np.ndarray]) -> bool:
+    """Let arrays be the parameters of a net that only runs forward, if all of these are there, and
+    such as it would allocate; whether it was done."""
+    mine = {}  # by owner; of several that share one the last counts, as where all are copied
+    for p in net.param_table:
+        if (p.layer, p.index) in given:
+            mine[p.owner] = given[p.layer, p.index]
+    if net.plans_backward or not net.device.on_host:
+        return False
+    if mine.keys() != {p.owner for p in net.param_table}:
+        return False
+    if not all(array.dtype == net.dtype and array.flags.carray for array in mine.values()):
+        return False
+    for p in net.param_table:
+        net.params[p.layer][p.index].data = mine[p.owner].reshape(p.shape)
+    net.flat_data = net.device.zeros(0, net.dtype)
+    return True
 
 
 def state(net: Holdings) -> dict[str, Mapping[str, Any]]:

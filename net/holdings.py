@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..kernels.device import Device
-from ..layers.base import Blob, Layer
+from ..layers.base import Array, Blob, Layer
 from ..netspec.graph import Graph, Value
 from ..weights import Report, Weights
 from . import exchange
@@ -29,6 +29,8 @@ class Holdings:
     blobs: dict[str, Blob]
     params: dict[str, list[Blob]]
     param_table: tuple[Param, ...]
+    flat_data: Array
+    plans_backward: bool
     flags: Schedule
     planned: Planned
     ahead: Ahead | None
@@ -96,10 +98,12 @@ class Holdings:
         """Take back what `state` gave; layers it does not name stay as they are."""
         exchange.load_state(self, state)
 
-    def load(self, found: Weights, *, complete: bool) -> Report:
+    def load(self, found: Weights, *, complete: bool, adopt: bool = False) -> Report:
         """Copy the parameters of a file into layers of the same name; say what went where.
 
         complete: every layer must be there (to deploy); without it some may be missing (to
-        fine-tune).  Raises WeightsError where a layer has other shapes.
+        fine-tune); adopt: the caller gives the file's arrays away, so that a net without backward
+        pass, of their type and on the CPU, may use them as they are, if it needs no others;
+        flat_data is empty then.  Raises WeightsError where a layer has other shapes.
         """
-        return exchange.load(self, found, complete=complete)
+        return exchange.load(self, found, complete=complete, adopt=adopt)

@@ -153,7 +153,7 @@ def load_deployed(
         )
     drop_last_softmax(message)
     net, axes = smallest(netspec.Source(where, message), found, **options)
-    net.load(found, complete=True)
+    net.load(found, complete=True, adopt=True)
     if normalization is not None:
         rule = normalization
     elif described is not None:

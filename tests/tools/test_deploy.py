@@ -10,6 +10,7 @@ from demitasse.imaging import tiff
 from demitasse.imaging.predict import Predictor
 from demitasse.tools import _results, deploy, plan
 from demitasse.tools._main import guarded
+from demitasse.tools._model import load_deployed
 from scipy.special import expit
 
 BARE = ["--weights", "tiny_iter_4.caffemodel.h5", "--model", "net.prototxt"]
@@ -48,6 +49,16 @@ def segmented(*argv, image="img.tif"):
     assert guarded(deploy.main, argv) == 0
     stem = Path(image).stem
     return {kind: tifffile.imread(f"{stem}.{kind}.tif") for kind in KINDS}
+
+
+def test_the_parameters_are_the_files_arrays_not_copies_of_them(monkeypatch):
+    read, found = weights.read, []
+    monkeypatch.setattr(weights, "read", lambda path: found.append(read(path)) or found[0])
+    net = load_deployed("tiny.h5", None, None).predictor.net
+    assert net.flat_data.size == 0
+    for name, blobs in net.params.items():
+        for blob, array in zip(blobs, found[0].layers[name], strict=True):
+            assert np.shares_memory(blob.data, array)
 
 
 @pytest.mark.parametrize(
