@@ -95,6 +95,12 @@ def _compiled_kernels() -> dict[str, ModuleType]:
     return {DIRECT: direct_numba, THIN: thin_numba}
 
 
+def prepare() -> None:
+    """Import the compiled kernels, where Numba is installed, before `choose` or `candidates` would:
+    that takes long."""
+    _compiled_kernels()
+
+
 def forward(x: Array, w: Array, b: Array, y: Array, form: Form, room: Room) -> None:
     """Write y; b may be None."""
     if form.engine == WINOGRAD:

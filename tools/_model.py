@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,16 +15,23 @@ from .. import __version__, netspec, weights
 from ..data.hdf5 import read_list
 from ..data.normalize import Normalization
 from ..errors import GraphError, WeightsError
-from ..h5 import attributes, open_h5
+from ..h5 import attributes, file_size, open_h5
 from ..imaging.pixel_size import micrometres
 from ..imaging.predict import Predictor, only_output
+from ..kernels import convolution
+from ..kernels.device import CPU
+from ..kernels.workers import usable_cpus
 from ..layers.base import Context
 from ..net import Net
 from ..net.inference import build_layers
 from ..net.one_axis import geometries
 from ..net.sizes import Geometry, trunk
 from ..netspec.graph import Graph
-from ..solvers import Solver
+
+if TYPE_CHECKING:
+    from ..solvers import Solver
+
+LARGE = 16 << 20  # bytes of a parameter file that take as long to read as a part of Numba to import
 
 
 @dataclass(frozen=True)
@@ -125,7 +133,7 @@ def load_deployed(
     normalization: instead of what the file says; options: further arguments of `Net`.
     Raises WeightsError where parameters are missing, foreign, not finite or of other shapes.
     """
-    found = weights.read(path)
+    found = read_beside(path, **options)
     described = found.model
     if model is not None and weights.is_modeldef(model):
         from ._modeldef import as_model
@@ -165,6 +173,19 @@ def load_deployed(
     padding = described.padding if described else "mirror"
     predictor = Predictor(net, where=where, padding=padding, along=axes)
     return Deployed(predictor, rule, tuple(names), path, tuple(size))
+
+
+def read_beside(path: str, **options: Any) -> weights.Weights:
+    """The content of a parameter file; options: of the net to come.
+
+    Reading much lets other threads run: one imports the compiled kernels meanwhile, where the net
+    will want them.  Why they cannot be imported is found again by whoever needs them."""
+    device, threads = options.get("device", CPU), options.get("threads") or usable_cpus()
+    if not device.on_host or threads == 1 or file_size(path, error=WeightsError) < LARGE:
+        return weights.read(path)
+    with ThreadPoolExecutor(1, "demitasse") as beside:
+        beside.submit(convolution.prepare)
+        return weights.read(path)
 
 
 def drop_last_softmax(message: Any) -> None:
