@@ -26,12 +26,12 @@ from ..kernels.convolution import COLUMNS, Form
 from ..kernels.im2col import Window
 from ..kernels.workers import Room
 from .axes import axis_of
-from .base import Array, Blob, Context, Layer, Shape, Shapes
+from .base import Array, Blob, Context, Shape, Shapes
 from .sizes import times
-from .windows import check_window, read_window
+from .windows import Windowed, check_window
 
 
-class Filtering(Layer):
+class Filtering(Windowed):
     bottoms = (1, None)
     records = True
     tops = (1, None)
@@ -65,9 +65,6 @@ class Filtering(Layer):
     @abstractmethod
     def geometry(self, channels: int, size: Shape, window: Window) -> tuple[Shape, Shape]:
         """Shape of the weights, and spatial size of the tops; ShapeError where there is none."""
-
-    def window(self, axes: int) -> Window:
-        return read_window(self, self.param, axes)
 
     def shapes(self, *bottom: Shape) -> Shapes:
         first, (weights, top) = bottom[0], self._filtered(*bottom)

@@ -19,21 +19,18 @@ from typing import Any
 from ..errors import ShapeError
 from ..kernels.im2col import Box, Window, col2im, im2col
 from .axes import axis_of
-from .base import Array, Blob, Context, Layer, Shape, Shapes
+from .base import Array, Blob, Context, Shape, Shapes
 from .sizes import times
-from .windows import check_window, outputs, read_window
+from .windows import Windowed, check_window, outputs
 
 
-class Im2col(Layer):
+class Im2col(Windowed):
     type = "Im2col"
 
     def __init__(self, spec: Any, context: Context) -> None:
         super().__init__(spec, context)
         self.param = spec.convolution_param
         check_window(self, self.param)
-
-    def window(self, axes: int) -> Window:
-        return read_window(self, self.param, axes)
 
     def shapes(self, *bottom: Shape) -> Shapes:
         shape = bottom[0]

@@ -25,12 +25,12 @@ from ..kernels import pooling
 from ..kernels.im2col import Window
 from ..kernels.workers import Room
 from .axes import axis_of
-from .base import Array, Blob, Buffer, Context, Layer, Shape, Shapes
+from .base import Array, Blob, Buffer, Context, Shape, Shapes
 from .sizes import times
-from .windows import check_window, read_window
+from .windows import Windowed, check_window
 
 
-class Pooling(Layer):
+class Pooling(Windowed):
     type = "Pooling"
     records = True
     tops = (1, 2)
@@ -61,10 +61,6 @@ class Pooling(Layer):
                 where=context.where,
                 remedy="Keep one of the two",
             )
-
-    def window(self, axes: int) -> Window:
-        """The window over that many spatial axes (without global_pooling)."""
-        return read_window(self, self.param, axes)
 
     def shapes(self, *bottom: Shape) -> Shapes:
         shape = bottom[0]

@@ -11,8 +11,24 @@ from typing import Any
 
 from ..errors import ShapeError, SpecError
 from ..kernels.im2col import Window
-from .base import Layer, Shape
+from .base import Context, Layer, Shape
 from .sizes import times
+
+
+class Windowed(Layer):
+    """A layer whose message, `param`, gives a window."""
+
+    param: Any
+
+    def __init__(self, spec: Any, context: Context) -> None:
+        super().__init__(spec, context)
+        self._windows: dict[int, Window] = {}
+
+    def window(self, axes: int) -> Window:
+        """The window over that many spatial axes (of pooling: without global_pooling)."""
+        if axes not in self._windows:  # asked for many times while legal sizes are looked for
+            self._windows[axes] = read_window(self, self.param, axes)
+        return self._windows[axes]
 
 
 def read_window(layer: Layer, param: Any, n: int) -> Window:
