@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from mmap import ACCESS_READ, mmap
+
 import h5py
 import numpy as np
 import pytest
+from demitasse import heaps
 from demitasse.errors import DataError, OutputError, WeightsError
 from demitasse.h5 import (
     BOMB_BYTES,
@@ -213,7 +216,11 @@ def test_what_is_no_text_is_refused(path, tmp_path, monkeypatch):
                 read_text(file, name, error=WeightsError)
 
 
-def test_a_heap_of_strings_that_leads_nowhere(tmp_path):
+@pytest.mark.parametrize("library", ["C's", "Python's"])
+def test_a_heap_of_strings_that_leads_nowhere(tmp_path, monkeypatch, library):
+    assert heaps._memmem() is not None
+    if library == "Python's":
+        monkeypatch.setattr(heaps, "_memmem", lambda: None)
     path = tmp_path / "a.h5"
     with h5py.File(path, "w") as file:
         file.attrs["text"] = "a string of variable length"
@@ -230,3 +237,14 @@ def test_a_heap_of_strings_that_leads_nowhere(tmp_path):
         pass
     with open_h5(path, texts=False) as file:
         assert "data" in file
+
+
+@pytest.mark.parametrize("at", [*range(0, 17), 4000, 4088, 4089, 4095])
+def test_both_searches_find_the_same(tmp_path, monkeypatch, at):
+    path, word = tmp_path / "a", b"GCOL\x01\0\0\0"
+    path.write_bytes((bytes(at) + word + bytes(4096))[:4096])
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+        found = [heaps._find(data, start) for start in (0, at, at + 1, 4095)]
+        monkeypatch.setattr(heaps, "_memmem", lambda: None)
+        assert found == [heaps._find(data, start) for start in (0, at, at + 1, 4095)]
+        assert found[:3] == ([at, at, -1] if at + 8 <= 4096 else [-1] * 3)
