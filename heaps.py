@@ -56,7 +56,7 @@ def _find(data: mmap.mmap, start: int) -> int:
 @cache
 def _memmem() -> Callable[..., int | None] | None:
     """The C library's search; None where it has none."""
-    found = getattr(ctypes.CDLL(None), "memmem", None)
+    found = getattr(ctypes.CDLL(None), "memmem", None) if os.name == "posix" else None
     if found is not None:
         found.restype = ctypes.c_void_p
         found.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t]
