@@ -32,7 +32,7 @@ from .columns import bias_gradient
 from .im2col import Array, Sizes, Window
 from .workers import Room
 
-COLUMNS, WINOGRAD = "im2col", "Winograd F(4x4,3x3)"
+COLUMNS, WINOGRAD = "im2col", "Winograd"
 DIRECT, THIN = "definition", "im2col in panels"
 CHANNELS = 8  # fewer, and the transforms cost more than the products they save
 OUTPUTS = 180  # elements of y's maps; fewer, and transforming the weights costs more
@@ -43,12 +43,14 @@ PRODUCTS = 10_000_000  # fewer, and there is nothing to gain: small nets give Ca
 
 
 class Form(NamedTuple):
-    """The window, the groups, the engine, and the rectifier's slope (1: there is none)."""
+    """The window, the groups, the engine, and the rectifier's slope (1: there is none); tile: the
+    most pixels along a tile of Winograd's forward pass."""
 
     window: Window
     group: int
     engine: str = COLUMNS
     slope: float = 1.0
+    tile: int = 4
 
     def rectifies(self, slope: float) -> bool:
         """Whether the engine can apply a rectifier of this slope on the way."""
@@ -104,7 +106,7 @@ def prepare() -> None:
 def forward(x: Array, w: Array, b: Array, y: Array, form: Form, room: Room) -> None:
     """Write y; b may be None."""
     if form.engine == WINOGRAD:
-        winograd.forward(x, w, b, y, form.window.pad[0], form.slope, room)
+        winograd.forward(x, w, b, y, form.window.pad[0], form.slope, form.tile, room)
     elif form.engine == DIRECT:
         _compiled_kernels()[DIRECT].forward(x, w, b, y, form.slope == 0, room)
     elif form.engine == THIN:
@@ -138,7 +140,7 @@ def backward(
 def scratch_size(x: Sizes, w: Sizes, y: Sizes, form: Form, room: Room) -> int:
     """Elements of scratch that arrays of these shapes need."""
     if form.engine == WINOGRAD:
-        return winograd.scratch_size(x, w, y, room)
+        return winograd.scratch_size(x, w, y, form.tile, room)
     needed = columns.scratch_size(x, w, y, form.window, form.group, room)
     if form.engine == DIRECT:
         needed = max(needed, room.threads * y[3])

@@ -13,7 +13,15 @@ from typing import Any
 import numpy as np
 
 from .compiler_numba import compiler
-from .formulas_numba import again, data_rows, diff_rows, diff_rows_rectified, input_rows
+from .formulas_numba import (
+    again,
+    again6,
+    data_rows,
+    diff_rows,
+    diff_rows_rectified,
+    input6_rows,
+    input_rows,
+)
 from .vectors_numba import fetch
 from .writer_numba import LANES, QUAD
 
@@ -45,31 +53,40 @@ def vectors(tiles: int) -> int:
 
 @within
 def input_row(
-    x: Array, n: int, c: int, h: int, left: int, across: int, P: Array, to: int, jump: int
-) -> None:
+    x: Array, n: int, c: int, h: int, left: int, across: int, tile: int, P: Array, to: int,
+    jump: int,
+) -> None:  # fmt: skip
     """P[to + j jump + t] = (d B)[j] of the row h of tile t; up to LANES more are written."""
     if h < 0 or h >= x.shape[2]:
-        for j in range(6):
+        for j in range(tile + 2):
             P[to + j * jump : to + j * jump + across] = f1(0)
     else:
         at, end = place(x, n, c, h) + left, x.shape[3] - left
-        input_rows(vectors(across), x, at, -left, end, P, to, jump)
+        if tile == 6:
+            input6_rows(vectors(across), x, at, -left, end, P, to, jump)
+        else:
+            input_rows(vectors(across), x, at, -left, end, P, to, jump)
 
 
 @fast
 def input_lines(
-    x: Array, n: int, c: int, r0: int, rows: int, across: int, pad: int, P: Array, span: int
-) -> None:
+    x: Array, n: int, c: int, r0: int, rows: int, across: int, pad: int, tile: int, P: Array,
+    span: int,
+) -> None:  # fmt: skip
     """P[i, j, a across + t] = (d B)[i, j], lines of P are `span` long."""
+    side = tile + 2
     for a in range(rows):
-        for i in range(6):
-            to = 6 * i * span + a * across
+        for i in range(side):
+            to = side * i * span + a * across
             if i < 2 and a > 0:  # the row is one of the tiles above, too
-                again(across, P, to + 24 * span - across, span, P, to, span)
+                if tile == 6:
+                    again6(across, P, to + tile * side * span - across, span, P, to, span)
+                else:
+                    again(across, P, to + tile * side * span - across, span, P, to, span)
             else:
-                h = QUAD * (r0 + a) + i - pad
+                h = tile * (r0 + a) + i - pad
                 fetch(x, place(x, n, c + 1, h), x.shape[3])  # of the next channel
-                input_row(x, n, c, h, -pad, across, P, to, span)
+                input_row(x, n, c, h, -pad, across, tile, P, to, span)
 
 
 @fast

@@ -1,4 +1,5 @@
-"""The transforms of Winograd's F(4x4, 3x3), compiled by Numba: see kernels/winograd.py.
+"""The transforms of Winograd's F(4x4, 3x3) and F(6x6, 3x3), compiled by Numba: see
+kernels/winograd.py.
 
 A one-dimensional transform (kernels/formulas_numba.py) is applied twice: along a row of the image
 (kernels/lines_numba.py), and along the columns, over lines in which the tiles stand one behind the
@@ -19,9 +20,13 @@ from .compiler_numba import compiler
 from .formulas_numba import (
     data_columns,
     diff_columns,
+    input6_columns,
     input_columns,
+    output6_columns,
+    output6_rows,
     output_columns,
     output_rows,
+    sort6_weights,
     sort_weights,
     weight_diffs,
 )
@@ -35,10 +40,11 @@ Array = Any
 
 NAME = "Numba"
 BLOCK = 650_000  # elements of V and M of one block: they stay in a core's share of the cache
-MANY = 1 / 30  # tiles for each element of U's, to make whole blocks of so large a layer
+MANY = 1 / 2  # pixels of y for each weight, to make whole blocks of so large a layer
+SIX = 0.83  # of the work of tiles of 4x4: less must be left for tiles of 6x6 to pay
 COLUMNS = 48  # columns of dU at a time: whole panels
 DEEP = 128  # channels of U that are summed at a time, where U is larger than M
-BAND = 256  # tiles whose lines stay in the first-level cache
+BAND = 6144  # elements of lines that stay in the first-level cache
 f1 = np.float32
 fast = compiler()
 sums = compiler(fastmath={"reassoc"})
@@ -47,15 +53,15 @@ sums = compiler(fastmath={"reassoc"})
 # ------------------------------------------------------------------------ shapes
 
 
-def work_size(channels: int, rows: int, across: int) -> int:
+def work_size(channels: int, rows: int, across: int, tile: int) -> int:
     """Elements of scratch that any transform needs, and multiply_inner."""
-    line = panels_shape(1, rows * across)[1] * WIDTH + 2 * LANES + 1
-    return max(36 * line + pixels(across), DEPTH * WIDTH)
+    line = panels_shape(1, rows * across, tile)[1] * WIDTH + 2 * LANES + 1
+    return max((tile + 2) ** 2 * line + pixels(across), DEPTH * WIDTH)
 
 
-def panels_shape(channels: int, cells: int) -> tuple[int, int, int, int]:
+def panels_shape(channels: int, cells: int, tile: int) -> tuple[int, int, int, int]:
     """V in panels (kernels/products_numba.py)."""
-    return 36, -(-cells // WIDTH), channels, WIDTH
+    return (tile + 2) ** 2, -(-cells // WIDTH), channels, WIDTH
 
 
 def whole(columns: int) -> int:
@@ -73,48 +79,57 @@ def spare_size(channels: int, outputs: int) -> int:
 
 @fast
 def input_panels(
-    x: Array, n: int, c0: int, c1: int, r0: int, rows: int, across: int, pad: int, V: Array,
-    work: Array,
+    x: Array, n: int, c0: int, c1: int, r0: int, rows: int, across: int, pad: int, tile: int,
+    V: Array, work: Array,
 ) -> None:  # fmt: skip
     """V[ij] = (B^T d B)[i, j] in panels: V[ij, p, c, t] is tile WIDTH p + t."""
     _, panels, channels, _ = V.shape
-    span = panels * WIDTH + LANES
-    P = work[: 36 * span]
+    span, side = panels * WIDTH + LANES, tile + 2
+    P = work[: side * side * span]
     far = V.strides[0] // V.itemsize
     P[:] = f1(0)  # behind the last tile
     for c in range(c0, c1):
-        input_lines(x, n, c, r0, rows, across, pad, P, span)
+        input_lines(x, n, c, r0, rows, across, pad, tile, P, span)
         for p in range(panels):
-            for j in range(6):
+            for j in range(side):
                 at, to = j * span + p * WIDTH, j * far + (p * channels + c) * WIDTH
-                input_columns(WIDTH, P, at, 6 * span, V, to, 6 * far)
+                if tile == 6:
+                    input6_columns(WIDTH, P, at, 8 * span, V, to, 8 * far)
+                else:
+                    input_columns(WIDTH, P, at, 6 * span, V, to, 6 * far)
 
 
 @fast
 def output_tiles(
     M: Array, y: Array, n: int, k0: int, k1: int, r0: int, rows: int, bias: Array, slope: float,
-    work: Array,
+    tile: int, work: Array,
 ) -> None:  # fmt: skip
     """y = A^T M A + bias; negative values times slope."""
-    (height, width), across = y.shape[2:], -(-y.shape[3] // QUAD)
-    band = max(1, BAND // across)
+    (height, width), across, side = y.shape[2:], -(-y.shape[3] // tile), tile + 2
+    band = max(1, BAND // (tile * side * across))
     span = min(band, rows) * across + 2 * LANES
-    P = work[: 24 * span]
+    P = work[: tile * side * span]
     far, near = M.strides[0] // M.itemsize, M.strides[1] // M.itemsize
     for k in range(k0, k1):
         for a0 in range(0, rows, band):
             begin, end = a0 * across, min(rows, a0 + band) * across
             start = max(0, min(begin, end - LANES))  # a whole vector, even of a narrow band
             shift = LANES - (begin - start)
-            for j in range(6):
+            for j in range(side):
                 at = j * far + (k - k0) * near + start
                 count = max(LANES, end - start)
-                output_columns(count, M, at, 6 * far, P, j * span + shift, 6 * span)
+                if tile == 6:
+                    output6_columns(count, M, at, 8 * far, P, j * span + shift, 8 * span)
+                else:
+                    output_columns(count, M, at, 6 * far, P, j * span + shift, 6 * span)
             for a in range(a0, min(rows, a0 + band)):
-                for i in range(min(QUAD, height - QUAD * (r0 + a))):
-                    at = 6 * i * span + LANES + a * across - begin
-                    to = place(y, n, k, QUAD * (r0 + a) + i)
-                    output_rows(vectors(across), P, at, span, bias[k], f1(slope), y, to, 0, width)
+                for i in range(min(tile, height - tile * (r0 + a))):
+                    at = side * i * span + LANES + a * across - begin
+                    to, b, s = place(y, n, k, tile * (r0 + a) + i), bias[k], f1(slope)
+                    if tile == 6:
+                        output6_rows(vectors(across), P, at, span, b, s, y, to, 0, width)
+                    else:
+                        output_rows(vectors(across), P, at, span, b, s, y, to, 0, width)
 
 
 # --------------------------------------------------------------- gradients of both
@@ -206,11 +221,17 @@ def last_rows(
 
 
 @fast
-def weight_tiles(w: Array, k0: int, k1: int, c0: int, c1: int, U: Array, work: Array) -> None:
+def weight_tiles(
+    w: Array, k0: int, k1: int, c0: int, c1: int, tile: int, U: Array, work: Array
+) -> None:
     """U[ij, k - k0, c - c0] = (G g G^T)[i, j]."""
     far, near = U.strides[0] // U.itemsize, U.strides[1] // U.itemsize
     for k in range(k0, k1):
-        sort_weights(c1 - c0, w, 9 * (k * w.shape[1] + c0), U, (k - k0) * near, far)
+        at, to = 9 * (k * w.shape[1] + c0), (k - k0) * near
+        if tile == 6:
+            sort6_weights(c1 - c0, w, at, U, to, far)
+        else:
+            sort_weights(c1 - c0, w, at, U, to, far)
 
 
 @fast
@@ -253,16 +274,16 @@ _next = _counting()
 @fast
 def output_blocks(
     x: Array, U: Array, y: Array, bias: Array, slope: float, pad: int, starts: Array, rows: int,
-    across: int, counted: Array, V: Array, M: Array, work: Array,
+    across: int, tile: int, counted: Array, V: Array, M: Array, work: Array,
 ) -> None:  # fmt: skip
     """y of blocks of so many tile rows, of those (image, first tile row) that nobody else takes."""
     k, c = U.shape[1:]
     i = _next(counted)
     while i < len(starts):
         n, r0 = starts[i]
-        input_panels(x, n, 0, c, r0, rows, across, pad, V, work)
+        input_panels(x, n, 0, c, r0, rows, across, pad, tile, V, work)
         multiply(U, V, M, False)
-        output_tiles(M, y, n, 0, k, r0, rows, bias, slope, work)
+        output_tiles(M, y, n, 0, k, r0, rows, bias, slope, tile, work)
         i = _next(counted)
 
 
@@ -279,7 +300,7 @@ def gradient_blocks(
         n, r0 = starts[i]
         diff_panels(dy, y, n, 0, k, r0, rows, across, slope, D, db, work)
         if dU.size:
-            input_panels(x, n, 0, c, r0, rows, across, pad, V, work)
+            input_panels(x, n, 0, c, r0, rows, across, pad, QUAD, V, work)
             multiply_inner(D, V, 0, c, dU, rows * across, True, spare)
         if dx.size:
             multiply_transposed(U, D, M, False)

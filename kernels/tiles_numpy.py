@@ -1,10 +1,10 @@
-"""The transforms of Winograd's F(4x4, 3x3) in NumPy: see kernels/winograd.py.
+"""The transforms of Winograd's F(4x4, 3x3) and F(6x6, 3x3) in NumPy: see kernels/winograd.py.
 
 The specification of kernels/tiles_numba.py, and what runs where Numba is not installed.  A
 two-dimensional transform is linear, so it is one matrix: (B^T d B) of 36 pixels is (B^T x B^T) d,
 with Kronecker's product.  A BLAS multiplies by it at a speed that dozens of passes with a few
-operations each do not reach.  What is left are copies of pixels strided by 4, each a single call:
-the threads of kernels/workers.py wait for Python's lock between calls.
+operations each do not reach.  What is left are copies of strided pixels, each a single call: the
+threads of kernels/workers.py wait for Python's lock between calls.
 """
 
 from __future__ import annotations
@@ -22,29 +22,49 @@ Array = Any
 
 NAME = "NumPy"
 BLOCK = 1_300_000  # elements of V and M of one block: fewer calls weigh more than the cache
-MANY = 0.15  # tiles for each element of U's, to make whole blocks of so large a layer
+MANY = 2.4  # pixels of y for each weight, to make whole blocks of so large a layer
 COLUMNS = 64  # columns of dU at a time, no more than channels of U
 DEEP = 1 << 30  # channels of U that are summed at a time: all
+SIX = 0.0  # tiles of 6x6 do not pay: these transforms have as many operations for each element more
 CELLS = 1 << 14  # tiles at once
 
-_BT = [[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0], [0, -2, -1, 2, 1, 0],
-       [0, 2, -1, -2, 1, 0], [0, 4, 0, -5, 0, 1]]  # fmt: skip
-_AT = [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]]
-_G = [[1 / 4, 0, 0], [-1 / 6, -1 / 6, -1 / 6], [-1 / 6, 1 / 6, -1 / 6], [1 / 24, 1 / 12, 1 / 6],
-      [1 / 24, -1 / 12, 1 / 6], [0, 0, 1]]  # fmt: skip
-INPUT, OUTPUT, WEIGHT = (np.kron(np.array(m), m).astype(np.float32) for m in (_BT, _AT, _G))
-DATA, DIFF, WEIGHT_DIFF = (np.ascontiguousarray(m.T) for m in (INPUT, OUTPUT, WEIGHT))
+_BT4 = [[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0], [0, -2, -1, 2, 1, 0],
+        [0, 2, -1, -2, 1, 0], [0, 4, 0, -5, 0, 1]]  # fmt: skip
+_AT4 = [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]]
+_G4 = [[1 / 4, 0, 0], [-1 / 6, -1 / 6, -1 / 6], [-1 / 6, 1 / 6, -1 / 6], [1 / 24, 1 / 12, 1 / 6],
+       [1 / 24, -1 / 12, 1 / 6], [0, 0, 1]]  # fmt: skip
+_BT6 = [[1, 0, -21 / 4, 0, 21 / 4, 0, -1, 0], [0, 1, 1, -17 / 4, -17 / 4, 1, 1, 0],
+        [0, -1, 1, 17 / 4, -17 / 4, -1, 1, 0], [0, 1 / 2, 1 / 4, -5 / 2, -5 / 4, 2, 1, 0],
+        [0, -1 / 2, 1 / 4, 5 / 2, -5 / 4, -2, 1, 0], [0, 2, 4, -5 / 2, -5, 1 / 2, 1, 0],
+        [0, -2, 4, 5 / 2, -5, -1 / 2, 1, 0], [0, -1, 0, 21 / 4, 0, -21 / 4, 0, 1]]  # fmt: skip
+_AT6 = [[1, 1, 1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 1 / 2, -1 / 2, 0],
+        [0, 1, 1, 4, 4, 1 / 4, 1 / 4, 0], [0, 1, -1, 8, -8, 1 / 8, -1 / 8, 0],
+        [0, 1, 1, 16, 16, 1 / 16, 1 / 16, 0], [0, 1, -1, 32, -32, 1 / 32, -1 / 32, 1]]  # fmt: skip
+_G6 = [[1, 0, 0], [-2 / 9, -2 / 9, -2 / 9], [-2 / 9, 2 / 9, -2 / 9], [1 / 90, 1 / 45, 2 / 45],
+       [1 / 90, -1 / 45, 2 / 45], [32 / 45, 16 / 45, 8 / 45], [32 / 45, -16 / 45, 8 / 45],
+       [0, 0, 1]]  # fmt: skip
 
 
-def work_size(channels: int, rows: int, across: int) -> int:
+def _twice(matrix: Any) -> Array:
+    """Of rows and of columns."""
+    return np.kron(np.array(matrix), matrix).astype(np.float32)
+
+
+INPUT, OUTPUT = {4: _twice(_BT4), 6: _twice(_BT6)}, {4: _twice(_AT4), 6: _twice(_AT6)}
+WEIGHT = {4: _twice(_G4), 6: _twice(_G6)}
+DATA, DIFF = np.ascontiguousarray(INPUT[4].T), np.ascontiguousarray(OUTPUT[4].T)
+
+
+def work_size(channels: int, rows: int, across: int, tile: int) -> int:
     """Elements of scratch that any transform needs."""
     cells = (rows + 1) * (across + 1)
-    return (36 + 2 * 20) * max(min(CELLS, channels * cells), cells, channels)
+    each = (tile + 2) ** 2 + 2 * tile * (tile + 1)
+    return each * max(min(CELLS, channels * cells), cells, channels)
 
 
-def panels_shape(channels: int, cells: int) -> tuple[int, ...]:
+def panels_shape(channels: int, cells: int, tile: int) -> tuple[int, ...]:
     """V, or D, as it is multiplied."""
-    return 36, channels, cells
+    return (tile + 2) ** 2, channels, cells
 
 
 def whole(columns: int) -> int:
@@ -79,22 +99,22 @@ def _window(x: Array, top: int, left: int, to: Array) -> None:
 
 
 def input_panels(
-    x: Array, n: int, c0: int, c1: int, r0: int, rows: int, across: int, pad: int, V: Array,
-    work: Array,
+    x: Array, n: int, c0: int, c1: int, r0: int, rows: int, across: int, pad: int, tile: int,
+    V: Array, work: Array,
 ) -> None:  # fmt: skip
     """V[ij, c, t] = (B^T d B)[i, j]."""
-    cells, out = rows * across, V.reshape(36, -1)
+    cells, out, side = rows * across, V.reshape(len(V), -1), tile + 2
     for a, b in _at_once(c0, c1, (rows + 1) * (across + 1)):
-        image, rest = _take(work, b - a, 4 * rows + 2, 4 * across + 2)
-        top, left = 4 * r0 - pad, -pad
+        image, rest = _take(work, b - a, tile * rows + 2, tile * across + 2)
+        top, left = tile * r0 - pad, -pad
         if pad == 0 and image.shape[2] <= x.shape[3] and top + image.shape[1] <= x.shape[2]:
             image = x[n, a:b, top:]  # every tile lies inside
         else:
             _window(x[n, a:b], top, left, image)
-        d, _ = _take(rest, 6, 6, b - a, rows, across)
+        d, _ = _take(rest, side, side, b - a, rows, across)
         c, h, w = image.strides
-        d[...] = as_strided(image, d.shape, (h, w, c, 4 * h, 4 * w))
-        np.matmul(INPUT, d.reshape(36, -1), out=out[:, a * cells : b * cells])
+        d[...] = as_strided(image, d.shape, (h, w, c, tile * h, tile * w))
+        np.matmul(INPUT[tile], d.reshape(side * side, -1), out=out[:, a * cells : b * cells])
 
 
 def multiply(U: Array, V: Array, M: Array, add: bool) -> None:
@@ -122,22 +142,22 @@ def multiply_inner(
 
 def output_tiles(
     M: Array, y: Array, n: int, k0: int, k1: int, r0: int, rows: int, bias: Array, slope: float,
-    work: Array,
+    tile: int, work: Array,
 ) -> None:  # fmt: skip
     """y = A^T M A + bias; negative values times slope."""
     (height, width), cells = y.shape[2:], M.shape[2]
-    top, bottom, every = 4 * r0, min(4 * (r0 + rows), height), M.reshape(36, -1)
+    top, bottom, every = tile * r0, min(tile * (r0 + rows), height), M.reshape(len(M), -1)
     for a, b in _at_once(k0, k1, cells):
         m = every[:, (a - k0) * cells : (b - k0) * cells]
-        z, rest = _take(work, 4, 4, b - a, rows, cells // rows)
-        np.matmul(OUTPUT, m, out=z.reshape(16, -1))
+        z, rest = _take(work, tile, tile, b - a, rows, cells // rows)
+        np.matmul(OUTPUT[tile], m, out=z.reshape(tile * tile, -1))
         z += bias[a:b, None, None]
         _rectify(z, z, slope, rest)
         part = y[n, a:b, top:bottom]
-        image, _ = _take(rest, b - a, 4 * rows, 4 * (cells // rows))
+        image, _ = _take(rest, b - a, tile * rows, tile * (cells // rows))
         whole_tiles = part.shape == image.shape
         to = part if whole_tiles else image
-        to.reshape(b - a, rows, 4, -1, 4).transpose(2, 4, 0, 1, 3)[...] = z
+        to.reshape(b - a, rows, tile, -1, tile).transpose(2, 4, 0, 1, 3)[...] = z
         if not whole_tiles:
             part[...] = image[:, : bottom - top, :width]
 
@@ -228,17 +248,19 @@ def last_rows(
         _place(lines.reshape(b - a, 2, -1), dx[n, a:b], 4 * r, pad, add)
 
 
-def weight_tiles(w: Array, k0: int, k1: int, c0: int, c1: int, U: Array, work: Array) -> None:
+def weight_tiles(
+    w: Array, k0: int, k1: int, c0: int, c1: int, tile: int, U: Array, work: Array
+) -> None:
     """U[ij, k - k0, c - c0] = (G g G^T)[i, j]."""
     g = w[k0:k1, c0:c1].reshape(k1 - k0, c1 - c0, 9)
-    np.matmul(WEIGHT, g.transpose(0, 2, 1), out=U.transpose(1, 0, 2))
+    np.matmul(WEIGHT[tile], g.transpose(0, 2, 1), out=U.transpose(1, 0, 2))
 
 
 def weight_diff(U: Array, dw: Array, c0: int, c1: int, work: Array) -> None:
     """dw[k, c] += G^T U[:, k, c - c0] G."""
     for a, b in _at_once(0, len(dw), c1 - c0):
         g, _ = _take(work, b - a, c1 - c0, 9)
-        np.matmul(U[:, a:b].transpose(1, 2, 0), WEIGHT, out=g)
+        np.matmul(U[:, a:b].transpose(1, 2, 0), WEIGHT[4], out=g)
         dw[a:b, c0:c1] += g.reshape(b - a, c1 - c0, 3, 3)
 
 
@@ -249,15 +271,15 @@ def counter() -> Iterator[int]:
 
 def output_blocks(
     x: Array, U: Array, y: Array, bias: Array, slope: float, pad: int, starts: Array, rows: int,
-    across: int, counted: Iterator[int], V: Array, M: Array, work: Array,
+    across: int, tile: int, counted: Iterator[int], V: Array, M: Array, work: Array,
 ) -> None:  # fmt: skip
     """y of blocks of so many tile rows, of those (image, first tile row) that nobody else takes."""
     k, c = U.shape[1:]
     while (i := next(counted)) < len(starts):
         n, r0 = map(int, starts[i])
-        input_panels(x, n, 0, c, r0, rows, across, pad, V, work)
+        input_panels(x, n, 0, c, r0, rows, across, pad, tile, V, work)
         multiply(U, V, M, False)
-        output_tiles(M, y, n, 0, k, r0, rows, bias, slope, work)
+        output_tiles(M, y, n, 0, k, r0, rows, bias, slope, tile, work)
 
 
 def gradient_blocks(
@@ -272,7 +294,7 @@ def gradient_blocks(
         n, r0 = map(int, starts[i])
         diff_panels(dy, y, n, 0, k, r0, rows, across, slope, D, db, work)
         if dU.size:
-            input_panels(x, n, 0, c, r0, rows, across, pad, V, work)
+            input_panels(x, n, 0, c, r0, rows, across, pad, 4, V, work)
             multiply_inner(D, V, 0, c, dU, rows * across, True, spare)
         if dx.size:
             multiply_transposed(U, D, M, False)

@@ -70,10 +70,10 @@ def along(formula: Formula, count: int) -> Callable[..., None]:
     return run
 
 
-def apart(formula: Formula, count: int) -> Callable[..., None]:
+def apart(formula: Formula, count: int, tile: int = QUAD) -> Callable[..., None]:
     """run(n, source, at, first, end, target, to, jump): for t < n LANES, of `count` pixels,
 
-    target[to + t], [to + jump + t], ... = formula(source[at + 4 t], [at + 4 t + 1], ...)
+    target[to + t], [to + jump + t], ... = formula(source[at + tile t], [at + tile t + 1], ...)
     """
 
     @intrinsic
@@ -87,9 +87,9 @@ def apart(formula: Formula, count: int) -> Callable[..., None]:
         def generate(context: Any, build: Any, signature: Any, args: Any) -> Any:
             write = Writer(context, build, signature, args)
             n, _, at, first, end, _, to, jump = args
-            with write.vectors(n) as (t, pixel):
+            with write.vectors(n, tile) as (t, pixel):
                 part = Part(pixel, first, end)
-                values = write.phases(write.start(1, build.add(at, pixel)), count, part)
+                values = write.phases(write.start(1, build.add(at, pixel)), count, tile, part)
                 write.spread(formula(*values), write.start(5, build.add(to, t)), jump)
             return context.get_dummy_value()
 
@@ -118,8 +118,8 @@ def apart_rectified(formula: Formula) -> Callable[..., None]:
             factor = write.everywhere(slope)
             with write.vectors(n) as (t, pixel):
                 part = Part(pixel, first, end)
-                values = write.phases(write.start(1, build.add(at, pixel)), QUAD, part)
-                signs = write.phases(write.start(3, build.add(beside, pixel)), QUAD, part)
+                values = write.phases(write.start(1, build.add(at, pixel)), QUAD, QUAD, part)
+                signs = write.phases(write.start(3, build.add(beside, pixel)), QUAD, QUAD, part)
                 pairs = zip(values, signs, strict=True)
                 values = [value.rectified(factor, sign) for value, sign in pairs]
                 write.spread(formula(*values), write.start(8, build.add(to, t)), jump)
@@ -130,10 +130,12 @@ def apart_rectified(formula: Formula) -> Callable[..., None]:
     return run
 
 
-def together(formula: Formula, count: int, before: bool = False) -> Callable[..., None]:
+def together(
+    formula: Formula, count: int, tile: int = QUAD, before: bool = False
+) -> Callable[..., None]:
     """run(n, source, at, step, p, q, target, to, first, end): for t < n LANES, of `count` lines,
 
-    target[to + 4 t + k] = formula(source[at + t], [at + step + t], ..., p, q)[k], k < 4
+    target[to + tile t + k] = formula(source[at + t], [at + step + t], ..., p, q)[k], k < tile
 
     before: the formula is given the lines at t - 1, too, behind those at t.
     """
@@ -150,7 +152,7 @@ def together(formula: Formula, count: int, before: bool = False) -> Callable[...
             write = Writer(context, build, signature, args)
             n, _, at, step, p, q, _, to, first, end = args
             numbers = [write.everywhere(p), write.everywhere(q)]
-            with write.vectors(n) as (t, pixel):
+            with write.vectors(n, tile) as (t, pixel):
                 values = []
                 for shift in (0, -1)[: 1 + before]:
                     line = write.start(1, build.add(build.add(at, t), number(shift)))

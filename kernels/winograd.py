@@ -1,4 +1,4 @@
-"""3x3 convolution of stride 1 by Winograd's F(4x4, 3x3): four times fewer products.
+"""3x3 convolution of stride 1 by Winograd's F(4x4, 3x3), F(6x6, 3x3): 4 or 5 times fewer products.
 
 The output is cut into tiles of 4x4, each made from 6x6 of the input (d; tiles overlap by two):
 
@@ -6,7 +6,8 @@ The output is cut into tiles of 4x4, each made from 6x6 of the input (d; tiles o
     backward   D = A dy A^T   dU[k, c] = sum_t D[k, t] V[c, t]                  dg += G^T dU G
                               dV[c, t] = sum_k U[k, c] D[k, t]                  dd = B dV B^T
 
-Each sum is 36 matrix products, one for each element of a 6x6 tile.  The backward pass is the
+Each sum is 36 matrix products, one for each element of a 6x6 tile.  Forward, tiles are of 6x6, each
+made from 8x8 by 64 products, where they may be and save enough work (`best_tile`).  Backward is the
 transposed algorithm: one transform of dy serves both gradients.  A rectifier that follows the
 convolution is a factor on the way: y times slope where negative, dy times slope where y <= 0.
 
@@ -18,8 +19,9 @@ How a layer is cut (`cut`) depends on its shapes alone:
     channels   many channels, small maps.  V (and D) of the whole image, or of a band of it; then
                some channels of U, or columns of dU, at a time, so that these are never whole.
 
-float32 only; error at most 3e-5 of the largest output (1e-5 where im2col has 1e-6).  The transforms
-are those of kernels/tiles_numba.py, or of kernels/tiles_numpy.py where Numba is not installed.
+float32 only; error at most 3e-5 of the largest output (tiles of 4x4 have 1e-5, of 6x6 2e-5, where
+im2col has 1e-6).  The transforms are those of kernels/tiles_numba.py, or of kernels/tiles_numpy.py
+where Numba is not installed.
 
 Source: A. Lavin, S. Gray, Fast Algorithms for Convolutional Neural Networks (arXiv:1509.09308).
 """
@@ -32,7 +34,7 @@ import numpy as np
 
 from . import winograd_cut as cuts
 from .im2col import Array, Sizes, Window, pieces
-from .winograd_cut import Cut, Tiling, alike, apart, apart_size, cut, panels_size, split, view
+from .winograd_cut import BACK, Cut, Tiling, alike, apart, apart_size, cut, panels_size, split, view
 from .winograd_cut import scratch_size as scratch_size
 from .workers import Room, Taker, Workers
 
@@ -44,58 +46,61 @@ def applies(w: Sizes, window: Window, group: int) -> bool:
 
 
 def forward(
-    x: Array, w: Array, b: Array, y: Array, pad: int, slope: float, room: Room
+    x: Array, w: Array, b: Array, y: Array, pad: int, slope: float, most: int, room: Room
 ) -> None:  # fmt: skip
-    """Write y; b may be None; slope 1: no rectifier."""
-    made, take, shape = cuts.transforms(), Taker(room.scratch), Tiling(x.shape, w.shape, y.shape)
-    how, workers = cut(x.shape, w.shape, y.shape, room), room.workers
+    """Write y; b may be None; slope 1: no rectifier; most: pixels along a tile."""
+    made, take, tile = cuts.transforms(), Taker(room.scratch), cuts.best_tile(y.shape, most)
+    shape, of = Tiling(y.shape, tile), cuts.elements(tile)
+    how, workers = cut(w.shape, shape, room), room.workers
     k, c = w.shape[:2]
     bias = take(k)
     bias[...] = 0 if b is None else b
     work = [
-        take(cuts.work_size(w.shape, shape.across, how.rows))
+        take(cuts.work_size(w.shape, shape, how.rows))
         for _ in range(cuts.crew_size(w.shape, shape, how, workers.threads))
     ]
     cells = how.rows * shape.across
 
     if how.maps:
-        u = apart(take(apart_size(k, c)), 36, k, c)
-        _weights(made, w, u, work, workers)
-        buffers = [(take(panels_size(c, cells)), take(36 * k * made.whole(cells))) for _ in work]
+        u = apart(take(apart_size(tile, k, c)), of, k, c)
+        _weights(made, w, tile, u, work, workers)
+        m_size = of * k * made.whole(cells)
+        buffers = [(take(panels_size(c, cells, tile)), take(m_size)) for _ in work]
         largest_first = sorted(shape.blocks(how), key=cuts.rows_of, reverse=True)
         runs = [(*run, made.counter()) for run in alike(largest_first)]
 
         def share(_: int, slot: int) -> None:
             for rows, starts, counted in runs:
                 cells = rows * shape.across
-                v = apart(buffers[slot][0], *made.panels_shape(c, cells))
-                m = view(buffers[slot][1], 36, k, made.whole(cells))
+                v = apart(buffers[slot][0], *made.panels_shape(c, cells, tile))
+                m = view(buffers[slot][1], of, k, made.whole(cells))
                 made.output_blocks(
-                    x, u, y, bias, slope, pad, starts, rows, shape.across, counted, v, m, work[slot]
-                )
+                    x, u, y, bias, slope, pad, starts, rows, shape.across, tile, counted, v, m,
+                    work[slot],
+                )  # fmt: skip
 
         workers.run(share, len(work))
         return
 
-    every = take(panels_size(c, cells))
+    every = take(panels_size(c, cells, tile))
     parts = list(pieces(k, cuts.CHANNELS))
-    slots = [take(cuts.slot_size(w.shape, cells)) for _ in work]
+    slots = [take(cuts.slot_size(w.shape, cells, tile)) for _ in work]
     for n, r0, rows in shape.blocks(how):
         cells = rows * shape.across
-        v = apart(every, *made.panels_shape(c, cells))
-        _inputs(made, x, n, r0, rows, shape.across, pad, v, work, workers)
+        v = apart(every, *made.panels_shape(c, cells, tile))
+        _inputs(made, x, n, r0, rows, shape.across, pad, tile, v, work, workers)
 
         def outputs(
             i: int, slot: int, n: int = n, r0: int = r0, rows: int = rows, v: Array = v,
             cells: int = cells,
         ) -> None:  # fmt: skip
             k0, k1 = parts[i]
-            m, rest = split(slots[slot], 36, k1 - k0, made.whole(cells))
+            m, rest = split(slots[slot], of, k1 - k0, made.whole(cells))
             for c0, c1 in pieces(c, cuts.summed(c, cells)):
-                u = apart(rest, 36, k1 - k0, c1 - c0)
-                made.weight_tiles(w, k0, k1, c0, c1, u, work[slot])
+                u = apart(rest, of, k1 - k0, c1 - c0)
+                made.weight_tiles(w, k0, k1, c0, c1, tile, u, work[slot])
                 made.multiply(u, v[..., c0:c1, :], m, c0 > 0)
-            made.output_tiles(m, y, n, k0, k1, r0, rows, bias, slope, work[slot])
+            made.output_tiles(m, y, n, k0, k1, r0, rows, bias, slope, tile, work[slot])
 
         workers.run(outputs, len(parts))
 
@@ -105,8 +110,8 @@ def backward(
     slope: float, room: Room,
 ) -> None:  # fmt: skip
     """Add to dw and db, write dx; each may be None.  y is read where slope is not 1."""
-    how = cut(x.shape, w.shape, dy.shape, room)
-    shape = Tiling(x.shape, w.shape, dy.shape)
+    shape = Tiling(dy.shape, BACK)
+    how = cut(w.shape, shape, room)
     (_backward_maps if how.maps else _backward_channels)(
         x, w, dy if y is None else y, dy, dw, db, dx, pad, slope, room, how, shape
     )
@@ -120,18 +125,22 @@ def _backward_maps(
     workers = room.workers
     k, c = w.shape[:2]
     crew = range(cuts.crew_size(w.shape, shape, how, workers.threads))
-    work = [take(cuts.work_size(w.shape, across, how.rows)) for _ in crew]
+    work = [take(cuts.work_size(w.shape, shape, how.rows)) for _ in crew]
     cells = how.rows * across
-    u = apart(take(apart_size(k, c)), 36, k, c)
+    u = apart(take(apart_size(BACK, k, c)), 36, k, c)
     if dx is not None:
-        _weights(made, w, u, work, workers)
+        _weights(made, w, BACK, u, work, workers)
     buffers = [
-        (take(panels_size(c, cells)), take(panels_size(k, cells)), take(made.spare_size(k, c)))
+        (
+            take(panels_size(c, cells, BACK)),
+            take(panels_size(k, cells, BACK)),
+            take(made.spare_size(k, c)),
+        )
         for _ in crew
     ]
     lanes = shape.lanes(how)
     du = k, made.whole(c)
-    sums = [apart(take(apart_size(*du)), 36, *du) if dw is not None else u[:0] for _ in lanes]
+    sums = [apart(take(apart_size(BACK, *du)), 36, *du) if dw is not None else u[:0] for _ in lanes]
     into = np.empty((0,) * 4, x.dtype) if dx is None else dx
     carries = [take(c, 2, 6, made.whole(across)) for _ in lanes]
     biases = [take(k) for _ in lanes]
@@ -143,10 +152,10 @@ def _backward_maps(
         for at, (rows, starts) in enumerate(alike(lanes[i])):
             cells = rows * across
             v, m = (
-                apart(first, *made.panels_shape(c, cells)),
+                apart(first, *made.panels_shape(c, cells, BACK)),
                 view(first, 36, c, made.whole(cells)),
             )
-            d = apart(second, *made.panels_shape(k, cells))
+            d = apart(second, *made.panels_shape(k, cells, BACK))
             made.gradient_blocks(
                 x, y, dy, into, u, slope, pad, starts, rows, across, at == 0, v, d, m, spare,
                 sums[i], carries[i], biases[i], work[slot],
@@ -176,20 +185,20 @@ def _backward_channels(
     workers = room.workers
     k, c = w.shape[:2]
     crew = range(cuts.crew_size(w.shape, shape, how, workers.threads))
-    work = [take(cuts.work_size(w.shape, across, how.rows)) for _ in crew]
+    work = [take(cuts.work_size(w.shape, shape, how.rows)) for _ in crew]
     cells = how.rows * across
-    inputs, diffs = take(panels_size(c, cells)), take(panels_size(k, cells))
+    inputs, diffs = take(panels_size(c, cells, BACK)), take(panels_size(k, cells, BACK))
     carry, bias = take(c, 2, 6, made.whole(across)), take(k)
     outs, ins = list(pieces(k, cuts.CHANNELS)), list(pieces(c, cuts.CHANNELS))
     columns = list(pieces(c, made.COLUMNS))
-    slots = [take(cuts.slot_size(w.shape, cells)) for _ in work]
+    slots = [take(cuts.slot_size(w.shape, cells, BACK)) for _ in work]
     bias[...] = 0
     for n, r0, rows in shape.blocks(how):
         cells = rows * across
-        v = apart(inputs, *made.panels_shape(c, cells))
-        d = apart(diffs, *made.panels_shape(k, cells))
+        v = apart(inputs, *made.panels_shape(c, cells, BACK))
+        d = apart(diffs, *made.panels_shape(k, cells, BACK))
         if dw is not None:
-            _inputs(made, x, n, r0, rows, across, pad, v, work, workers)
+            _inputs(made, x, n, r0, rows, across, pad, BACK, v, work, workers)
 
         def transform(
             i: int, slot: int, n: int = n, r0: int = r0, rows: int = rows, d: Array = d
@@ -210,7 +219,7 @@ def _backward_channels(
             dv, rest = split(slots[slot], 36, c1 - c0, made.whole(cells))
             for k0, k1 in pieces(k, cuts.summed(k, cells)):
                 u = apart(rest, 36, k1 - k0, c1 - c0)
-                made.weight_tiles(w, k0, k1, c0, c1, u, work[slot])
+                made.weight_tiles(w, k0, k1, c0, c1, BACK, u, work[slot])
                 made.multiply_transposed(u, d[..., k0:k1, :], dv, k0 > 0)
             made.data_tiles(dv, dx, n, c0, c1, r0, rows, across, pad, carry, r0 == 0, work[slot])
             if r0 + rows == shape.down:
@@ -225,25 +234,27 @@ def _backward_channels(
         db += bias
 
 
-def _weights(made: ModuleType, w: Array, u: Array, work: list[Array], workers: Workers) -> None:
+def _weights(
+    made: ModuleType, w: Array, tile: int, u: Array, work: list[Array], workers: Workers
+) -> None:
     """The whole U."""
     parts = list(pieces(len(w), cuts.WHOLE))
 
     def part(i: int, slot: int) -> None:
         k0, k1 = parts[i]
-        made.weight_tiles(w, k0, k1, 0, w.shape[1], u[:, k0:k1], work[slot])
+        made.weight_tiles(w, k0, k1, 0, w.shape[1], tile, u[:, k0:k1], work[slot])
 
     workers.run(part, len(parts))
 
 
 def _inputs(
-    made: ModuleType, x: Array, n: int, r0: int, rows: int, across: int, pad: int, v: Array,
-    work: list[Array], workers: Workers,
+    made: ModuleType, x: Array, n: int, r0: int, rows: int, across: int, pad: int, tile: int,
+    v: Array, work: list[Array], workers: Workers,
 ) -> None:  # fmt: skip
     """V of all channels for some tile rows."""
     parts = list(pieces(x.shape[1], cuts.INPUTS))
 
     def part(i: int, slot: int) -> None:
-        made.input_panels(x, n, *parts[i], r0, rows, across, pad, v, work[slot])
+        made.input_panels(x, n, *parts[i], r0, rows, across, pad, tile, v, work[slot])
 
     workers.run(part, len(parts))

@@ -16,11 +16,13 @@ import numpy as np
 from .im2col import Array, Sizes
 from .workers import MOST, Room
 
-# Maps are cut where U has few elements: always up to SMALL of a tile, up to LARGE where there are
-# many tiles for so large a U (MANY of the transforms for each element).
+# Maps are cut where there are few weights: always up to SMALL (without the 9 of a window), up to
+# LARGE where y is large for so many (MANY pixels, of the transforms, for each).
 SMALL, LARGE = 64 * 128, 128 * 256
-FEW, EACH = 64, 256  # tiles of a block: so many, and one for so many elements of a tile of U
+FEW, EACH = 1024, 256  # of a block: so many pixels, and a tile for so many elements of one of U
 LANES = 5_000_000  # elements of all lanes' dU together
+BACK = 4  # pixels along a tile of the backward pass; of the forward pass: see `best_tile`
+ONE = 8  # an element of U takes as long to make as its products with so many tiles
 GAP = 48  # elements between the 36 of U, V: at multiples of 4 KiB they would share cache lines
 CHANNELS = 64  # channels of U at a time
 WHOLE, INPUTS = 16, 32  # of the whole U, of V
@@ -44,18 +46,33 @@ class Cut(NamedTuple):
     lanes: int
 
 
-def cut(x: Sizes, w: Sizes, y: Sizes, room: Room) -> Cut:
+def best_tile(y: Sizes, most: int) -> int:
+    """Pixels along a tile of the forward pass: 6, if that may be, where it saves enough work."""
+
+    def work(tile: int) -> int:
+        tiles = int(transforms().whole(prod(-(-n // tile) for n in y[2:])))
+        return elements(tile) * (tiles + ONE)
+
+    return 6 if most >= 6 and work(6) < transforms().SIX * work(4) else 4
+
+
+def elements(tile: int) -> int:
+    """Of a transformed tile."""
+    return (tile + 2) ** 2
+
+
+def cut(w: Sizes, shape: Tiling, room: Room) -> Cut:
     """How a layer of these shapes is cut, so that its scratch for MOST threads stays within the
     budget."""
-    made, shape, (k, c), threads = transforms(), Tiling(x, w, y), w[:2], MOST
-    each = 36 * k * c
-    if k * c <= SMALL or k * c <= min(LARGE, shape.down * shape.across / made.MANY):
-        few = max(FEW, k * c // EACH)
-        rows = max(made.BLOCK // (36 * (k + c) * shape.across), -(-few // shape.across))
+    made, (k, c), threads, of = transforms(), w[:2], MOST, elements(shape.tile)
+    pixels = shape.down * shape.across * shape.tile**2
+    if k * c <= SMALL or k * c <= min(LARGE, pixels / made.MANY):
+        few = max(FEW // shape.tile**2, k * c // EACH)
+        rows = max(made.BLOCK // (of * (k + c) * shape.across), -(-few // shape.across), 1)
         if shape.down * shape.across >= 2 * few:
             rows = min(rows, -(-shape.down // 2))  # a part for each of two threads
         rows = min(rows, shape.down)
-        lanes = max(2, min(LANES // each, 8))
+        lanes = max(2, min(LANES // (of * k * c), 8))
         if _maps_size(w, shape, rows, lanes, threads) <= room.budget:
             return Cut(True, rows, lanes)
     rows = shape.down
@@ -64,9 +81,13 @@ def cut(x: Sizes, w: Sizes, y: Sizes, room: Room) -> Cut:
     return Cut(False, rows, 0)
 
 
-def scratch_size(x: Sizes, w: Sizes, y: Sizes, room: Room) -> int:
+def scratch_size(x: Sizes, w: Sizes, y: Sizes, most: int, room: Room) -> int:
     """Elements of scratch for arrays of these shapes."""
-    shape, how = Tiling(x, w, y), cut(x, w, y, room)
+    return max(_size(w, Tiling(y, tile), room) for tile in {BACK, best_tile(y, most)})
+
+
+def _size(w: Sizes, shape: Tiling, room: Room) -> int:
+    how = cut(w, shape, room)
     crew = crew_size(w, shape, how, room.threads)
     if how.maps:
         return _maps_size(w, shape, how.rows, how.lanes, crew)
@@ -81,28 +102,35 @@ def crew_size(w: Sizes, shape: Tiling, how: Cut, threads: int) -> int:
 
 
 def _maps_size(w: Sizes, shape: Tiling, rows: int, lanes: int, threads: int) -> int:
-    (k, c), cells = w[:2], rows * shape.across
+    (k, c), cells, tile = w[:2], rows * shape.across, shape.tile
     made = transforms()
-    each = apart_size(k, int(made.whole(c)))
-    slot = work_size(w, shape.across, rows) + int(made.spare_size(k, c))
-    slot += 2 * panels_size(max(k, c), cells)
+    each = apart_size(tile, k, int(made.whole(c)))
+    slot = work_size(w, shape, rows) + 2 * panels_size(max(k, c), cells, tile)
+    if tile != BACK:
+        return each + k + threads * slot
+    slot += int(made.spare_size(k, c))
     carry = 12 * c * int(made.whole(shape.across))
     return each + k + threads * slot + lanes * (each + carry + k)
 
 
 def _channels_size(w: Sizes, shape: Tiling, rows: int, threads: int) -> int:
-    (k, c), cells = w[:2], rows * shape.across
-    slot = work_size(w, shape.across, rows) + slot_size(w, cells)
+    (k, c), cells, tile = w[:2], rows * shape.across, shape.tile
+    slot = work_size(w, shape, rows) + slot_size(w, cells, tile)
+    if tile != BACK:
+        return panels_size(c, cells, tile) + k + threads * slot
     carry = 12 * c * int(transforms().whole(shape.across))
-    return panels_size(c, cells) + panels_size(k, cells) + carry + k + threads * slot
+    panels = panels_size(c, cells, tile) + panels_size(k, cells, tile)
+    return panels + carry + k + threads * slot
 
 
-def slot_size(w: Sizes, cells: int) -> int:
+def slot_size(w: Sizes, cells: int, tile: int) -> int:
     """Of one thread: some channels of U, and of M or dV; or of dU."""
     made, (k, c) = transforms(), w[:2]
     some, deep = min(CHANNELS, max(k, c)), max(summed(n, cells) for n in (k, c))
-    factors = apart_size(some, deep) + apart_size(some, int(made.whole(cells)))
-    return max(factors, apart_size(k, int(made.whole(min(c, made.COLUMNS)))))
+    factors = apart_size(tile, some, deep) + apart_size(tile, some, int(made.whole(cells)))
+    if tile != BACK:
+        return factors
+    return max(factors, apart_size(tile, k, int(made.whole(min(c, made.COLUMNS)))))
 
 
 def summed(channels: int, cells: int) -> int:
@@ -114,16 +142,18 @@ def summed(channels: int, cells: int) -> int:
     return min(channels, transforms().DEEP) if channels > 2 * cells else channels
 
 
-def work_size(w: Sizes, across: int, rows: int) -> int:
+def work_size(w: Sizes, shape: Tiling, rows: int) -> int:
     """Of any transform, in whole cache lines, so that what follows lies as vectors want it."""
-    return -(-int(transforms().work_size(max(w[:2]), rows, across)) // 16) * 16
+    most = int(transforms().work_size(max(w[:2]), rows, shape.across, shape.tile))
+    return -(-most // 16) * 16
 
 
 class Tiling:
-    """How many tiles lie across and down an image of y, and the images."""
+    """How many tiles of so many pixels lie across and down an image of y, and the images."""
 
-    def __init__(self, x: Sizes, w: Sizes, y: Sizes) -> None:
-        self.images, self.down, self.across = y[0], -(-y[2] // 4), -(-y[3] // 4)
+    def __init__(self, y: Sizes, tile: int) -> None:
+        self.images, self.tile = y[0], tile
+        self.down, self.across = (-(-n // tile) for n in y[2:])
 
     def blocks(self, how: Cut) -> list[tuple[int, int, int]]:
         """(image, first tile row, tile rows) of at most how.rows, nearly alike; of maps an even
@@ -155,14 +185,14 @@ def alike(blocks: list[tuple[int, int, int]]) -> list[tuple[int, Array]]:
     return [(rows, np.array([block[:2] for block in run], np.int64)) for rows, run in runs]
 
 
-def panels_size(channels: int, cells: int) -> int:
+def panels_size(channels: int, cells: int, tile: int) -> int:
     """Elements of V, or D, as it is multiplied."""
-    return apart_size(*transforms().panels_shape(channels, cells)[1:])
+    return apart_size(tile, *transforms().panels_shape(channels, cells, tile)[1:])
 
 
-def apart_size(*shape: int) -> int:
-    """Elements of 36 of such a shape, and of the gaps behind them."""
-    return 36 * (prod(shape) + GAP)
+def apart_size(tile: int, *shape: int) -> int:
+    """Elements of as many of such a shape as a tile has elements, and of the gaps behind them."""
+    return elements(tile) * (prod(shape) + GAP)
 
 
 def view(buffer: Array, *shape: int) -> Array:

@@ -93,11 +93,11 @@ class Writer:
             self.store(value.of, self.beside(pointer, jump, k))
 
     @contextmanager
-    def vectors(self, n: Any) -> Iterator[tuple[Any, Any]]:
-        """A loop over t = 0, LANES, ... (n - 1) LANES: t, and 4 t."""
+    def vectors(self, n: Any, tile: int = QUAD) -> Iterator[tuple[Any, Any]]:
+        """A loop over t = 0, LANES, ... (n - 1) LANES: t, and the first pixel of tile t."""
         with cgutils.for_range(self.build, n) as loop:
             t = self.build.mul(loop.index, number(LANES))
-            yield t, self.build.mul(t, number(QUAD))
+            yield t, self.build.mul(t, number(tile))
 
     def store(self, value: Any, pointer: Any, align: int = 4) -> None:
         vector = self.build.bitcast(pointer, value.type.as_pointer())
@@ -141,13 +141,13 @@ class Writer:
                 phi.add_incoming(value, block)
         return phis
 
-    def _there(self, part: Part) -> Any:
-        """Which of a quad's pixels are."""
-        kind = ir.VectorType(ir.IntType(32), QUAD)
+    def _there(self, part: Part, count: int = QUAD) -> Any:
+        """Which of some pixels are."""
+        kind = ir.VectorType(ir.IntType(32), count)
         at, first, end = (
             self._everywhere(self.build.trunc(value, kind.element), kind) for value in part
         )
-        at = self.build.add(at, ir.Constant(kind, list(range(QUAD))))
+        at = self.build.add(at, ir.Constant(kind, list(range(count))))
         begun = self.build.icmp_signed(">=", at, first)
         return self.build.and_(begun, self.build.icmp_signed("<", at, end))
 
@@ -166,31 +166,32 @@ class Writer:
         load = self._function("llvm.masked.load", zero.type, kind)
         return self.build.call(load, [vector, ir.IntType(32)(4), self._there(part), zero])
 
-    def store_quad(self, value: Any, pointer: Any, part: Part) -> None:
-        """Those of four pixels that are there."""
-        with self.build.if_else(self.whole(part, QUAD)) as (then, otherwise):
+    def store_some(self, value: Any, pointer: Any, part: Part) -> None:
+        """Those of some pixels that are there."""
+        count = value.type.count
+        with self.build.if_else(self.whole(part, count)) as (then, otherwise):
             with then:
                 self.store(value, pointer)
             with otherwise:
                 ends = self.build.icmp_signed("<", part.at, part.end)
-                begins = self.build.icmp_signed(">", part.ahead(QUAD, self.build).at, part.first)
+                begins = self.build.icmp_signed(">", part.ahead(count, self.build).at, part.first)
                 with self.build.if_then(self.build.and_(ends, begins)):
                     vector = self.build.bitcast(pointer, value.type.as_pointer())
-                    mask = self._there(part)
+                    mask = self._there(part, count)
                     kind = [value.type, vector.type, ir.IntType(32), mask.type]
-                    store = self._function("llvm.masked.store", ir.VoidType(), kind)
+                    store = self._function("llvm.masked.store", ir.VoidType(), kind, count)
                     self.build.call(store, [value, vector, ir.IntType(32)(4), mask])
 
-    def _function(self, name: str, result: Any, kinds: list[Any]) -> Any:
+    def _function(self, name: str, result: Any, kinds: list[Any], count: int = QUAD) -> Any:
         kind = ir.FunctionType(result, kinds)
-        full = f"{name}.v{QUAD}f32.p0v{QUAD}f32"
+        full = f"{name}.v{count}f32.p0v{count}f32"
         return cgutils.get_or_insert_function(self.build.module, kind, full)  # type: ignore[no-untyped-call]
 
-    def quads(self, pointer: Any, count: int, part: Part | None = None) -> list[Any]:
-        """Vectors k = 0 ... count - 1: their q-th four lanes are the pixels of tile 4 q + k."""
+    def quads(self, pointer: Any, count: int, tile: int, part: Part | None = None) -> list[Any]:
+        """Vectors k = 0 ... count - 1: their q-th four lanes are pixels of tile 4 q + k."""
         found = []
         for k in range(count):
-            ahead = [QUAD * (QUAD * q + k) for q in range(LANES // QUAD)]
+            ahead = [tile * (QUAD * q + k) for q in range(LANES // QUAD)]
             parts = [
                 self._quad(self.build.gep(pointer, [number(n)]), part and part.ahead(n, self.build))
                 for n in ahead
@@ -225,18 +226,23 @@ class Writer:
             step //= 2
         return found
 
-    def phases(self, pointer: Any, count: int, part: Part) -> list[Value]:
-        """The vectors of pixels 4 t + k for k < count <= 8, 0 where there is none."""
-        more = int(count > QUAD)
-        quads = self.chosen(
-            self.whole(part, QUAD * (LANES + more)),
-            lambda: self.quads(pointer, QUAD + more),
-            lambda: self.quads(pointer, QUAD + more, part),
-        )
-        found = self.transposed(quads[:QUAD])
+    def phases(self, pointer: Any, count: int, tile: int, part: Part) -> list[Value]:
+        """The vectors of pixels tile t + k for k < count <= 8, 0 where there is none."""
+
+        def quads(part: Part | None) -> list[Any]:
+            if count <= QUAD or tile == QUAD:  # what a tile has more is the next one's first
+                return self.quads(pointer, QUAD + (count > QUAD), tile, part)
+            second = part and part.ahead(QUAD, self.build)
+            following = self.build.gep(pointer, [number(QUAD)])
+            first = self.quads(pointer, QUAD, tile, part)
+            return first + self.quads(following, QUAD, tile, second)
+
+        pixels = tile * (LANES - 1) + (QUAD if count <= QUAD else 2 * QUAD)
+        found = self.chosen(self.whole(part, pixels), lambda: quads(None), lambda: quads(part))
+        rows = self.transposed(found[:QUAD])
         if count > QUAD:
-            found += self.transposed(quads[1:])
-        return [Value(self.build, of) for of in found[:count]]
+            rows += self.transposed(found[-QUAD:])
+        return [Value(self.build, of) for of in rows[:count]]
 
     def pairs(self, pointer: Any, lanes: int) -> list[Any]:
         """Vectors of the even and the odd numbers."""
@@ -280,17 +286,20 @@ class Writer:
             once(t, 1)
 
     def join(self, values: Sequence[Value], pointer: Any, part: Part) -> None:
-        """Store pixels 4 t + k of four vectors k, those that are there."""
-        quads = []
-        for k, quad in enumerate(self.transposed([value.of for value in values])):
-            for q in range(LANES // QUAD):
-                four = self.shuffle(quad, quad, range(QUAD * q, QUAD * (q + 1)))
-                quads.append((QUAD * (QUAD * q + k), four))
-        with self.build.if_else(self.whole(part, QUAD * LANES)) as (then, otherwise):
+        """Store pixels k of tiles of four, or six, vectors k, those that are there."""
+        tile, quads = len(values), []
+        for first in range(0, tile, QUAD):
+            count = min(QUAD, tile - first)  # of the quad, as many are pixels
+            lines = [values[first + k % count].of for k in range(QUAD)]
+            for k, quad in enumerate(self.transposed(lines)):
+                for q in range(LANES // QUAD):
+                    some = self.shuffle(quad, quad, range(QUAD * q, QUAD * q + count))
+                    quads.append((tile * (QUAD * q + k) + first, some))
+        with self.build.if_else(self.whole(part, tile * LANES)) as (then, otherwise):
             with then:
-                for n, four in quads:
-                    self.store(four, self.build.gep(pointer, [number(n)]))
+                for n, some in quads:
+                    self.store(some, self.build.gep(pointer, [number(n)]))
             with otherwise:
-                for n, four in quads:
+                for n, some in quads:
                     target = self.build.gep(pointer, [number(n)])
-                    self.store_quad(four, target, part.ahead(n, self.build))
+                    self.store_some(some, target, part.ahead(n, self.build))

@@ -125,7 +125,8 @@ class Filtering(Windowed):
             return Form(window, self.group, COLUMNS, self.rectifier)
         known = self.measured.get(x)
         chosen = known or self.kernel.choose(x, w, y, window, self.group, self.context.dtype)
-        return Form(window, self.group, chosen, self.rectifier)
+        tile = 6 if self.context.phase == "TEST" else 4  # a training adds up what is lost by 6
+        return Form(window, self.group, chosen, self.rectifier, tile)
 
     def contest(self, bottom: Shape, backward: bool, down: bool) -> tuple[Problem, list[str], str]:
         """What is to be measured: the problem, who can solve it, and who does so by rule.

@@ -11,7 +11,7 @@ from .net import Net
 
 
 def engines(net: Net) -> str:
-    """Such as "18 convolutions by Winograd F(4x4,3x3) with Numba, 5 by im2col; 2 threads", or
+    """Such as "18 convolutions by Winograd with Numba, 5 by im2col; 2 threads", or
     "23 convolutions by CUDA; NVIDIA H200 (cuda:0), fp32"; and whether engines were measured."""
     count: Counter[str] = Counter()
     for node, layer in zip(net.graph.nodes, net.layers, strict=True):

@@ -24,8 +24,13 @@ def shifted(a, b, a_before, b_before, p, q):
     return a + p, b - a_before, b_before + q, (2 * a).rectified(q)
 
 
+def spread(a, b, p, q):
+    return a + p, b, a - b, b + q, 2 * a, (2 * b).rectified(q)
+
+
 _lines, _six, _four = vectors.along(three, 3), vectors.apart(six, 6), vectors.apart(six, 4)
 _rectified = vectors.apart_rectified(six)
+_eight, _pixels6 = vectors.apart(six, 8, 6), vectors.together(spread, 2, 6)
 _pixels = vectors.together(shifted, 2, before=True)
 _over = vectors.over(three, 3, 1)
 _sorted, _added = vectors.sorted_out(six, 5), vectors.added_back(three, 3)
@@ -40,6 +45,16 @@ def lines(n, source, at, step, target, to, jump):
 def apart(n, source, at, first, end, target, to, jump):
     _six(n, source, at, first, end, target, to, jump)
     _four(n, source, at, first, end, target, to + 6 * jump, jump)
+
+
+@fast
+def apart6(n, source, at, first, end, target, to, jump):
+    _eight(n, source, at, first, end, target, to, jump)
+
+
+@fast
+def pixels6(n, source, at, step, p, q, target, to, first, end):
+    _pixels6(n, source, at, step, p, q, target, to, first, end)
 
 
 @fast
@@ -98,6 +113,20 @@ def test_pixels_are_taken_apart(n, first, end):
     np.testing.assert_allclose(target[6:, 1:-1], six(*tiles[:4]), rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize(("first", "end"), [*PARTS, (0, 6 * LANES + 1), (11, 12 * LANES + 4)])
+@pytest.mark.parametrize("n", [0, 1, 3])
+def test_pixels_are_taken_apart_by_six(n, first, end):
+    source, target = drawn(6 * n * LANES + 5), np.full((8, n * LANES + 2), EDGE)
+    there = np.zeros(len(source), bool)
+    there[3 + max(first, 0) : 3 + max(end, 0)] = True
+    source[~there] = np.nan  # must not be read
+    apart6(n, source, 3, first, min(end, 6 * n * LANES + 2), target, 1, n * LANES + 2)
+    source[~there] = 0
+    tiles = [source[3 + k :: 6][: n * LANES] for k in range(8)]
+    assert (target[:, [0, -1]] == EDGE).all()
+    np.testing.assert_allclose(target[:, 1:-1], six(*tiles), rtol=0, atol=1e-6)
+
+
 @pytest.mark.parametrize(("first", "end"), PARTS[:4])
 @pytest.mark.parametrize("slope", [0.0, 0.1])
 def test_pixels_are_rectified_by_others(slope, first, end):
@@ -119,6 +148,19 @@ def test_pixels_are_put_together(n, first, end):
     pixels(n, source, 1, n * LANES + 1, f1(3), f1(0.25), target, 1, first, end)
     (a, b), (e, f) = source[:, 1:], source[:, :-1]
     want = [a + 3, b - e, f + f1(0.25), np.where(a > 0, 2 * a, a / 2)]
+    want = np.stack(want, 1).reshape(-1)
+    want[: max(first, 0)] = want[end:] = EDGE
+    np.testing.assert_allclose(target[1:-1], want, rtol=0, atol=1e-6)
+    assert target[0] == EDGE == target[-1]
+
+
+@pytest.mark.parametrize(("first", "end"), [*PARTS, (0, 6 * LANES - 1), (11, 12 * LANES - 4)])
+@pytest.mark.parametrize("n", [1, 2])
+def test_pixels_are_put_together_by_six(n, first, end):
+    source, target = drawn(2, n * LANES), np.full(6 * n * LANES + 2, EDGE)
+    pixels6(n, source, 0, n * LANES, f1(3), f1(0.25), target, 1, first, end)
+    a, b = source
+    want = [a + 3, b, a - b, b + f1(0.25), 2 * a, np.where(b > 0, 2 * b, b / 2)]
     want = np.stack(want, 1).reshape(-1)
     want[: max(first, 0)] = want[end:] = EDGE
     np.testing.assert_allclose(target[1:-1], want, rtol=0, atol=1e-6)

@@ -25,6 +25,13 @@ def made(request, monkeypatch):
     return module
 
 
+@pytest.fixture(params=[4, 6])
+def tile(request, made, monkeypatch):
+    """Pixels along a tile of the forward pass."""
+    monkeypatch.setattr(made, "SIX", 0 if request.param == 4 else 1e9)
+    return request.param
+
+
 def exact(x, w, b, dy, pad, slope):
     """y, dw, db, dx in double precision, by im2col."""
     x, w, b, dy = (a.astype(np.float64) for a in (x, w, b, dy))
@@ -49,9 +56,9 @@ def compare(images, c, k, height, width, pad, slope, budget, threads, tolerance=
     dy = rng.standard_normal(y.shape, "f")
     want = exact(x, w, b, dy, pad, slope)
     room = Room(budget, Workers(threads))
-    scratch = np.full(winograd.scratch_size(x.shape, w.shape, y.shape, room), np.nan, "f")
+    scratch = np.full(winograd.scratch_size(x.shape, w.shape, y.shape, 6, room), np.nan, "f")
     room = replace(room, scratch=scratch)
-    winograd.forward(x, w, b, y, pad, slope, room)
+    winograd.forward(x, w, b, y, pad, slope, 6, room)
     scratch.fill(np.nan)
     # backward is given the exact y: the sign of what is nearly 0 must not decide
     dw, db, dx = np.ones_like(w), np.ones_like(b), np.full_like(x, np.nan)
@@ -61,10 +68,16 @@ def compare(images, c, k, height, width, pad, slope, budget, threads, tolerance=
     ):
         error = np.abs(got - right).max() / max(np.abs(right).max(), 0.1)
         assert error <= tolerance, f"{name}: {error}"
-    return winograd_cut.cut(x.shape, w.shape, y.shape, room)
+    return cuts(w.shape, y.shape, room)
 
 
-@pytest.mark.usefixtures("made")
+def cuts(w, y, room):
+    """Of the forward, and of the backward pass."""
+    tiles = winograd_cut.best_tile(y, 6), winograd_cut.BACK
+    return [winograd_cut.cut(w, winograd_cut.Tiling(y, tile), room) for tile in tiles]
+
+
+@pytest.mark.usefixtures("tile")
 class TestBothTransforms:
     @steady
     @given(
@@ -73,7 +86,8 @@ class TestBothTransforms:
         st.integers(1, 3),
     )  # fmt: skip
     def test_few_channels(self, images, c, k, height, width, pad, slope, threads):
-        assert compare(images, c, k, height, width, pad, slope, 1 << 22, threads).maps
+        found = compare(images, c, k, height, width, pad, slope, 1 << 22, threads)
+        assert all(how.maps for how in found)
 
     @pytest.mark.parametrize("budget", [1 << 24, 900_000])
     @pytest.mark.parametrize("threads", [1, 2])
@@ -83,15 +97,15 @@ class TestBothTransforms:
         monkeypatch.setattr(winograd_cut, "SMALL", 0)
         monkeypatch.setattr(winograd_cut, "LARGE", 0)
         for c, k, height, pad, slope in [(70, 30, 21, 0, 0.0), (30, 130, 14, 1, 1.0)]:
-            how = compare(2, c, k, height, 11, pad, slope, budget, threads)
-            assert not how.maps
+            found = compare(2, c, k, height, 11, pad, slope, budget, threads)
+            assert not any(how.maps for how in found)
 
     @pytest.mark.parametrize("rows", [1, 3])
     def test_lanes_meet(self, made, monkeypatch, rows):
         """More blocks than lanes, an image boundary inside a lane; blocks of 3 and of 2 rows."""
         monkeypatch.setattr(made, "BLOCK", rows * 36 * (4 + 5) * 3)
         monkeypatch.setattr(winograd_cut, "FEW", 1)
-        assert compare(3, 4, 5, 43, 9, 1, 0.0, 1 << 22, 2).rows == rows
+        assert compare(3, 4, 5, 43, 9, 1, 0.0, 1 << 22, 2)[1].rows == rows
 
     def test_parts_can_be_left_out(self):
         rng = np.random.default_rng(1)
@@ -99,7 +113,7 @@ class TestBothTransforms:
         dy = rng.standard_normal((1, 5, 10, 10), "f")
         _, dw, db, dx = exact(x, w, np.zeros(5), dy, 0, 1.0)
         room = Room(1 << 20)
-        size = winograd.scratch_size(x.shape, w.shape, dy.shape, room)
+        size = winograd.scratch_size(x.shape, w.shape, dy.shape, 4, room)
         room = replace(room, scratch=np.full(size, np.nan, "f"))
         for k in range(3):
             got = [np.zeros_like(w), np.zeros(5, "f"), np.zeros_like(x)]
@@ -112,17 +126,18 @@ class TestBothTransforms:
     def test_nan_and_infinity_are_not_lost(self):
         x, w = np.ones((1, 2, 10, 10), "f"), np.ones((2, 2, 3, 3), "f")
         y, room = np.zeros((1, 2, 8, 8), "f"), Room(1 << 20)
-        size = winograd.scratch_size(x.shape, w.shape, y.shape, room)
+        size = winograd.scratch_size(x.shape, w.shape, y.shape, 6, room)
         x[0, 1, 3, 3] = np.nan
-        winograd.forward(x, w, None, y, 0, 0.0, replace(room, scratch=np.empty(size, "f")))
+        winograd.forward(x, w, None, y, 0, 0.0, 6, replace(room, scratch=np.empty(size, "f")))
         assert np.isnan(y[0, :, 1:4, 1:4]).all()
 
 
+@pytest.mark.parametrize("tile", [4, 6])
 @pytest.mark.parametrize("pixels", range(48, 130, 9))
-def test_maps_are_cut_into_an_even_number_of_blocks_that_cover_them(pixels):
+def test_maps_are_cut_into_an_even_number_of_blocks_that_cover_them(pixels, tile):
     """So that two threads have as much to do."""
-    shapes = (1, 32, pixels + 2, pixels + 2), (32, 32, 3, 3), (1, 32, pixels, pixels)
-    how, tiling = winograd_cut.cut(*shapes, Room(1 << 24)), winograd_cut.Tiling(*shapes)
+    tiling = winograd_cut.Tiling((1, 32, pixels, pixels), tile)
+    how = winograd_cut.cut((32, 32, 3, 3), tiling, Room(1 << 24))
     blocks = tiling.blocks(how)
     sizes = [rows for _, _, rows in blocks]
     assert how.maps and len(blocks) % 2 == 0
@@ -137,13 +152,14 @@ def test_only_threads_that_have_a_task_have_scratch(channels, pixels, tasks):
     def size(threads):
         x, w = (1, channels, pixels, pixels), (channels, channels, 3, 3)
         y = (1, channels, pixels - 2, pixels - 2)
-        return winograd.scratch_size(x, w, y, Room(1 << 27, Workers(threads)))
+        return winograd.scratch_size(x, w, y, 4, Room(1 << 27, Workers(threads)))
 
     assert size(1) < size(2) < size(tasks) == size(tasks + 1) == size(300)
 
 
 @pytest.mark.skipif("tiles_numba" not in BOTH, reason="Numba is not installed")
-def test_compiled_and_numpy_transforms_agree(monkeypatch):
+@pytest.mark.parametrize(("six", "tolerance"), [(0, 5e-6), (1e9, 2e-5)])
+def test_compiled_and_numpy_transforms_agree(six, tolerance, monkeypatch):
     from demitasse.kernels import tiles_numba
 
     rng = np.random.default_rng(2)
@@ -151,11 +167,19 @@ def test_compiled_and_numpy_transforms_agree(monkeypatch):
     found = []
     for module in (tiles_numba, tiles_numpy):
         monkeypatch.setattr(winograd_cut, "transforms", lambda module=module: module)
+        monkeypatch.setattr(module, "SIX", six)
         y, room = np.empty((1, 7, 21, 16), "f"), Room(1 << 20)
-        size = winograd.scratch_size(x.shape, w.shape, y.shape, room)
-        winograd.forward(x, w, None, y, 0, 1.0, replace(room, scratch=np.empty(size, "f")))
+        size = winograd.scratch_size(x.shape, w.shape, y.shape, 6, room)
+        winograd.forward(x, w, None, y, 0, 1.0, 6, replace(room, scratch=np.empty(size, "f")))
         found.append(y)
-    np.testing.assert_allclose(found[0], found[1], atol=5e-6 * np.abs(found[1]).max())
+    np.testing.assert_allclose(found[0], found[1], atol=tolerance * np.abs(found[1]).max())
+
+
+def test_large_maps_have_tiles_of_six_pixels():
+    pytest.importorskip("numba")
+    for pixels, tile in [(568, 6), (138, 6), (54, 6), (64, 4), (30, 4), (28, 4), (5, 4)]:
+        assert winograd_cut.best_tile((1, 8, pixels, pixels), 6) == tile
+        assert winograd_cut.best_tile((1, 8, pixels, pixels), 4) == 4
 
 
 def test_the_table():

@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 from demitasse.errors import DemitasseError, GraphError, ShapeError, SpecError
+from demitasse.kernels.convolution import WINOGRAD
 from demitasse.kernels.im2col import Window
 from demitasse.layers.convolution import Convolution
 from demitasse.layers.deconvolution import Deconvolution
@@ -164,6 +165,15 @@ def test_a_kernel_larger_than_the_padded_bottom_is_refused(kernel, pad, found):
     conv = build(Convolution, f"num_output: 3 kernel_size: {kernel} pad: {pad}")
     with pytest.raises(ShapeError, match=f"kernel larger.*{kernel}x{kernel}, found {found}"):
         conv.shapes((2, 3, 4, 4))
+
+
+@pytest.mark.parametrize(("phase", "tile"), [("TRAIN", 4), ("TEST", 6)])
+def test_only_a_test_has_large_tiles(phase, tile):
+    """What is lost by them a training would add up."""
+    spec = layer("type: 'Convolution' convolution_param { num_output: 64 kernel_size: 3 }")
+    filtering = Convolution(spec, context(phase=phase, dtype=np.dtype(np.float32)))
+    form = filtering.form((1, 64, 100, 100), (64, 64, 3, 3), (1, 64, 98, 98))
+    assert (form.engine, form.tile) == (WINOGRAD, tile)
 
 
 def test_padding_away_a_whole_deconvolution_is_refused():
