@@ -26,6 +26,16 @@ def relu(x: Array, y: Array, slope: float, scratch: Array) -> None:
         y_ += t
 
 
+def rectify(y: Array, scratch: Array) -> None:
+    """y = max(y, 0) for rows that need not lie together, with scratch as long as one of them.
+
+    Compared with an array, NumPy takes many elements at once; with a number it does not.
+    """
+    zeros = scratch[: y.shape[-1]]
+    zeros.fill(0)
+    np.maximum(y, zeros, out=y)
+
+
 def gradient(sign: Array, dy: Array, dx: Array, slope: float, scratch: Array) -> None:
     """Write dx; sign: any array positive where x is."""
     for t, sign_, dy_, dx_ in strips(scratch, sign, dy, dx):

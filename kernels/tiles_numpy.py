@@ -1,22 +1,24 @@
 """The transforms of Winograd's F(4x4, 3x3) and F(6x6, 3x3) in NumPy: see kernels/winograd.py.
 
 The specification of kernels/tiles_numba.py, and what runs where Numba is not installed.  A
-two-dimensional transform is linear, so it is one matrix: (B^T d B) of 36 pixels is (B^T x B^T) d,
-with Kronecker's product.  A BLAS multiplies by it at a speed that dozens of passes with a few
-operations each do not reach.  What is left are copies of strided pixels, each a single call: the
-threads of kernels/workers.py wait for Python's lock between calls.
+transform is linear, so it is a matrix, and a BLAS multiplies by it at a speed that dozens of passes
+with a few operations each do not reach: by B^T along the columns of whole rows of pixels, which
+neighbours share, and then along the rows; by the others along both at once, with Kronecker's
+product.  What is left are copies of strided pixels, each a single call: the threads of
+kernels/workers.py wait for Python's lock between calls.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import count as numbers
+from math import prod
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 from .im2col import pieces
+from .relu import rectify
 
 Array = Any
 
@@ -25,8 +27,8 @@ BLOCK = 1_300_000  # elements of V and M of one block: fewer calls weigh more th
 MANY = 2.4  # pixels of y for each weight, to make whole blocks of so large a layer
 COLUMNS = 64  # columns of dU at a time, no more than channels of U
 DEEP = 1 << 30  # channels of U that are summed at a time: all
-SIX = 0.0  # tiles of 6x6 do not pay: these transforms have as many operations for each element more
-CELLS = 1 << 14  # tiles at once
+SIX = 0.0  # tiles of 6x6: never, the forward pass of the paper's net takes 1.17 of the time
+CELLS = 9_200  # tiles at once: fewer calls weigh more than the cache
 
 _BT4 = [[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0], [0, -2, -1, 2, 1, 0],
         [0, 2, -1, -2, 1, 0], [0, 4, 0, -5, 0, 1]]  # fmt: skip
@@ -50,16 +52,17 @@ def _twice(matrix: Any) -> Array:
     return np.kron(np.array(matrix), matrix).astype(np.float32)
 
 
-INPUT, OUTPUT = {4: _twice(_BT4), 6: _twice(_BT6)}, {4: _twice(_AT4), 6: _twice(_AT6)}
-WEIGHT = {4: _twice(_G4), 6: _twice(_G6)}
-DATA, DIFF = np.ascontiguousarray(INPUT[4].T), np.ascontiguousarray(OUTPUT[4].T)
+LINES = {4: np.array(_BT4, np.float32), 6: np.array(_BT6, np.float32)}
+OUTPUT, WEIGHT = {4: _twice(_AT4), 6: _twice(_AT6)}, {4: _twice(_G4), 6: _twice(_G6)}
+DATA, DIFF = np.ascontiguousarray(_twice(_BT4).T), np.ascontiguousarray(OUTPUT[4].T)
 
 
 def work_size(channels: int, rows: int, across: int, tile: int) -> int:
     """Elements of scratch that any transform needs."""
-    cells = (rows + 1) * (across + 1)
-    each = (tile + 2) ** 2 + 2 * tile * (tile + 1)
-    return each * max(min(CELLS, channels * cells), cells, channels)
+    cells, side = rows * across, tile + 2
+    lines = ((tile + side) * rows + 2) * (tile * across + 2)
+    most = (side * side * cells + lines) * min(channels, max(1, CELLS // cells))
+    return max(9 * channels, most)
 
 
 def panels_shape(channels: int, cells: int, tile: int) -> tuple[int, ...]:
@@ -83,7 +86,7 @@ def _at_once(first: int, end: int, cells: int) -> Iterator[tuple[int, int]]:
 
 
 def _take(work: Array, *shape: int) -> tuple[Array, Array]:
-    size = int(np.prod(shape))
+    size = prod(shape)
     return work[:size].reshape(shape), work[size:]
 
 
@@ -103,18 +106,33 @@ def input_panels(
     V: Array, work: Array,
 ) -> None:  # fmt: skip
     """V[ij, c, t] = (B^T d B)[i, j]."""
-    cells, out, side = rows * across, V.reshape(len(V), -1), tile + 2
-    for a, b in _at_once(c0, c1, (rows + 1) * (across + 1)):
-        image, rest = _take(work, b - a, tile * rows + 2, tile * across + 2)
-        top, left = tile * r0 - pad, -pad
-        if pad == 0 and image.shape[2] <= x.shape[3] and top + image.shape[1] <= x.shape[2]:
-            image = x[n, a:b, top:]  # every tile lies inside
-        else:
-            _window(x[n, a:b], top, left, image)
-        d, _ = _take(rest, side, side, b - a, rows, across)
+    cells, side = rows * across, tile + 2
+    out, matrix = V.reshape(side, side, -1), LINES[tile]
+    top, high, wide = tile * r0 - pad, tile * rows + 2, tile * across + 2
+    height, width = x.shape[2:]
+    inside = min(width, wide - pad)
+    for a, b in _at_once(c0, c1, cells):
+        image, first, rest = x[n, a:b], top, work
+        if top < 0 or top + high > height:
+            image, rest = _take(work, b - a, high, width)
+            _window(x[n, a:b], top, 0, image)
+            first = 0
+        lines, rest = _take(rest, b - a, rows, side, wide)
+        if inside < wide:
+            lines[..., :pad] = 0
+            lines[..., pad + inside :] = 0
         c, h, w = image.strides
-        d[...] = as_strided(image, d.shape, (h, w, c, tile * h, tile * w))
-        np.matmul(INPUT[tile], d.reshape(side * side, -1), out=out[:, a * cells : b * cells])
+        tiles = _seen(image, first * h, (b - a, rows, side, inside), (c, tile * h, h, w))
+        np.matmul(matrix, tiles, out=lines[..., pad : pad + inside])
+        d, _ = _take(rest, side, side, b - a, rows, across)
+        c, r, i, w = lines.strides
+        d[...] = _seen(lines, 0, d.shape, (i, w, c, r, tile * w))
+        np.matmul(matrix, d.reshape(side, side, -1), out=out[..., a * cells : b * cells])
+
+
+def _seen(a: Array, offset: int, shape: tuple[int, ...], strides: tuple[int, ...]) -> Array:
+    """A contiguous array with other strides; as_strided does it ten times more slowly."""
+    return np.ndarray(shape, a.dtype, a, offset, strides)
 
 
 def multiply(U: Array, V: Array, M: Array, add: bool) -> None:
@@ -145,27 +163,37 @@ def output_tiles(
     tile: int, work: Array,
 ) -> None:  # fmt: skip
     """y = A^T M A + bias; negative values times slope."""
-    (height, width), cells = y.shape[2:], M.shape[2]
-    top, bottom, every = tile * r0, min(tile * (r0 + rows), height), M.reshape(len(M), -1)
+    cells, every = M.shape[2], M.reshape(len(M), -1)
+    M[tile + 3] += bias[k0:k1, None]  # element [1, 1]: all of its tile's y have it as it is
     for a, b in _at_once(k0, k1, cells):
         m = every[:, (a - k0) * cells : (b - k0) * cells]
-        z, rest = _take(work, tile, tile, b - a, rows, cells // rows)
-        np.matmul(OUTPUT[tile], m, out=z.reshape(tile * tile, -1))
-        z += bias[a:b, None, None]
+        z, rest = _take(work, tile * tile, m.shape[1])
+        np.matmul(OUTPUT[tile], m, out=z)
         _rectify(z, z, slope, rest)
-        part = y[n, a:b, top:bottom]
-        image, _ = _take(rest, b - a, tile * rows, tile * (cells // rows))
-        whole_tiles = part.shape == image.shape
-        to = part if whole_tiles else image
-        to.reshape(b - a, rows, tile, -1, tile).transpose(2, 4, 0, 1, 3)[...] = z
-        if not whole_tiles:
-            part[...] = image[:, : bottom - top, :width]
+        tiles = z.reshape(tile, tile, b - a, rows, -1)
+        _scatter(tiles, y[n, a:b, tile * r0 : tile * (r0 + rows)])
+
+
+def _scatter(z: Array, part: Array) -> None:
+    """part[k, m h + i, m w + j] = z[i, j, k, h, w], i, j < m; what sticks out below and right is
+    left out."""
+    m, (k, height, width) = len(z), part.shape
+    h, w = height // m, width // m
+    lines = part[:, : m * h].reshape(k, h, m, width)
+    tiles = lines[..., : m * w].reshape(k, h, m, w, m).transpose(2, 4, 0, 1, 3)
+    np.add(z[..., :h, :w], 0, out=tiles)  # a plain copy has its innermost loop over the few j
+    if width > m * w:
+        lines[..., m * w :].transpose(2, 3, 0, 1)[...] = z[:, : width - m * w, :, :h, w]
+    if height > m * h:
+        for j in range(m):
+            last = part[:, m * h :, j::m].swapaxes(0, 1)
+            last[...] = z[: height - m * h, j, :, h, : last.shape[2]]
 
 
 def _rectify(sign: Array, d: Array, slope: float, work: Array) -> None:
     """d times slope where sign is not positive."""
     if slope == 0 and sign is d:
-        np.maximum(d, 0, out=d)
+        rectify(d, work)
     elif slope != 1:
         factor, _ = _take(work, *d.shape)
         np.less_equal(sign, 0, out=factor)
@@ -203,7 +231,7 @@ def data_tiles(
     first (unless fresh), written last.
     """
     cells, every = rows * across, V.reshape(36, -1)
-    for a, b in _at_once(c0, c1, (rows + 1) * (across + 1)):
+    for a, b in _at_once(c0, c1, cells):
         q, rest = _take(work, 6, 6, b - a, rows, across)
         np.matmul(DATA, every[:, (a - c0) * cells : (b - c0) * cells], out=q.reshape(36, -1))
         q[:2, :, :, 1:] += q[4:, :, :, :-1]
@@ -242,7 +270,7 @@ def last_rows(
     work: Array,
 ) -> None:  # fmt: skip
     """The two rows below tile row r - 1: written, or added to what the tiles at r have written."""
-    for a, b in _at_once(c0, c1, 2 * (across + 1)):
+    for a, b in _at_once(c0, c1, 2 * across):
         lines, _ = _take(work, b - a, 1, 2, across + 1, 4)
         _columns(carry[a:b, None].transpose(2, 3, 0, 1, 4), lines)
         _place(lines.reshape(b - a, 2, -1), dx[n, a:b], 4 * r, pad, add)
@@ -258,7 +286,7 @@ def weight_tiles(
 
 def weight_diff(U: Array, dw: Array, c0: int, c1: int, work: Array) -> None:
     """dw[k, c] += G^T U[:, k, c - c0] G."""
-    for a, b in _at_once(0, len(dw), c1 - c0):
+    for a, b in pieces(len(dw), work.size // (9 * (c1 - c0))):
         g, _ = _take(work, b - a, c1 - c0, 9)
         np.matmul(U[:, a:b].transpose(1, 2, 0), WEIGHT[4], out=g)
         dw[a:b, c0:c1] += g.reshape(b - a, c1 - c0, 3, 3)
