@@ -106,45 +106,44 @@ def test_a_full_card_names_the_tile_that_fits(monkeypatch):
     assert str(other.value) == "--gpu 0: no driver."
 
 
-def test_a_tile_of_more_pixels_than_a_card_counts_names_the_one_that_fits(
-    tmp_path, monkeypatch, capsys
-):
-    for name, module in FakeCupy(free=8 << 30).names().items():
-        monkeypatch.setitem(sys.modules, name, module)
+@pytest.fixture
+def refused(tmp_path, monkeypatch, capsys):
+    """What is said where a net cannot be trained on a card with so much free memory, and the
+    stand-in for CuPy."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "net.prototxt").write_text(NET.replace("572", "90000").replace("570", "89998"))
-    (tmp_path / "solver.prototxt").write_text(
-        'net: "net.prototxt" base_lr: 1 lr_policy: "fixed" max_iter: 1'
-    )
     _device._card.cache_clear()
-    assert guarded(solve.main, ["solver.prototxt", "-gpu", "0", "--prefix", "run"]) == 2
+
+    def train(net, free):
+        made = FakeCupy(free=free)
+        for name, module in made.names().items():
+            monkeypatch.setitem(sys.modules, name, module)
+        (tmp_path / "net.prototxt").write_text(net)
+        (tmp_path / "solver.prototxt").write_text(
+            'net: "net.prototxt" base_lr: 1 lr_policy: "fixed" max_iter: 1'
+        )
+        assert guarded(solve.main, ["solver.prototxt", "-gpu", "0", "--prefix", "run"]) == 2
+        said = capsys.readouterr().err
+        assert "Traceback" not in said
+        return said, made
+
+    yield train
     _device._card.cache_clear()
-    said = capsys.readouterr().err
-    assert "needs more memory than is free on NVIDIA" in said and "Traceback" not in said
+
+
+def test_a_tile_of_more_pixels_than_a_card_counts_names_the_one_that_fits(refused):
+    said, _ = refused(NET.replace("572", "90000").replace("570", "89998"), 8 << 30)
+    assert "needs more memory than is free on NVIDIA" in said
     assert "The largest tile that fits has 572 pixels" in said
 
 
-def test_a_card_that_fills_up_while_it_trains_names_the_flag_and_the_tile(
-    tmp_path, monkeypatch, capsys
-):
+def test_a_card_that_fills_up_while_it_trains_names_the_flag_and_the_tile(refused, monkeypatch):
     """CuPy's own arrays are not in the plan."""
 
     def full(net, *_, **__):
         raise OutOfMemoryError("Out of memory allocating 512 bytes")
 
-    made = FakeCupy(free=40 << 20)
-    for name, module in made.names().items():
-        monkeypatch.setitem(sys.modules, name, module)
     monkeypatch.setattr(cards, "SPARE", 0)
     monkeypatch.setattr(Net, "forward", full)
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "net.prototxt").write_text(NET)
-    (tmp_path / "solver.prototxt").write_text(
-        'net: "net.prototxt" base_lr: 1 lr_policy: "fixed" max_iter: 1'
-    )
-    _device._card.cache_clear()
-    assert guarded(solve.main, ["solver.prototxt", "-gpu", "0", "--prefix", "run"]) == 2
-    _device._card.cache_clear()
-    said = capsys.readouterr().err
+    said, made = refused(NET, 40 << 20)
     assert "--gpu 0: out of memory" in said and "The largest tile that fits has 572 pix" in said
-    assert ("pool", "freed") in made.calls and "Traceback" not in said
+    assert ("pool", "freed") in made.calls
