@@ -54,7 +54,8 @@ def results(x: Any, w: Any, dy: Any, window: Any, engine: str, threads: int) -> 
     from demitasse.kernels import convolution
     from demitasse.kernels.workers import Room, Workers
 
-    form, room = convolution.Form(window, 1, engine, tile=6), Room(20 << 20, Workers(threads))
+    form = convolution.Form(window, 1, engine, tile=convolution.largest_tile(learns=False))
+    room = Room(20 << 20, Workers(threads))
     size = convolution.scratch_size(x.shape, w.shape, dy.shape, form, room)
     room = Room(room.budget, room.workers, np.empty(size, x.dtype))
     y, dw, dx = np.empty_like(dy), np.zeros_like(w), np.empty_like(x)

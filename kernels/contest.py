@@ -114,7 +114,8 @@ class _Arrays:
 
     def run(self, engine: str) -> list[Array]:
         """Compute everything; return samples of the results."""
-        p, tile = self.problem, 4 if self.problem.backward else 6
+        p = self.problem
+        tile = convolution.largest_tile(p.backward)
         form = Form(p.window, p.group, engine, tile=tile)
         size = convolution.scratch_size(p.x, p.w, p.y, form, self.room)
         room = replace(self.room, scratch=np.empty(size, np.float32))

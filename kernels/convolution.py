@@ -57,6 +57,12 @@ class Form(NamedTuple):
         return slope == 0 or self.engine not in (COLUMNS, DIRECT, THIN)
 
 
+def largest_tile(learns: bool) -> int:
+    """The most pixels along a tile of Winograd's forward pass: a training adds up what is lost by
+    6."""
+    return 4 if learns else 6
+
+
 def choose(x: Sizes, w: Sizes, y: Sizes, window: Window, group: int, dtype: Any) -> str:
     """The fast engine of a layer of these shapes."""
     cells = y[0] * prod(y[2:])
@@ -140,7 +146,7 @@ def backward(
 def scratch_size(x: Sizes, w: Sizes, y: Sizes, form: Form, room: Room) -> int:
     """Elements of scratch that arrays of these shapes need."""
     if form.engine == WINOGRAD:
-        return winograd.scratch_size(x, w, y, form.tile, room)
+        return winograd.scratch_size(w, y, form.tile, room)
     needed = columns.scratch_size(x, w, y, form.window, form.group, room)
     if form.engine == DIRECT:
         needed = max(needed, room.threads * y[3])

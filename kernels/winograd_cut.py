@@ -81,7 +81,7 @@ def cut(w: Sizes, shape: Tiling, room: Room) -> Cut:
     return Cut(False, rows, 0)
 
 
-def scratch_size(x: Sizes, w: Sizes, y: Sizes, most: int, room: Room) -> int:
+def scratch_size(w: Sizes, y: Sizes, most: int, room: Room) -> int:
     """Elements of scratch for arrays of these shapes."""
     return max(_size(w, Tiling(y, tile), room) for tile in {BACK, best_tile(y, most)})
 

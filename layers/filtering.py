@@ -22,7 +22,7 @@ from typing import Any, ClassVar
 
 from ..errors import DemitasseError, GraphError, ShapeError, SpecError
 from ..kernels.contest import Problem
-from ..kernels.convolution import COLUMNS, Form
+from ..kernels.convolution import COLUMNS, Form, largest_tile
 from ..kernels.im2col import Window
 from ..kernels.workers import Room
 from .axes import axis_of
@@ -125,7 +125,7 @@ class Filtering(Windowed):
             return Form(window, self.group, COLUMNS, self.rectifier)
         known = self.measured.get(x)
         chosen = known or self.kernel.choose(x, w, y, window, self.group, self.context.dtype)
-        tile = 6 if self.context.phase == "TEST" else 4  # a training adds up what is lost by 6
+        tile = largest_tile(self.context.phase == "TRAIN")
         return Form(window, self.group, chosen, self.rectifier, tile)
 
     def contest(self, bottom: Shape, backward: bool, down: bool) -> tuple[Problem, list[str], str]:
