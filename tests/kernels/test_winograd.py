@@ -174,6 +174,12 @@ def test_compiled_and_numpy_transforms_agree(six, tolerance, monkeypatch):
     np.testing.assert_allclose(found[0], found[1], atol=tolerance * np.abs(found[1]).max())
 
 
+def test_u_is_made_part_by_part_where_it_is_far_larger_than_m():
+    pytest.importorskip("numba")
+    for channels, cells, some in [(1024, 49, 128), (512, 169, 128), (512, 338, 512), (64, 9, 64)]:
+        assert winograd_cut.summed(channels, cells) == some
+
+
 def test_large_maps_have_tiles_of_six_pixels():
     pytest.importorskip("numba")
     for pixels, tile in [(568, 6), (138, 6), (54, 6), (64, 4), (30, 4), (28, 4), (5, 4)]:
