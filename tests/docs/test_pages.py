@@ -63,7 +63,8 @@ def test_every_picture_is_made_by_a_script_and_shown(made):
         assert f"images/{path.name}" in pages, f"{path.name}: no page shows it"
 
 
-def test_the_errors_of_the_pictures_say_what_the_page_says_of_them(made):
+@pytest.mark.usefixtures("made")
+def test_the_errors_of_the_pictures_say_what_the_page_says_of_them():
     """Prose that a change of the pictures would make untrue."""
     import mistakes
 
@@ -74,6 +75,7 @@ def test_the_errors_of_the_pictures_say_what_the_page_says_of_them(made):
     assert set(scores["truth"].values()) == {0.0}
 
 
+@pytest.mark.usefixtures("made")
 def test_each_skip_is_cropped_to_where_the_map_below_lies():
     import alignment
 
