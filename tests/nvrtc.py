@@ -42,7 +42,8 @@ def architectures():
 
 
 def compile(text, name, headers, expressions, architecture, options=()):
-    """{expression: (registers, bytes spilled)}, or RuntimeError; headers: {name: text}."""
+    """{expression: (registers, bytes spilled)}, or RuntimeError, also where products of warpgroups
+    would wait for each other; headers: {name: text}."""
     lib, program = library(), ctypes.c_void_p()
     texts = (ctypes.c_char_p * len(headers))(*(h.encode() for h in headers.values()))
     names = (ctypes.c_char_p * len(headers))(*(h.encode() for h in headers))
@@ -58,8 +59,9 @@ def compile(text, name, headers, expressions, architecture, options=()):
         array = (ctypes.c_char_p * len(flags))(*(f.encode() for f in flags))
         failed = lib.nvrtcCompileProgram(program, len(flags), array)
         log = _log(lib, program)
-        if failed:
-            raise RuntimeError(log)
+        waits = [line for line in log.splitlines() if "Potential Performance Loss" in line]
+        if failed or waits:
+            raise RuntimeError("\n".join(waits) or log)
         usage = {m[1]: (int(m[5]), int(m[3]) + int(m[4])) for m in _usage.finditer(log)}
         return {e: usage[_lowered(lib, program, e)] for e in expressions}
     finally:

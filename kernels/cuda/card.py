@@ -25,6 +25,8 @@ from .device import PRECISIONS, Array, Kernel, OwnKernels
 
 LEAST = 75  # compute capability, times ten
 OPTIONS = ("-std=c++17",)  # of the compiler, beside CuPy's own (-arch, -ftz=true)
+# CuPy asks for sm_90, which has no products of warpgroups; since this version both may stand
+WARPGROUPS, WARPGROUP_COMPILER = "-arch=sm_90a", (12, 9)
 FREE = "Leave --gpu out, or say --gpu none, to compute on the CPU"
 INSTALL = "pip install 'demitasse[gpu]', which takes 'cupy-cuda13x[ctk]>=14.2'; [gpu12] for CUDA 12"
 SPARE = 256 << 20  # bytes left to CuPy's own temporary arrays, and to whoever else uses the card
@@ -71,6 +73,7 @@ class Card(OwnKernels):
         if precision != self.precision:
             self.title += f" (float32 on CUDA cores: compute capability {capability / 10:g})"
         self._kernels: dict[tuple[str, str], Kernel] = {}
+        self._options: tuple[str, ...] = (*OPTIONS, f"-I{_folder()}")
         self._try_compiler()
 
     def _try_compiler(self) -> None:
@@ -78,6 +81,9 @@ class Card(OwnKernels):
         of their own, and CuPy looks for them only here."""
         compiler = self.cupy.cuda.compiler
         try:
+            if self.warpgroups and self.cupy.cuda.nvrtc.getVersion() >= WARPGROUP_COMPILER:
+                self._options += (WARPGROUPS,)
+            self.warpgroups = WARPGROUPS in self._options
             self.function("update.cu", "squares<float>")
             self.zeros(1, np.float32).fill(1)
         except (RuntimeError, compiler.CompileException) as error:
@@ -111,7 +117,7 @@ class Card(OwnKernels):
         if key not in self._kernels:
             module = self.cupy.RawModule(
                 code=_source(file),
-                options=(*OPTIONS, f"-I{_folder()}"),
+                options=self._options,
                 name_expressions=[expression],
             )
             kernel = module.get_function(expression)

@@ -1,33 +1,13 @@
 // Convolution by tensor cores, as an implicit matrix product (geometry.cuh): float32 in memory.
 //
-//   TF32     one product of operands rounded to 10 bits of mantissa (weights arrive so): a cut
-//            would make every product a little too small
-//   TF32X3   operands split as high + low, three products; every 32 terms the sums leave the unit,
-//            which cuts where float32 rounds, and are added outside: float32's accuracy
-//   BF16     operands rounded to 8 bits on their way into shared memory
-//
 // x has unit channel stride, and its channels and other strides are multiples of four; at most 31
 // taps.  Weights come packed (weights.cu): a row for each output, c fastest, zeros up to a multiple of
 // a block.
 //
 // A block of threads makes BM pixels x BN outputs; its warps WM x WN each.  Shared memory holds
-// STAGES blocks of 32 words of the reduction: rows of 128 bytes, whose 16-byte chunks are permuted by
-// the row's number so that neither copies nor load_matrices meet in a bank.  Eight rows further the
-// permutation is the same, and two chunks further one bit of it changes: so addresses are a base, a
-// constant and, for each step, one exclusive or.
+// STAGES blocks of the reduction, of 32 words in a row.
 #include "geometry.cuh"
 #include "ptx.cuh"
-
-enum Precision { TF32, TF32X3, BF16 };
-
-constexpr int WORDS = 32;  // of a row in one block of the reduction
-
-__device__ __forceinline__ int swizzled(int row, int chunk) { return row * WORDS + ((chunk ^ (row & 7)) << 2); }
-
-// what TF32 drops of a value: exact in float32
-__device__ __forceinline__ unsigned low_part(unsigned bits) {
-  return __float_as_uint(__uint_as_float(bits) - __uint_as_float(bits & 0xffffe000u));
-}
 
 template <int BM, int BN, int WM, int WN, int STAGES, Precision P>
 __global__ void __launch_bounds__((BM / WM) * (BN / WN) * 32, P == TF32 ? 2 : 1)  // registers for so many blocks
@@ -39,12 +19,7 @@ convolve(const float* __restrict__ x, const float* __restrict__ w, const float* 
   constexpr int MT = WM / 16, NT = WN / 8;
   static_assert(THREADS / QUADS % 8 == 0 && THREADS % 64 == 0, "rows of a thread must share a permutation");
   extern __shared__ __align__(128) unsigned shared[];
-  __shared__ int tap_quads[32];
-  struct Row {
-    int start;       // of the pixel's window, in quads
-    unsigned taken;  // the taps that count for it
-  };
-  __shared__ Row rows[BM];
+  __shared__ Windows<BM> windows;
   unsigned* const as = shared;
   unsigned* const bs = shared + STAGES * BM * WORDS;
 
@@ -56,12 +31,7 @@ convolve(const float* __restrict__ x, const float* __restrict__ w, const float* 
   const int row_words = g.reduction / (P == BF16 ? 2 : 1);
   w += static_cast<long long>(group) * g.outputs * row_words;
 
-  if (tid < 32) tap_quads[tid] = tid < g.taps ? static_cast<int>(tap_offset(g, tid) / 4) : 0;
-  for (int i = tid; i < BM; i += THREADS) {
-    const Pixel pixel = pixel_of(min(m0 + i, g.pixels - 1), g.out);
-    rows[i].start = static_cast<int>(window_start(g, pixel) / 4);
-    rows[i].taken = m0 + i < g.pixels ? counting_taps(g, pixel) : 0;
-  }
+  windows.fill(g, m0);
   __syncthreads();
 
   // this thread copies one quad of some rows of pixels, and 16 bytes of some rows of weights
@@ -70,8 +40,8 @@ convolve(const float* __restrict__ x, const float* __restrict__ w, const float* 
   unsigned taken[ROWS_A];
 #pragma unroll
   for (int i = 0; i < ROWS_A; ++i) {
-    start[i] = rows[row_a + i * (THREADS / QUADS)].start;
-    taken[i] = rows[row_a + i * (THREADS / QUADS)].taken;
+    start[i] = windows.row[row_a + i * (THREADS / QUADS)].start;
+    taken[i] = windows.row[row_a + i * (THREADS / QUADS)].taken;
   }
   const int chunk = tid % 8, row_b = tid / 8;
   const float* weights[ROWS_B];
@@ -87,7 +57,7 @@ convolve(const float* __restrict__ x, const float* __restrict__ w, const float* 
     for (c += QUADS; c >= quads; c -= quads) ++tap;
   };
   const auto copy_pixels = [&](int slot) {
-    const int known = min(tap, 31), offset = tap_quads[known] + c;
+    const int known = min(tap, 31), offset = windows.tap[known] + c;
     unsigned* const to = as + slot * BM * WORDS + swizzled(row_a, quad);
 #pragma unroll
     for (int i = 0; i < ROWS_A; ++i) {
@@ -103,7 +73,7 @@ convolve(const float* __restrict__ x, const float* __restrict__ w, const float* 
   };
   float4 fetched[P == BF16 ? ROWS_A : 1];
   const auto fetch_pixels = [&] {
-    const int known = min(tap, 31), offset = tap_quads[known] + c;
+    const int known = min(tap, 31), offset = windows.tap[known] + c;
 #pragma unroll
     for (int i = 0; i < ROWS_A; ++i)
       fetched[P == BF16 ? i : 0] = taken[i] >> known & 1 ? *reinterpret_cast<const float4*>(x + 4ll * (start[i] + offset))
@@ -204,25 +174,13 @@ convolve(const float* __restrict__ x, const float* __restrict__ w, const float* 
   targets.fill(g, bias, m0, n0);
   __syncthreads();
   float* const to = g.splits > 1 ? planes : y;
-  const float slope = g.splits > 1 ? 1 : g.slope;
 #pragma unroll
   for (int j = 0; j < NT; ++j) {
-    const int column = warp_n + j * 8 + lane % 4 * 2;
-    const long long at0 = targets.column[column], at1 = targets.column[column + 1];
-    const float b0 = targets.bias[column], b1 = targets.bias[column + 1];
+    const auto columns = targets.pair(warp_n + j * 8 + lane % 4 * 2);
 #pragma unroll
     for (int i = 0; i < MT; ++i)
 #pragma unroll
-      for (int h = 0; h < 2; ++h) {
-        const long long row = targets.row[warp_m + i * 16 + h * 8 + lane / 4];
-        if (row < 0 || at0 < 0) continue;
-        const float v0 = rectify(sums[i][j][2 * h] + b0, slope), v1 = rectify(sums[i][j][2 * h + 1] + b1, slope);
-        if (g.paired) {
-          *reinterpret_cast<float2*>(to + row + at0) = make_float2(v0, v1);
-        } else {
-          to[row + at0] = v0;
-          if (at1 >= 0) to[row + at1] = v1;
-        }
-      }
+      for (int h = 0; h < 2; ++h)
+        columns.put(to, g, targets.row[warp_m + i * 16 + h * 8 + lane / 4], sums[i][j][2 * h], sums[i][j][2 * h + 1]);
   }
 }

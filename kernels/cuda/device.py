@@ -12,7 +12,7 @@ from .augmentation import Deformation, Lookup
 from .convolution import Convolution, Deconvolution
 from .families import Columns, Dropout, Pooling, Relu, Softmax, SoftmaxLoss
 from .launch import Array as Array
-from .table import TENSOR_CAPABILITY
+from .table import TENSOR_CAPABILITY, WARPGROUP_CAPABILITY
 from .update import Update
 
 Kernel = Callable[..., None]
@@ -24,7 +24,7 @@ class OwnKernels(Device):
 
     precision: fp32, fp32-strict, tf32 or bf16 (convolution.py), of which a card without the tensor
     cores for them knows fp32-strict alone; capability: the card's, times ten; processors: how many
-    multiprocessors it has.
+    multiprocessors it has; warpgroups: four warps may make one product, as they can on 9.0 alone.
     """
 
     on_host = False
@@ -35,6 +35,7 @@ class OwnKernels(Device):
     def __init__(self, precision: str, capability: int, processors: int) -> None:
         self.precision = precision if capability >= TENSOR_CAPABILITY else "fp32-strict"
         self.capability, self.processors = capability, processors
+        self.warpgroups = capability == WARPGROUP_CAPABILITY
         self._held: dict[tuple[str, str], Array] = {}
         self.convolution, self.deconvolution = Convolution(self), Deconvolution(self)
         self.relu, self.columns, self.dropout = Relu(self), Columns(self), Dropout(self)

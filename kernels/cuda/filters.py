@@ -39,6 +39,9 @@ class Launching(Protocol):
     @property
     def processors(self) -> int: ...
 
+    @property
+    def warpgroups(self) -> bool: ...
+
     def function(self, file: str, expression: str) -> Callable[..., None]: ...
 
 
@@ -48,7 +51,8 @@ class Filters:
 
     @property
     def machine(self) -> Machine:
-        return Machine(self.device.precision, self.device.capability, self.device.processors)
+        d = self.device
+        return Machine(d.precision, d.capability, d.processors, d.warpgroups)
 
     def correlate(
         self, x: Array, w: Array, b: Array, y: Array, window: Window, group: int, slope: float,

@@ -149,6 +149,28 @@ __device__ __forceinline__ int output_of(const Geometry& g, int group, int j, lo
   return output;
 }
 
+__device__ __forceinline__ float rectify(float v, float slope) { return v > 0 ? v : slope * v; }
+
+// Where a block of threads reads what its BM pixels need, in quads of channels.  Filled by the whole
+// block; at most 32 taps.
+template <int BM> struct Windows {
+  struct Row {
+    int start;       // of the pixel's window
+    unsigned taken;  // the taps that count for it; none where there is no such pixel
+  };
+  Row row[BM];
+  int tap[32];  // what a tap adds
+
+  __device__ __forceinline__ void fill(const Geometry& g, int m0) {
+    if (threadIdx.x < 32) tap[threadIdx.x] = threadIdx.x < g.taps ? static_cast<int>(tap_offset(g, threadIdx.x) / 4) : 0;
+    for (int i = threadIdx.x; i < BM; i += blockDim.x) {
+      const Pixel pixel = pixel_of(min(m0 + i, g.pixels - 1), g.out);
+      row[i].start = static_cast<int>(window_start(g, pixel) / 4);
+      row[i].taken = m0 + i < g.pixels ? counting_taps(g, pixel) : 0;
+    }
+  }
+};
+
 // Where a block of threads writes its BM pixels x BN columns: to y, or where the reduction is split to
 // a plane of partial sums.  Filled by the whole block.
 template <int BM, int BN> struct Targets {
@@ -174,9 +196,26 @@ template <int BM, int BN> struct Targets {
       column[j] = offset;
     }
   }
-};
 
-__device__ __forceinline__ float rectify(float v, float slope) { return v > 0 ? v : slope * v; }
+  // f(sums + bias) of a pixel, for column j and the next
+  struct Pair {
+    long long at[2];
+    float bias[2];
+
+    __device__ __forceinline__ void put(float* to, const Geometry& g, long long row, float v0, float v1) const {
+      if (row < 0 || at[0] < 0) return;
+      const float slope = g.splits > 1 ? 1 : g.slope;
+      v0 = rectify(v0 + bias[0], slope), v1 = rectify(v1 + bias[1], slope);
+      if (g.paired) {
+        *reinterpret_cast<float2*>(to + row + at[0]) = make_float2(v0, v1);
+      } else {
+        to[row + at[0]] = v0;
+        if (at[1] >= 0) to[row + at[1]] = v1;
+      }
+    }
+  };
+  __device__ __forceinline__ Pair pair(int j) const { return {{column[j], column[j + 1]}, {bias[j], bias[j + 1]}}; }
+};
 
 // the part of a range of `count` that split z of `splits` takes
 __device__ __forceinline__ int part_start(int count, int z, int splits) {

@@ -20,6 +20,7 @@ class Machine(NamedTuple):
     precision: str
     capability: int
     processors: int
+    warpgroups: bool = False  # whether four warps may make one product
 
     @property
     def mode(self) -> str | None:
@@ -38,6 +39,7 @@ class Plan(NamedTuple):
     reduction: int = 0  # terms of a row of packed weights
     operand: str | None = None  # how weights are packed
     by_term: bool = False
+    block: int = 0  # channels whose taps stand together in a row of weights; 0: all
     packed: int = 0
     planes: int = 0
     shared: int = 0  # bytes, beside what the table says
@@ -82,11 +84,16 @@ def product(
             shared=shared,
         )
     mode = machine.mode if quads and g.taps <= table.TENSOR_TAPS else None
+    operand = table.FLOAT if mode is None else table.OPERANDS[mode]
     tiles = table.CONVOLVE_SIMT[quads] if mode is None else table.CONVOLVE[mode]
+    block = 0
+    if machine.warpgroups and g.in_blocks and mode in table.CONVOLVE_WARPGROUPS:
+        tiles, block = table.CONVOLVE_WARPGROUPS[mode], table.BLOCK
+        operand = table.SPLIT if mode == table.TF32X3 else operand
     depth = tiles[0].depth
     reduction = -(-terms // depth) * depth
-    operand = table.FLOAT if mode is None else table.OPERANDS[mode]
-    packed = _quads(g.groups * g.outputs * reduction // (2 if operand == table.PAIRS else 1))
+    words = table.WORDS.get(operand, 1)
+    packed = _quads(int(g.groups * g.outputs * reduction * words))
     plane = g.groups * g.pixels * g.outputs
     most = max(0, budget - packed) // plane
     sizes = (g.pixels, g.outputs, reduction, g.groups)
@@ -98,6 +105,7 @@ def product(
         reduction,
         operand,
         mode is None,
+        block,
         packed,
         _quads(splits * plane) if splits > 1 else 0,
         table.TAP * g.taps if mode is None else 0,
@@ -110,11 +118,13 @@ def weight_gradient(record: Any, quads: bool, machine: Machine, budget: int) -> 
     g = _Counts.of(record)
     mode = machine.mode if quads and g.taps <= table.TENSOR_TAPS else None
     tiles = table.WEIGHT_GRADIENT_SIMT[quads] if mode is None else table.WEIGHT_GRADIENT[mode]
+    if machine.warpgroups and g.in_blocks and mode in table.GRADIENT_WARPGROUPS:
+        tiles = table.GRADIENT_WARPGROUPS[mode]
     columns = g.taps * g.channels
     plane = g.groups * g.outputs * columns
     most = min(max(table.PLANES, 2 * plane), budget) // plane
     sizes = (g.outputs, columns, g.pixels, g.groups)
-    least = -(-g.pixels // table.CHAIN[mode])
+    least = 1 if mode is None else -(-g.pixels // table.CHAIN[mode])
     tile, splits = _cut(tiles, *sizes, most, mode, machine.processors, least)
     return Plan(
         tile.kernel,
@@ -141,6 +151,11 @@ class _Counts(NamedTuple):
     taps: int
     columns: int
     plain: int
+
+    @property
+    def in_blocks(self) -> bool:
+        """Whether channels come in whole blocks, as warpgroups take them."""
+        return self.channels % table.BLOCK == 0
 
     @classmethod
     def of(cls, record: Any) -> _Counts:

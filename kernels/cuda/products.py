@@ -22,7 +22,7 @@ KEPT = 4096  # of the most recent layers
 PACKING = np.dtype(
     [
         *((name, np.int32) for name in ("outputs", "channels", "taps", "groups")),
-        *((name, np.int32) for name in ("reduction", "columns", "by_term")),
+        *((name, np.int32) for name in ("reduction", "columns", "by_term", "block")),
         *((name, np.int64) for name in ("w_output", "w_channel", "w_group")),
     ],
     align=True,
@@ -90,6 +90,7 @@ def product(
         along_rows, along_columns = along_columns, along_rows
     packing["w_output"], packing["w_channel"] = along_rows, along_columns
     packing["w_group"], packing["by_term"] = prod(w) // group, plan.by_term
+    packing["block"] = plan.block or record["channels"]
 
     outputs, channels = int(record["outputs"][0]), int(record["channels"][0])
     packers = group * outputs * (channels // 2 if plan.operand == table.PAIRS else channels)

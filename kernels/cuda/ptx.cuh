@@ -1,9 +1,11 @@
 // The instructions that CUDA C++ has no word for, each beside what it means.
 //
-//   copy_async<B>(to, from, take)    B bytes from global to shared memory, zeros unless take
+//   copy_async<B, KEPT>(to, from, take)  B bytes from global to shared memory, zeros unless take; KEPT
+//                                    in the first cache, as fewer than 16 always are
 //   commit(), wait<N>()              copies form groups; wait until at most N are under way
 //   load_matrices(r, row)            four 8x8 matrices of 16-bit pairs, one row's address a lane
 //   multiply_tf32(d, a, b)           d (16x8) += a (16x8) b (8x8): operands cut to 10 bits of mantissa
+//   high_part(x), low_part(x)        what TF32 keeps of a value, and what it drops: exact in float32
 //   round_tf32(x)                    bits of which such a cut leaves x rounded to nearest, ties away
 //   multiply_bf16(d, a, b)           d (16x8) += a (16x16) b (16x8) of bfloat16 pairs
 //   pack_bf16(low, high)             two floats, rounded to nearest even, in one word
@@ -14,6 +16,20 @@
 // the unit drift, so kernels that promise float32 add short sums outside.
 #pragma once
 
+// How tensor cores multiply float32:
+//   TF32     operands rounded to 10 bits of mantissa: a cut would make every product a little too small
+//   TF32X3   operands split as high + low, three products; sums leave the unit after 32 terms, and are
+//            added outside: float32's accuracy
+//   BF16     operands rounded to 8 bits on their way
+enum Precision { TF32, TF32X3, BF16 };
+
+constexpr int WORDS = 32;  // of a row of operands in shared memory, where rows are read as matrices
+
+// Where the 16-byte chunks of such rows lie: permuted by the row's number, so that neither copies nor
+// load_matrices meet in a bank.  Eight rows further the permutation is the same, and two chunks further
+// one bit of it changes: so addresses are a base, a constant and, for each step, one exclusive or.
+__device__ __forceinline__ int swizzled(int row, int chunk) { return row * WORDS + ((chunk ^ (row & 7)) << 2); }
+
 // as cvt.rna, which is slower on some cards; NaN and infinity stay what they are
 __device__ __forceinline__ unsigned round_tf32(float x) {
   const unsigned bits = __float_as_uint(x);
@@ -21,15 +37,20 @@ __device__ __forceinline__ unsigned round_tf32(float x) {
 }
 __device__ __forceinline__ unsigned round_tf32(unsigned bits) { return round_tf32(__uint_as_float(bits)); }
 
+__device__ __forceinline__ unsigned high_part(unsigned bits) { return bits & 0xffffe000u; }
+__device__ __forceinline__ unsigned low_part(unsigned bits) {
+  return __float_as_uint(__uint_as_float(bits) - __uint_as_float(high_part(bits)));
+}
+
 #ifndef EMULATOR
 
 __device__ __forceinline__ unsigned shared_address(const void* p) {
   return static_cast<unsigned>(__cvta_generic_to_shared(p));
 }
 
-template <int BYTES> __device__ __forceinline__ void copy_async(void* to, const void* from, bool take) {
+template <int BYTES, bool KEPT = BYTES != 16> __device__ __forceinline__ void copy_async(void* to, const void* from, bool take) {
   const int taken = take ? BYTES : 0;
-  if constexpr (BYTES == 16)
+  if constexpr (!KEPT)
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(to)), "l"(from), "r"(taken) : "memory");
   else
     asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"(shared_address(to)), "l"(from), "n"(BYTES), "r"(taken) : "memory");
@@ -60,7 +81,9 @@ __device__ __forceinline__ unsigned pack_bf16(float low, float high) {
 
 #else
 
-template <int BYTES> inline void copy_async(void* to, const void* from, bool take, EMULATOR_CALLER) {
+inline unsigned shared_address(const void* p) { return reinterpret_cast<uintptr_t>(p) & 0x3ffff; }
+
+template <int BYTES, bool KEPT = BYTES != 16> inline void copy_async(void* to, const void* from, bool take, EMULATOR_CALLER) {
   emulator::copy_async(to, from, BYTES, take ? BYTES : 0, {file, line});
 }
 inline void commit() { emulator::commit_copies(); }

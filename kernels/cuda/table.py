@@ -48,13 +48,21 @@ class Tile(NamedTuple):
 
 
 TF32, TF32X3, BF16 = "TF32", "TF32X3", "BF16"
-FLOAT, ROUNDED, PAIRS = "FLOAT", "ROUNDED", "PAIRS"  # how weights are packed
+# how weights are packed, and words for each where it is not one
+FLOAT, ROUNDED, PAIRS, SPLIT = "FLOAT", "ROUNDED", "PAIRS", "SPLIT"
+WORDS = {PAIRS: 0.5, SPLIT: 2}
 MODES = {"fp32": TF32X3, "tf32": TF32, "bf16": BF16}  # of tensor cores; fp32-strict has none
 OPERANDS = {TF32: ROUNDED, TF32X3: FLOAT, BF16: PAIRS}
 
 TENSOR_CAPABILITY = 80
+WARPGROUP_CAPABILITY = 90
+WARPGROUPS = {  # whose kernels are named so
+    "convolution": "convolve_by_warpgroups",
+    "weight_gradient": "weight_gradient_by_warpgroups",
+}
 TENSOR_TAPS = 31  # a thread keeps one bit for each
 STAGES = 3
+BLOCK = 32  # channels
 TAP = 24  # bytes of shared memory for each position of the kernel
 MOST_TAPS = 1024  # that every card has room for
 SHORT_TERMS = 32  # fewer, and a convolution waits for memory, not for arithmetic
@@ -65,8 +73,8 @@ NARROW_LANES = 8  # that share a pixel
 SPLIT_BLOCKS = 8  # of the reduction, at least, in each part of it
 REUSE = 48  # terms as long as it takes to bring one row or column of a tile
 PLANE = {TF32X3: 360, TF32: 1080, BF16: 1440, None: 180}  # ... one partial sum, and to add it
-# pixels that are summed in one go: as many roundings stay within 2e-6, or a mode's own error
-CHAIN = {TF32X3: 1 << 17, TF32: 1 << 16, BF16: 1 << 17, None: 1 << 14}
+# pixels that tensor cores sum in one go: as many roundings stay within 2e-6, or a mode's own error
+CHAIN = {TF32X3: 1 << 17, TF32: 1 << 16, BF16: 1 << 17}
 MOST_SPLITS = 64
 DEEPEST = 65535  # blocks of a grid along z: groups, times splits
 PLANES = 1 << 22  # elements of partial weight gradients, or twice the gradient if that is more
@@ -79,6 +87,31 @@ def _convolve(rows: int, columns: int, warp: tuple[int, int], mode: str, registe
     shared = STAGES * (rows + columns) * 128
     kernel = Kernel("convolution.cu", expression, threads, shared, TENSOR_CAPABILITY, registers)
     return Tile(rows, columns, 64 if mode == BF16 else 32, kernel)
+
+
+def _by_warpgroups(
+    name: str, large: int, small: int, padding: int, mode: str, registers: int
+) -> Kernel:
+    """Of two warpgroups, each of `large` rows of the operand in registers."""
+    operands = 2 * large + padding + small * (2 if mode == TF32X3 else 1)
+    return Kernel(
+        f"{name}_warpgroup.cu",
+        f"{WARPGROUPS[name]}<{large}, {small}, {STAGES}, {mode}>",
+        256,
+        STAGES * operands * 128 + 1024,  # so that it can begin at a multiple of that
+        WARPGROUP_CAPABILITY,
+        registers,
+    )
+
+
+def _convolve_by_warpgroups(rows: int, columns: int, mode: str, registers: int) -> Tile:
+    kernel = _by_warpgroups("convolution", rows, columns, 0, mode, registers)
+    return Tile(2 * rows, columns, BLOCK, kernel)
+
+
+def _gradient_by_warpgroups(outputs: int, columns: int, mode: str, registers: int) -> Tile:
+    kernel = _by_warpgroups("weight_gradient", columns, outputs, 8, mode, registers)
+    return Tile(outputs, 2 * columns, 32, kernel)
 
 
 def _gradient(size: int, warp: tuple[int, int], mode: str, registers: int) -> Tile:
@@ -115,6 +148,17 @@ CONVOLVE = {
         (BF16, 208, 160, 160),
     )
 }
+CONVOLVE_WARPGROUPS = {
+    TF32: (
+        _convolve_by_warpgroups(128, 128, TF32, 216),
+        _convolve_by_warpgroups(128, 64, TF32, 144),
+        _convolve_by_warpgroups(64, 128, TF32, 136),
+    ),
+    TF32X3: (
+        _convolve_by_warpgroups(128, 64, TF32X3, 224),
+        _convolve_by_warpgroups(64, 128, TF32X3, 208),
+    ),
+}
 CONVOLVE_SIMT = {  # whether channels may be read in quads: what is fast, and what is right
     True: (
         _cores(
@@ -131,13 +175,23 @@ WEIGHT_GRADIENT = {
     )
     for mode, large, small in ((TF32, 128, 72), (TF32X3, 184, 128), (BF16, 128, 72))
 }
+GRADIENT_WARPGROUPS = {
+    TF32: (
+        _gradient_by_warpgroups(128, 128, TF32, 240),
+        _gradient_by_warpgroups(64, 128, TF32, 160),
+    ),
+    TF32X3: (
+        _gradient_by_warpgroups(64, 128, TF32X3, 248),
+        _gradient_by_warpgroups(128, 64, TF32X3, 240),
+    ),
+}
 WEIGHT_GRADIENT_SIMT = {
     True: (
         _cores("weight_gradient.cu", "weight_gradient_simt<128, 128, 8, true>", 128, 128, 256, 128),
-        _cores("weight_gradient.cu", "weight_gradient_simt<64, 32, 4, true>", 64, 32, 128, 112),
+        _cores("weight_gradient.cu", "weight_gradient_simt<64, 32, 4, true>", 64, 32, 128, 128),
     ),
     False: (
-        _cores("weight_gradient.cu", "weight_gradient_simt<64, 32, 4, false>", 64, 32, 128, 112),
+        _cores("weight_gradient.cu", "weight_gradient_simt<64, 32, 4, false>", 64, 32, 128, 128),
     ),
 }
 SHORT = {
@@ -149,7 +203,7 @@ PACK = {
     operand: Kernel(
         "weights.cu", f"pack<{operand}>", capability=TENSOR_CAPABILITY if operand == PAIRS else 75
     )
-    for operand in (FLOAT, ROUNDED, PAIRS)
+    for operand in (FLOAT, ROUNDED, PAIRS, SPLIT)
 }
 ADD_PLANES = Kernel("weights.cu", "add_planes")
 FINISH = Kernel("weights.cu", "finish")
@@ -203,7 +257,8 @@ def kernels() -> Iterator[Kernel]:
 
 def convolutions() -> Iterator[Kernel]:
     """The rows of filters.py."""
-    tiles = (*CONVOLVE.values(), *CONVOLVE_SIMT.values(), *WEIGHT_GRADIENT.values())
+    tiles = (*CONVOLVE.values(), *CONVOLVE_WARPGROUPS.values(), *CONVOLVE_SIMT.values())
+    tiles = (*tiles, *WEIGHT_GRADIENT.values(), *GRADIENT_WARPGROUPS.values())
     for group in (*tiles, *WEIGHT_GRADIENT_SIMT.values()):
         yield from (tile.kernel for tile in group)
     yield from (*SHORT.values(), NARROW, *PACK.values(), ADD_PLANES, FINISH)

@@ -9,12 +9,6 @@
 #include "geometry.cuh"
 #include "ptx.cuh"
 
-enum Precision { TF32, TF32X3, BF16 };  // as in convolution.cu
-
-__device__ __forceinline__ unsigned low_part(unsigned bits) {
-  return __float_as_uint(__uint_as_float(bits) - __uint_as_float(bits & 0xffffe000u));
-}
-
 // By tensor cores: unit channel strides, channels and other strides multiples of four, at most 31 taps.
 // A block of threads makes SIZE x SIZE of one plane, its warps WM x WN each.
 template <int SIZE, int WM, int WN, int STAGES, Precision P>
@@ -162,6 +156,8 @@ weight_gradient(const float* __restrict__ x, const float* __restrict__ dy, float
     }
 }
 
+constexpr int CHAIN = 1 << 13;  // pixels that are summed in one go: as many roundings stay within 2e-6
+
 // By CUDA cores: any strides and channels; QUADS as in convolution_simt.cu.  A thread makes TILE x TILE.
 template <int SIZE_M, int SIZE_N, int TILE, bool QUADS>
 __global__ void __launch_bounds__((SIZE_M / TILE) * (SIZE_N / TILE), 2)
@@ -227,6 +223,23 @@ weight_gradient_simt(const float* __restrict__ x, const float* __restrict__ dy, 
   const int first = part_start(blocks, split, g.splits), last = part_start(blocks, split + 1, g.splits);
   const int tm = tid % (SIZE_M / TILE), tn = tid / (SIZE_M / TILE);
   float sums[TILE][TILE] = {};
+  planes += (static_cast<long long>(split) * g.groups + group) * g.outputs * columns;
+  const auto write = [&](bool more) {
+#pragma unroll
+    for (int i = 0; i < TILE; ++i) {
+      const int row = blockIdx.x * SIZE_M + i / 4 * (SIZE_M * 4 / TILE) + tm * 4 + i % 4;
+#pragma unroll
+      for (int j = 0; j < TILE; ++j) {
+        const int column = blockIdx.y * SIZE_N + j / 4 * (SIZE_N * 4 / TILE) + tn * 4 + j % 4;
+        if (row >= g.outputs || column >= columns) continue;
+        float& to = planes[static_cast<long long>(row) * columns + column];
+        to = more ? to + sums[i][j] : sums[i][j];
+        sums[i][j] = 0;
+      }
+    }
+  };
+  int left = CHAIN / PIXELS;
+  bool written = false;
   if (first < last) {
     fetch(first);
     store(0);
@@ -252,17 +265,11 @@ weight_gradient_simt(const float* __restrict__ x, const float* __restrict__ dy, 
     }
     if (block + 1 < last) store(1 - slot);
     __syncthreads();
-  }
-
-  planes += (static_cast<long long>(split) * g.groups + group) * g.outputs * columns;
-#pragma unroll
-  for (int i = 0; i < TILE; ++i) {
-    const int row = blockIdx.x * SIZE_M + i / 4 * (SIZE_M * 4 / TILE) + tm * 4 + i % 4;
-    if (row >= g.outputs) continue;
-#pragma unroll
-    for (int j = 0; j < TILE; ++j) {
-      const int column = blockIdx.y * SIZE_N + j / 4 * (SIZE_N * 4 / TILE) + tn * 4 + j % 4;
-      if (column < columns) planes[static_cast<long long>(row) * columns + column] = sums[i][j];
+    if (--left == 0) {
+      write(written);
+      written = true;
+      left = CHAIN / PIXELS;
     }
   }
+  write(written);
 }

@@ -1,6 +1,7 @@
 // Weights between Caffe's order and what the products read and make.
 //
-//   pack         Caffe's (M, C, *k) -> rows of the reduction (k, c), c fastest, with zeros behind
+//   pack         Caffe's (M, C, *k) -> rows of the reduction: (k, c), c fastest, with zeros behind; or for
+//                each block of channels
 //   add_planes   dw += the sum of planes of partial products, in their order
 //   finish       y = f(b + the sum of planes), in their order (geometry.cuh)
 #include "geometry.cuh"
@@ -11,10 +12,12 @@ struct Packing {  // of one group
   int reduction;            // terms of a row, those of zeros included
   int columns;              // outputs of one spread position: column q columns + m takes w[.., q]
   int by_term;              // whether a row belongs to a term, not to an output
+  int block;                // channels whose taps stand together: all, or a part without rest
   long long w_output, w_channel, w_group;  // strides in elements; from tap to tap it is 1
 };
 
-enum Operand { FLOAT, ROUNDED, PAIRS };  // as it is; to TF32; two bfloat16 in a word
+// as it is; to TF32; two bfloat16 in a word; what TF32 keeps, and behind all that what it drops
+enum Operand { FLOAT, ROUNDED, PAIRS, SPLIT };
 
 // a thread for each channel (pair of channels) of each output
 template <Operand O> __global__ void pack(const float* __restrict__ w, float* __restrict__ packed, const Packing g) {
@@ -29,14 +32,19 @@ template <Operand O> __global__ void pack(const float* __restrict__ w, float* __
   const bool spread = g.columns != g.outputs;
   w += group * g.w_group + output * g.w_output + c * WIDE * g.w_channel + q;
   packed += static_cast<long long>(group) * g.outputs * terms;
+  const int block = g.block / WIDE, taps = spread ? 1 : g.taps;
   int tap = 0;
-  for (int term = c; term < terms; term += channels, ++tap) {
-    const bool real = tap < (spread ? 1 : g.taps);
+  for (int term = c / block * taps * block + c % block; term < terms; term += block, ++tap) {
+    if (block < channels && tap == taps) break;  // behind them are the next channels
+    const bool real = tap < taps;
     const float low = real ? w[tap] : 0, high = real && WIDE == 2 ? w[tap + g.w_channel] : 0;
     const float value = O == PAIRS     ? __uint_as_float(pack_bf16(low, high))
                         : O == ROUNDED ? __uint_as_float(round_tf32(low))
                                        : low;
-    packed[g.by_term ? static_cast<long long>(term) * g.outputs + n : static_cast<long long>(n) * terms + term] = value;
+    const long long at = g.by_term ? static_cast<long long>(term) * g.outputs + n : static_cast<long long>(n) * terms + term;
+    packed[at] = O == SPLIT ? __uint_as_float(high_part(__float_as_uint(value))) : value;
+    if (O == SPLIT)
+      packed[static_cast<long long>(g.groups) * g.outputs * terms + at] = __uint_as_float(low_part(__float_as_uint(value)));
   }
 }
 

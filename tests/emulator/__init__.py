@@ -8,7 +8,8 @@ structured arrays their value; kinds and sizes must be the parameter's.  A `Faul
 kernel did, in which block and thread, and where in the source: barriers that not all threads reach,
 shuffles from absent lanes, accesses out of bounds or misaligned, indices outside arrays, overflow,
 shared memory that nobody wrote, and races: two threads or two blocks at the same bytes, one of them
-writing, and no barrier between.  New arrays (`empty`) are NaN until written.  `SCHEDULES` are
+writing, and no barrier between; products of warpgroups whose operands or sums are touched before
+they are waited for.  New arrays (`empty`) are NaN until written.  `SCHEDULES` are
 orders in which blocks, warps and lanes run; results must not depend on them.
 """
 

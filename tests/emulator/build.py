@@ -21,6 +21,7 @@ HERE = Path(__file__).resolve().parent
 CACHE = Path(tempfile.gettempdir()) / f"cuda-emulator-{os.getuid()}"
 KEPT = 7 * 24 * 3600  # seconds, for as long a library stays there
 COMPILER = shutil.which("g++")
+SOURCES = ("runtime.cpp", "races.cpp", "products.cpp")
 MISSING = "the CUDA emulator needs g++, which is not installed"
 
 CHECKS = "alignment,bounds,shift,signed-integer-overflow,integer-divide-by-zero"
@@ -65,7 +66,7 @@ def runtime() -> Path:
         with suppress(FileNotFoundError):  # another process tidies up as well
             if time.time() - old.stat().st_mtime > KEPT:
                 old.unlink()
-    parts = [HERE / name for name in ("cuda.h", "runtime.h", "runtime.cpp", "races.cpp")]
+    parts = [HERE / name for name in ("cuda.h", "runtime.h", *SOURCES)]
     text = "".join(part.read_text() for part in parts)
     return _library("runtime", text, [part for part in parts if part.suffix == ".cpp"], RUNTIME)
 

@@ -86,6 +86,20 @@ void copy_async(void* to, const void* from, int bytes, int filled, Place);
 void commit_copies();
 void wait_copies(int groups_left);
 
+// Products of warpgroups (products.cpp), each but show_shared for a whole warp: inside collectives.
+struct Given {  // by a lane
+  unsigned a[4];
+  unsigned long long rows;
+  float (*d)[4];
+  bool add;
+};
+using Multiply = void (*)(const unsigned (&a)[32][4], const unsigned (&rows)[64][8], float (&d)[32][8][4]);
+void show_shared();
+void begin_products();
+void issue_product(const Lane* given, Multiply, Place);
+void commit_products();
+void wait_products(int groups_left, Place);
+
 }  // namespace emulator
 
 #define threadIdx (emulator::self->index)

@@ -41,17 +41,18 @@ class CompileException(Exception):
 
 class FakeCupy:
     """count: of cards; error: what CUDA says instead; busy: what it says when a card is to be used;
-    compiles: what is raised where a kernel is compiled."""
+    compiles: what is raised where a kernel is compiled; nvrtc: the compiler's version."""
 
     def __init__(
         self, count=1, capability="90", error=None, free=1 << 30, total=4 << 30, busy=None,
-        compiles=None,
+        compiles=None, nvrtc=(13, 0),
     ):  # fmt: skip
         self.count, self.capability, self.error = count, capability, error
         self.busy, self.compiles = busy, compiles
         self.free, self.total, self.held = free, total, 0
         self.calls, self.capturing, self.modules = [], None, {}
         self.launches, self.streams, self.current = 0, {}, None
+        self.architectures = set()  # whether kernels were compiled for 9.0 and its products
         runtime = SimpleNamespace(
             getDeviceCount=self._device_count,
             getDeviceProperties=lambda number: {"name": b"NVIDIA Emulated"},
@@ -61,6 +62,7 @@ class FakeCupy:
             runtime=runtime,
             memory=SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
             compiler=SimpleNamespace(CompileException=CompileException),
+            nvrtc=SimpleNamespace(getVersion=lambda: nvrtc),
             Device=lambda number: Device(self, number),
             Stream=lambda non_blocking=False: Stream(self),
             Event=lambda disable_timing=False: Event(self),
@@ -114,6 +116,7 @@ class FakeCupy:
 
     def RawModule(self, *, code, options=(), name_expressions=None):
         assert isinstance(options, tuple) and f"-I{FOLDER}" in options
+        self.architectures.add("-arch=sm_90a" in options)
         (path,) = (p for p in FOLDER.glob("*.cu") if code.startswith(p.read_text()))
         module = self.modules.setdefault(path, Module(path))
 

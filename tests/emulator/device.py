@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from demitasse.kernels.cuda.table import WARPGROUP_CAPABILITY
 
 from .memory import array, empty
 from .module import Module
@@ -17,6 +18,7 @@ class EmulatedDevice:
         self, precision="fp32", capability=90, processors=4, schedule="forward", folder=KERNELS
     ):
         self.precision, self.capability, self.processors = precision, capability, processors
+        self.warpgroups = capability == WARPGROUP_CAPABILITY
         self._schedule, self._folder = schedule, folder
         self._modules, self.launched = {}, []
 

@@ -4,6 +4,8 @@
 //
 //   shared memory   two threads of a block, one writes, no __syncthreads (in a warp: __syncwarp)
 //                   between them; bytes that nobody wrote; bytes an asynchronous copy is under way to
+//   products        what they read there: a barrier behind who wrote it and showed it to them, and
+//                   nobody writes it until they are waited for
 //   arrays          the same in a block; and two blocks, one of which writes: nothing orders them
 //
 // Atomic operations are not looked at.
@@ -21,8 +23,10 @@ struct Access {
 };
 struct Cell {  // of a grain: as few bytes as are written together
   Access write, read;
-  bool several_lanes, several_warps;  // read in this epoch
-  bool on_its_way;
+  unsigned shown;  // by the thread that wrote, before it did
+  unsigned short products;  // that read this and are under way
+  bool several_lanes : 1, several_warps : 1;  // read in this epoch
+  bool on_its_way : 1;
 };
 struct Region {
   uintptr_t start, end;
@@ -51,7 +55,8 @@ void report_race(const Access& other, bool wrote, const void* code) {
   report->other_code = reinterpret_cast<uintptr_t>(other.code);
   if (other.block != block_number)
     fail({"", 0}, "race: another block %s this array, too, thread %d", wrote ? "wrote" : "read", other.thread);
-  fail({"", 0}, "race: thread %d %s this, too, and no barrier is between", other.thread, wrote ? "wrote" : "read");
+  const char* who = other.code ? "thread" : "a product of thread";
+  fail({"", 0}, "race: %s %d %s this, too, and no barrier is between", who, other.thread, wrote ? "wrote" : "read");
 }
 
 void touch(Region& r, Cell& c, bool write, const Access& a) {
@@ -72,10 +77,16 @@ void touch(Region& r, Cell& c, bool write, const Access& a) {
     c.read = a;
     return;
   }
+  if (c.products) {
+    const Place reader = reader_of(r.start + (&c - r.cells) * r.grain);
+    report->code = reinterpret_cast<uintptr_t>(a.code);
+    fail({"", 0}, "race: a product under way reads this (%s:%d)", reader.file, reader.line);
+  }
   Access reader = c.read;
   if (read_now && c.several_lanes && reader.thread == a.thread) reader.thread ^= 1;  // some other lane
   if (!ordered(r, reader, a) || (read_now && c.several_warps)) report_race(reader, false, a.code);
   c.write = a;
+  c.shown = me().shown;
 }
 
 // does something with the cells of some bytes
@@ -113,6 +124,36 @@ void touch(const void* address, size_t bytes, bool write, const void* code) {
 }
 void mark_copy(const void* to, size_t bytes, bool under_way) {
   each(to, bytes, [&](Region&, Cell& c) { c.on_its_way = under_way; });
+}
+
+// All four warps of a group read all of it, so that only a barrier of the block orders who wrote.
+void start_reading(const Product& p, const void* part, size_t bytes) {
+  each(part, bytes, [&](Region&, Cell& c) {
+    if (c.on_its_way) fail(p.place, "race: an asynchronous copy to what a product reads is under way");
+    if (c.write.block != block_number) fail(p.place, "a product reads shared memory that nobody wrote");
+    if (c.write.epoch == epoch) {
+      report->other_code = reinterpret_cast<uintptr_t>(c.write.code);
+      fail(p.place, "race: thread %d wrote what a product reads, and no barrier is between", c.write.thread);
+    }
+    if (fibers[c.write.thread].shown_before <= c.shown) {
+      report->other_code = reinterpret_cast<uintptr_t>(c.write.code);
+      fail(p.place, "a product reads what thread %d has not shown to it by show_shared()", c.write.thread);
+    }
+    ++c.products;
+  });
+}
+// Now it has read.  The warp's own lanes have all waited for it, so that they may write: sync is lowered.
+void end_reading(const void* part, size_t bytes) {
+  Access a = now(nullptr);
+  --a.sync;
+  each(part, bytes, [&](Region&, Cell& c) {
+    --c.products;
+    const bool read_now = c.read.block == a.block && c.read.epoch == a.epoch;
+    if (read_now && c.read.thread / 32 == a.thread / 32) return;
+    c.several_warps = read_now;
+    if (!read_now) c.several_lanes = false;
+    c.read = a;
+  });
 }
 
 }  // namespace emulator

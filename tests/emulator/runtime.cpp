@@ -33,7 +33,7 @@ emulator_switch:
 
 namespace emulator {
 
-constexpr size_t stack_size = 128 << 10, shared_limit = 227 << 10, page = 4096;
+constexpr size_t stack_size = 128 << 10, shared_limit = 227 << 10, window = 1 << 18, page = 4096;
 
 Thread* self;
 uint3 block;
@@ -48,7 +48,7 @@ static Entry entry;
 static void** arguments;
 static bool failed;
 static sigjmp_buf bad_access;
-static char *shared_end, *shared_start;
+char *shared_window, *shared_start, *shared_end;
 static std::minstd_rand random_bits;
 static unsigned schedule;
 static int threads;
@@ -63,7 +63,7 @@ static void note(Place place, const char* format, va_list values) {
   if (!self) return;
   report->thread[0] = self->index.x, report->thread[1] = self->index.y, report->thread[2] = self->index.z;
 }
-static void note(Place place, const char* format, ...) {
+void note(Place place, const char* format, ...) {
   va_list values;
   va_start(values, format);
   note(place, format, values);
@@ -212,13 +212,13 @@ static void nobody_can_go_on() {
     self = const_cast<Fiber*>(at);
     note(at->place, "__syncthreads() waits for %d threads that have left the kernel", left);
   } else {
-    for (Fiber& f : fibers) f.state = State::ready;
+    for (Fiber& f : fibers) f.state = State::ready, f.shown_before = f.shown;
     count_barrier();
   }
 }
 
 static void run_block() {
-  for (Warp& w : warps) w.arrived = w.syncs = 0;
+  for (Warp& w : warps) w.arrived = 0, w.syncs = 1, w.products = {};
   count_block();
   for (int i = 0; i < threads; ++i) {
     Fiber& f = fibers[i];
@@ -227,6 +227,7 @@ static void run_block() {
     f.index = {i % block_size.x, i / block_size.x % block_size.y, i / (block_size.x * block_size.y)};
     f.open.clear();
     f.groups.clear();
+    f.shown = f.shown_before = 0;
   }
   const int count = warps.size();
   for (;;) {
@@ -236,7 +237,7 @@ static void run_block() {
       any |= run_warp(schedule == 1 ? count - 1 - i : (i + start) % count);
     if (failed) return;
     for (const Fiber& f : fibers) all_left &= f.state == State::left;
-    if (all_left) return;
+    if (all_left) return leave_products();
     if (!any) nobody_can_go_on();
   }
 }
@@ -339,10 +340,12 @@ extern "C" int emulator_launch(Entry kernel, const char* anchor, const unsigned*
   random_bits.seed(order + 1);
   if (!shared_end) {  // the end of dynamic shared memory touches a forbidden page
     const size_t whole = (shared_limit + page - 1) / page * page;
-    char* made = static_cast<char*>(mmap(nullptr, whole + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    static_assert(shared_limit + 2 * page <= window);
+    void* made = mmap(nullptr, 2 * window, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (made == MAP_FAILED) abort();
-    mprotect(made + whole, page, PROT_NONE);
-    shared_end = made + whole;
+    shared_window = reinterpret_cast<char*>((reinterpret_cast<uintptr_t>(made) + window - 1) / window * window);
+    mprotect(shared_window, whole, PROT_READ | PROT_WRITE);
+    shared_end = shared_window + whole;
   }
   const auto count = 1ull * size[0] * size[1] * size[2];
   const Segment shared = thread_locals_around(anchor);

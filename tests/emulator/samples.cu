@@ -1,5 +1,5 @@
 // Small kernels for the emulator's own tests: right ones, and such with one planted fault each.
-#include "../../kernels/cuda/ptx.cuh"
+#include "../../kernels/cuda/warpgroup.cuh"
 
 extern "C" __global__ void scale(float* x, float factor, int n) {
   const int i = blockIdx.x * blockDim.x + threadIdx.x;
@@ -96,6 +96,122 @@ __global__ void pipeline(const float* x, float* sums, int rows) {
     s += slots[row % SLOTS][from];
   }
   sums[i] = s;
+}
+
+// d (128 x 64) = a (128 x 32n) b^T, b (64 x 32n), by two groups of warps; n tiles of b, each with products
+// of its own, into two arrays in turn (32n words: floats, or pairs rounded to bfloat16)
+#ifndef CHANGED  // in a descriptor
+#define CHANGED(rows) (rows)
+#endif
+template <bool BF16> __global__ void products_of_warpgroups(const float* a, const float* b, float* d, int tiles) {
+  constexpr int PER_WORD = BF16 ? 2 : 1;
+  extern __shared__ __align__(16) unsigned held[];
+  unsigned* rows = held + (1024 - shared_address(held) % 1024) % 1024 / 4;
+  const int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4, row = threadIdx.x / 32 * 16 + g;
+  const int width = tiles * 32 * PER_WORD;
+  for (int i = threadIdx.x; i < tiles * 512; i += blockDim.x) {
+    const int r = i / 8 % 64, c = i % 8;
+    const float* from = b + r * width + (i / 512 * 8 + c) * 4 * PER_WORD;
+    unsigned* to = rows + i / 512 * 2048 + r * 32 + (c ^ r % 8) * 4;
+#ifdef MISSING_ROWS
+    if (i < 512)
+#endif
+    if (BF16)
+      for (int k = 0; k < 4; ++k) to[k] = pack_bf16(from[2 * k], from[2 * k + 1]);
+    else
+      copy_async<16>(to, from, true);
+  }
+  commit();
+#ifndef MISSING_COPY_WAIT
+  wait<0>();
+#endif
+#ifdef MISSING_BARRIER_BEFORE_SHOW
+  __syncthreads();
+#endif
+#ifndef MISSING_SHOW
+  show_shared();
+#endif
+#if !defined(MISSING_BARRIER) && !defined(MISSING_BARRIER_BEFORE_SHOW)
+  __syncthreads();
+#endif
+  float sums[2][8][4], total[8][4] = {};
+  for (int tile = 0; tile < tiles; ++tile) {
+    float(&now)[8][4] = sums[tile % 2], (&before)[8][4] = sums[(tile + 1) % 2];
+#ifdef MISSING_BEGIN
+    if (!tile)
+#endif
+    begin_products();
+    for (int k = 0; k < 32; k += 8) {
+      unsigned f[4];
+      for (int i = 0; i < 4; ++i) {
+        const float* from = a + (row + i % 2 * 8) * width + (tile * 32 + k + t + i / 2 * 4) * PER_WORD;
+        f[i] = BF16 ? pack_bf16(from[0], from[1]) : __float_as_uint(from[0]);
+      }
+#ifdef MISSING_LANE
+      if (lane == 5) return;
+#endif
+#ifdef MISSING_WARP
+      if (threadIdx.x / 32 == 6 && tile == tiles - 1 && k == 24) break;
+#endif
+      const auto of_b = CHANGED(rows_of(rows + tile * 2048, k));
+      BF16 ? multiply_bf16(now, f, of_b, k > 0) : multiply_tf32(now, f, of_b, k > 0);
+    }
+#ifdef MISSING_WAIT_BEFORE_SUMS
+    now[7][3] += 1;
+#endif
+#ifdef MISSING_COMMIT
+    if (tile < tiles - 1)
+#endif
+    commit_products();
+    if (tile) {
+#ifndef MISSING_WAIT_BEFORE_READ
+      wait_products<1>(before);
+#endif
+      for (int i = 0; i < 32; ++i) total[i / 4][i % 4] += before[i / 4][i % 4];
+    }
+  }
+#ifdef MISSING_WAIT_BEFORE_STORE
+  __syncthreads();
+  rows[(tiles - 1) * 2048 + threadIdx.x] = 0;
+#endif
+#ifdef MISSING_WAIT_BEFORE_COPY
+  __syncthreads();
+  copy_async<4>(&rows[(tiles - 1) * 2048 + threadIdx.x], a, true);
+#endif
+#ifdef MISSING_WAIT
+  if (threadIdx.x < 128)
+#endif
+  wait_products<0>(sums[0]);
+#ifdef MISSING_BARRIER_BEHIND
+  rows[(tiles - 1) * 2048 + threadIdx.x] = 0;
+#endif
+  for (int j = 0; j < 8; ++j)
+    for (int i = 0; i < 4; ++i)
+      d[(row + i / 2 * 8) * 64 + j * 8 + 2 * t + i % 2] = total[j][i] + sums[(tiles + 1) % 2][j][i];
+}
+// all products of two groups into two arrays, and one wait that names one of them
+__global__ void one_wait_for_two_groups(const float* b, float* d) {
+  extern __shared__ __align__(16) float held[];
+  float* rows = held + (1024 - shared_address(held) % 1024) % 1024 / 4;
+  for (int i = threadIdx.x; i < 2048; i += blockDim.x) rows[i / 32 * 32 + (i / 4 ^ i / 32) % 8 * 4 + i % 4] = b[i];
+  show_shared();
+  __syncthreads();
+  const int lane = threadIdx.x % 32;
+  unsigned one[4] = {};  // the first 8 rows of 16 pick the first words of b's
+  if (lane / 4 % 4 == lane % 4) one[lane / 16 * 2] = __float_as_uint(1);
+  float low[8][4], high[8][4];
+  begin_products();
+  multiply_tf32(low, one, rows_of(rows, 0), false);
+  commit_products();
+  multiply_tf32(high, one, rows_of(rows, 24), false);
+  commit_products();
+  wait_products<0>(low);
+  for (int j = 0; j < 8; ++j)
+    for (int i = 0; i < 2; ++i) {
+      float* to = d + (threadIdx.x / 32 * 16 + lane / 4) * 64 + j * 8 + lane % 4 * 2 + i;
+      to[0] = low[j][i];
+      to[8 * 64] = high[j][i];
+    }
 }
 
 // ---------------------------------------------------------------- one fault each

@@ -1,5 +1,6 @@
 """The emulator computes what a card would, and catches what a card would forgive."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,18 @@ def run(samples, request):
 
 def ramp(n=64, dtype=f32):
     return array(np.arange(n), dtype)
+
+
+def cut(v):
+    """To TF32."""
+    return (v.view(np.uint32) & 0xFFFFE000).view(f32).astype(float)
+
+
+def rounded(v):
+    """To bfloat16."""
+    u = v.view(np.uint32).astype(np.uint64)
+    u = (u + 0x7FFF + (u >> 16 & 1)) & 0xFFFF0000
+    return u.astype(np.uint32).view(f32).astype(float)
 
 
 # ---------------------------------------------------------------- what a card would do
@@ -81,8 +94,7 @@ def test_tensor_cores_cut_operands_to_tf32(run):
     a, b = (array(rng.standard_normal(s), f32) for s in ((16, 8), (8, 8)))
     d = empty((16, 8))
     run("products_tf32", a, b, d, i32(1), threads=32)
-    cut = [(v.view(np.uint32) & 0xFFFFE000).view(f32).astype(float) for v in (a, b)]
-    np.testing.assert_allclose(d, cut[0] @ cut[1], rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(d, cut(a) @ cut(b), rtol=1e-6, atol=1e-7)
     assert np.abs(d - a.astype(float) @ b).max() > 1e-4
 
 
@@ -100,12 +112,33 @@ def test_tensor_cores_round_operands_to_bf16_through_shared_memory(run):
     d = empty((16, 8))
     run("products_bf16", a, b, d, threads=32)
 
-    def rounded(v):
-        u = v.view(np.uint32).astype(np.uint64)
-        u = (u + 0x7FFF + (u >> 16 & 1)) & 0xFFFF0000
-        return u.astype(np.uint32).view(f32).astype(float)
-
     np.testing.assert_allclose(d, rounded(a) @ rounded(b).T, rtol=1e-6, atol=1e-6)
+
+
+WARPGROUP = {"threads": 256, "shared": 1023 + 3 * 8192}
+
+
+def of_warpgroups(per_word, tiles=3):
+    rng = np.random.default_rng(0)
+    a, b = (array(rng.standard_normal((n, 32 * per_word * tiles)).astype(f32)) for n in (128, 64))
+    return a, b, empty((128, 64)), i32(tiles)
+
+
+@pytest.mark.parametrize("bf16", ["false", "true"])
+def test_products_of_warpgroups(run, bf16):
+    a, b, d, tiles = of_warpgroups(2 if bf16 == "true" else 1)
+    run(f"products_of_warpgroups<{bf16}>", a, b, d, tiles, **WARPGROUP)
+    left, right = (rounded(v) if bf16 == "true" else cut(v) for v in (a, b))
+    np.testing.assert_allclose(d, left @ right.T, rtol=1e-5, atol=1e-5)
+
+
+def test_one_wait_is_for_all_products_before_it(run):
+    b, d = array(np.arange(64 * 32), f32), empty((8, 2, 8, 64))
+    run("one_wait_for_two_groups", b, d, **WARPGROUP)
+    rows = np.tile(b.reshape(64, 32).T, (2, 1))
+    for at, first in enumerate((0, 24)):
+        expected = np.broadcast_to(rows[first : first + 8], (8, 8, 64))
+        np.testing.assert_array_equal(d[:, at], expected)
 
 
 def test_asynchronous_copies_through_a_ring_of_slots(run):
@@ -200,6 +233,64 @@ def test_what_no_barrier_orders_is_found_in_every_schedule(run, name, defines, w
     args = {"pipeline": (empty(64), i32(5)), "unwaited_copy": (empty(64),)}.get(name, ())
     with pytest.raises(Fault, match=words):
         run(name, ramp(320), *args, shared=256, module=module)
+
+
+IN_PRODUCTS = [
+    ("false", "MISSING_LANE", r"lane \d+ .*left the kernel"),
+    ("false", "MISSING_WARP", r"not all warps of a group give this product"),
+    ("true", "MISSING_BARRIER", r"wrote what a product reads, and no barrier|that nobody wrote"),
+    ("false", "MISSING_BARRIER", r"wrote what a product reads, and no barrier|that nobody wrote"),
+    ("false", "MISSING_COPY_WAIT", r"race: an asynchronous copy to what a product reads is under"),
+    ("true", "MISSING_ROWS", r"a product reads shared memory that nobody wrote"),
+    ("false", "MISSING_SHOW", r"what thread \d+ has not shown to it by show_shared\(\)"),
+    ("true", "MISSING_SHOW", r"what thread \d+ has not shown to it by show_shared\(\)"),
+    ("true", "MISSING_BARRIER_BEFORE_SHOW", r"what thread \d+ has not shown to it by show_shared"),
+    ("true", "MISSING_BEGIN", r"product without begin_products\(\) since the last wait_products"),
+    ("true", "MISSING_COMMIT", r"a product is neither committed nor waited for"),
+    ("false", "MISSING_WAIT", r"a product is not waited for"),
+    ("false", "MISSING_WAIT_BEFORE_SUMS", r"lane 0 has written the sums of a product under way"),
+    ("true", "MISSING_WAIT_BEFORE_STORE", r"race: a product under way reads this .samples\.cu:\d+"),
+    ("false", "MISSING_WAIT_BEFORE_COPY", r"race: a product under way reads this .samples\.cu:\d+"),
+    (
+        "true",
+        "MISSING_BARRIER_BEHIND",
+        r"race: (a product under way reads this|a product of thread \d+ read this"
+        r"|thread \d+ wrote what a product reads)",
+    ),
+    ("true", "CHANGED(rows)=rows+128/16", r"rows are not at a multiple of 1024 bytes"),
+    ("true", "CHANGED(rows)=rows+512/16", r"rows are not at a multiple of 1024 bytes"),
+    ("true", "CHANGED(rows)=rows+112/16", r"reads behind the ends of its rows"),
+    ("true", "CHANGED(rows)=rows-1024/16", r"outside dynamic shared memory"),
+    ("true", "CHANGED(rows)=rows+2*8192/16", r"outside dynamic shared memory"),
+    ("true", "CHANGED(rows)=rows^3ull<<62", r"rows are not permuted within 128 bytes"),
+    ("true", "CHANGED(rows)=rows^1ull<<62", r"rows are not permuted within 128 bytes"),
+    ("true", "CHANGED(rows)=rows|1ull<<49", r"has a base offset"),
+    ("true", "CHANGED(rows)=rows|1ull<<33", r"eight rows take \d+ bytes, not 1024"),
+    ("true", "CHANGED(rows)=rows|1ull<<52", r"bits set that mean nothing"),
+    ("true", "CHANGED(rows)=rows+lane/31*1024/16", r"lanes of a warp give different products"),
+    ("true", "CHANGED(rows)=rows+threadIdx.x/96%2*1024/16", r"warps of a group give different"),
+]
+
+
+@pytest.mark.parametrize(("bf16", "define", "words"), IN_PRODUCTS)
+def test_what_is_wrong_with_products_is_found_in_every_schedule(run, bf16, define, words):
+    module = Module(SAMPLES, defines=[define])
+    args = of_warpgroups(2 if bf16 == "true" else 1)
+    with pytest.raises(Fault, match=words) as fault:
+        run(f"products_of_warpgroups<{bf16}>", *args, module=module, **WARPGROUP)
+    assert re.search(r"\((samples.cu|ptx.cuh):\d+, block .*, thread", str(fault.value))
+
+
+def test_sums_of_a_product_under_way_are_nan(run):
+    module = Module(SAMPLES, defines=["MISSING_WAIT_BEFORE_READ"])
+    a, b, d, tiles = of_warpgroups(1)
+    run("products_of_warpgroups<false>", a, b, d, tiles, module=module, **WARPGROUP)
+    assert np.isnan(d).all()
+
+
+def test_products_need_whole_groups_of_warps(run):
+    with pytest.raises(Fault, match="blocks of a multiple of 128 threads, not 192"):
+        run("products_of_warpgroups<true>", *of_warpgroups(2), threads=192, shared=32768)
 
 
 def test_lanes_of_a_warp_are_ordered_by_its_barrier(run):

@@ -7,31 +7,17 @@ from types import SimpleNamespace
 import h5py
 import numpy as np
 import pytest
-from demitasse.errors import DeviceError, MemoryBudgetError, NonFiniteError
+from demitasse.errors import DeviceError, MemoryBudgetError
 from demitasse.kernels.cuda import card as cards
 from demitasse.kernels.cuda.card import Card
-from demitasse.kernels.cuda.update import KINDS, Update
 from demitasse.net import Net
-from demitasse.netspec import build, parse_net, parse_solver
-from demitasse.solvers import Hook, Observer
-from demitasse.solvers.registry import solver_class
+from demitasse.netspec import build, parse_net
 from demitasse.tools import _device
 from demitasse.tools._segmentation import default_budget
 
-from ...emulator.cupy import CompileException, FakeCupy
+from ...emulator.cupy import CompileException
 from ...emulator.device_array import DeviceArray
 from ...net.test_golden_nets import NETS, close, load
-
-
-@pytest.fixture
-def cupy(monkeypatch):
-    def installed(**settings):
-        made = FakeCupy(**settings)
-        for name, module in made.names().items():
-            monkeypatch.setitem(sys.modules, name, module)
-        return made
-
-    return installed
 
 
 @pytest.mark.parametrize("case", ["unet_v1_trunk", "fcn_like"])
@@ -106,6 +92,19 @@ def test_a_changed_header_compiles_anew(cupy, tmp_path, monkeypatch):
     assert texts[0] == texts[2] != texts[1] and texts[0].startswith("relu.cu")
 
 
+@pytest.mark.parametrize(
+    ("capability", "nvrtc", "products"),
+    [("90", (13, 0), True), ("90", (12, 9), True), ("90", (12, 4), False), ("100", (13, 0), False)],
+)
+def test_products_of_warpgroups_are_asked_for_where_card_and_compiler_have_them(
+    cupy, capability, nvrtc, products
+):
+    there = cupy(capability=capability, nvrtc=nvrtc)
+    card = Card()
+    assert card.warpgroups == card.convolution.machine.warpgroups == products
+    assert there.architectures == {products}
+
+
 def test_cards_of_two_precisions_compute_in_one_stream(cupy):
     cupy()
     assert Card(0, "fp32").stream is Card(0, "tf32").stream
@@ -140,183 +139,6 @@ def test_a_card_without_these_tensor_cores_says_in_what_it_computes(
     card = Card(0, precision)
     assert card.precision == computed  # what a snapshot keeps
     assert card.title == f"NVIDIA Emulated (cuda:0), {said}"
-
-
-def test_a_recorded_graph_computes_in_memory_of_its_own(cupy):
-    there = cupy()
-    card = Card()
-    x = card.upload(np.array([[-1, 2]], np.float32))
-    there.calls.clear()
-    replay = card.capture(lambda: card.relu.relu(x, x, 0.0, None))
-    assert [call[0] for call in there.calls] == ["allocator", "begin", "end", "allocator"]
-    np.testing.assert_array_equal(x.get(), [[-1, 2]])  # recorded, not run
-    card.write(x, np.array([[-3, 4]], np.float32))
-    replay()
-    np.testing.assert_array_equal(x.get(), [[0, 4]])
-    assert there.calls[-1] == ("launch", card.stream)
-
-
-def test_a_pass_that_fails_while_it_is_recorded_leaves_the_card_usable(cupy):
-    cupy()
-    card = Card()
-    x = card.zeros((1, 2), np.float32)
-    with pytest.raises(RuntimeError, match="while a CUDA graph is captured"):
-        card.capture(lambda: card.host(x))
-    assert not card.recording and not DeviceArray.busy
-    assert card.host(x).sum() == 0
-
-
-RECORDED = """
-input: "x" input_shape { dim: 1 dim: 1 dim: 4 dim: 4 }
-input: "l" input_shape { dim: 1 dim: 1 dim: 4 dim: 4 }
-layer { name: "d" type: "Dropout" bottom: "x" top: "d" }
-layer { name: "c" type: "Convolution" bottom: "d" top: "s" convolution_param {
-  num_output: 2 kernel_size: 1 weight_filler { type: "msra" } } }
-layer { name: "loss" type: "SoftmaxWithLoss" bottom: "s" bottom: "l" top: "loss" }
-"""
-
-
-def trained(device, observer=None, steps=5, kind="SGD", hooks=(), more=""):
-    """Clipped, and at another rate in every step."""
-    net = Net(build(parse_net(RECORDED), "TRAIN"), seed=3, device=device)
-    text = 'base_lr: 0.1 lr_policy: "exp" gamma: 0.9 clip_gradients: 0.5 max_iter: 9'
-    made = solver_class(kind, "")
-    text += " momentum: 0.9" * made.uses_momentum + more
-    solver = made(parse_solver(text).message, net, observer=observer, hooks=hooks)
-    net.blobs["x"].data[...] = np.arange(16).reshape(1, 1, 4, 4)
-    solver.step(steps)
-    return solver, net.device.host(net.flat_data), net.state()
-
-
-def test_a_pass_that_cannot_be_recorded_is_run_and_the_log_is_told_once(cupy, monkeypatch):
-    cupy()
-    _, weights, state = trained(Card())
-    lines, tried = [], []
-
-    class Log(Observer):
-        def said(self, message):
-            lines.append(message)
-
-    def looks(card, run):
-        def more():
-            run()
-            card.host(card.zeros(1, np.float32))
-
-        tried.append(run)
-        return capture(card, more)
-
-    capture = Card.capture
-    monkeypatch.setattr(Card, "capture", looks)
-    solver, same, after = trained(Card(), Log())
-    np.testing.assert_array_equal(weights, same)
-    assert state == after  # no mask was drawn twice
-    assert len(tried) == len(lines) == 1 and solver._recorded._failed
-    assert "one by one: a value was asked for while a CUDA graph is captured" in lines[0]
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_recorded_step_has_the_bits_of_one_that_is_not(cupy, monkeypatch, kind):
-    """The gradient is cleared before and the parameters are updated behind the pass."""
-    there, made, run = cupy(), [], Update.run
-    monkeypatch.setattr(Update, "run", lambda *args: made.append(args) or run(*args))
-    recorded, weights, state = trained(Card(), kind=kind)
-    assert [call[0] for call in there.calls].count("launch") == 3
-    assert len(made) == 3  # of five: twice before it was recorded, and then
-    plain = Card()
-    plain.capture = None
-    one_by_one, same, after = trained(plain, kind=kind)
-    np.testing.assert_array_equal(weights, same)
-    assert state == after and recorded.losses == one_by_one.losses
-    for a, b in zip(recorded.history, one_by_one.history, strict=True):
-        np.testing.assert_array_equal(a.get(), b.get())
-
-
-class Halves(Hook):
-    def __init__(self, net):
-        self.net = net
-
-    def on_gradients_ready(self):
-        self.net.flat_diff[...] *= 0.5
-
-
-@pytest.mark.parametrize(("halves", "more"), [(True, ""), (False, " iter_size: 2")])
-def test_an_update_that_something_comes_before_is_not_recorded(cupy, monkeypatch, halves, more):
-    """A hook may come at any time, here when whole steps are recorded."""
-    cupy()
-    made, run = [], Update.run
-    monkeypatch.setattr(Update, "run", lambda *args: made.append(args) or run(*args))
-
-    def weights(device):
-        solver, *_ = trained(device, more=more)
-        before = len(made)
-        if halves:
-            solver.hooks = (Halves(solver.net),)
-        solver.step(5)
-        assert len(made) == before + 5
-        return device.host(solver.net.flat_data)
-
-    recorded, plain = Card(), Card()
-    plain.capture = None
-    np.testing.assert_array_equal(weights(recorded), weights(plain))
-
-
-def test_a_hook_that_comes_in_a_step_does_not_change_what_the_step_is(cupy):
-    """The gradient is cleared once a step, by whoever then computes it."""
-    cupy()
-
-    class Comes(Hook):
-        def on_start(self):
-            solver.hooks = (self, Hook())
-
-        def looks(self):
-            return False
-
-    solver, *_ = trained(Card())
-    solver.hooks = (Comes(),)
-    solver.step(1)
-    same, *_ = trained(Card(), steps=6)
-    host = solver.net.device.host
-    np.testing.assert_array_equal(host(solver.net.flat_data), host(same.net.flat_data))
-
-
-def test_a_recorded_step_updates_nothing_with_what_is_not_finite(cupy):
-    cupy()
-    solver, weights, _ = trained(Card())
-    solver.net.blobs["x"].data[...] = np.nan
-    with pytest.raises(NonFiniteError, match=r"the loss.* became .* at iteration 5"):
-        solver.step(1)
-    np.testing.assert_array_equal(solver.net.device.host(solver.net.flat_data), weights)
-
-
-@pytest.mark.parametrize(
-    ("gradient", "loss", "updated"),
-    [([3, 4], [0, 1], True), ([3, 4], [1, np.inf], False), ([3, np.inf], [0, 1], False)],
-)
-def test_an_update_waits_for_no_host_to_see_what_is_not_finite(cupy, gradient, loss, updated):
-    cupy()
-    card = Card()
-    rule = parse_solver('base_lr: 1 lr_policy: "fixed" max_iter: 1 clip_gradients: 1').message
-    update = Update(card, "SGD", rule, [(0, 2, 1, 1)], np.dtype("f4"))
-    w, g, h, *losses = (
-        card.upload(np.array(x, np.float32)) for x in ([1, 2], gradient, [0, 0], loss, [0])
-    )
-    update.set(1.0, 0)
-    update.measure(g)
-    update.permit(losses)
-    update.run(w, g, [h])
-    assert update.norm() == np.linalg.norm(gradient)
-    expected = [1 - 0.6, 2 - 0.8] if updated else [1, 2]
-    np.testing.assert_allclose(w.get(), expected, rtol=1e-6)
-    np.testing.assert_allclose(g.get(), [0.6, 0.8] if updated else gradient, rtol=1e-6)
-
-
-def test_what_a_solver_remembers_is_the_cards_affair(cupy, monkeypatch):
-    cupy()
-    device, asked = Card(), []
-    zeros = device.zeros
-    monkeypatch.setattr(device, "zeros", lambda *a: asked.append(a[0]) or zeros(*a))
-    _, weights, _ = trained(device, kind="Adam", steps=0)
-    assert asked.count(weights.shape) == 2
 
 
 def test_memory_that_data_ahead_are_copied_from_is_kept_until_they_are_there(cupy):

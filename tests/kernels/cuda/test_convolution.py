@@ -13,7 +13,7 @@ from demitasse.kernels.cuda.convolution import ENGINE, Convolution, Deconvolutio
 from demitasse.kernels.im2col import Window
 from demitasse.kernels.workers import Room
 from devices import WHERE, kernels
-from emulator import COMPILER, KERNELS, MISSING, SCHEDULES, EmulatedDevice, Fault, array, empty
+from emulator import COMPILER, MISSING, SCHEDULES, EmulatedDevice, array, empty
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -117,6 +117,7 @@ FIRST = Layer(1, 12, (11, 10), pad=1)
 ODD = Layer(3, 5, (6, 7), stride=2, dilation=2, pad=2, last=False)
 SCORE = Layer(64, 2, (5, 7), 1)
 WIDE = Layer(12, 128, (3, 45), 3)
+WHOLE = Layer(64, 96, (140,), 3, pad=1, images=2, slope=0.1)  # for warpgroups, and no whole tile
 
 
 def _cases():
@@ -127,12 +128,14 @@ def _cases():
         found[kernel.expression] = (precision, layer, processors, only)
 
     def expect_tiles(tiles, key, precision, layers):
-        for tile, layer in zip(tiles[key], layers, strict=True):
+        for tile, layer in zip(tiles.get(key, ()), layers, strict=True):
             expect(tile.kernel, precision, layer, only=(tiles, key, tile))
 
     for precision, mode in table.MODES.items():
         expect_tiles(table.CONVOLVE, mode, precision, (LARGE, MIDDLE, PADDED))
         expect_tiles(table.WEIGHT_GRADIENT, mode, precision, (WIDE, PADDED))
+        for tiles in (table.CONVOLVE_WARPGROUPS, table.GRADIENT_WARPGROUPS):
+            expect_tiles(tiles, mode, precision, (WHOLE,) * len(tiles.get(mode, ())))
         expect(table.PACK[table.OPERANDS[mode]], precision, PADDED)
     for tiles, large in ((table.CONVOLVE_SIMT, LARGE), (table.WEIGHT_GRADIENT_SIMT, WIDE)):
         expect_tiles(tiles, True, "fp32-strict", (large, PADDED))
@@ -140,6 +143,7 @@ def _cases():
     expect(table.SHORT[4], "fp32", FIRST)
     expect(table.SHORT[1], "fp32", replace(FIRST, m=5))
     expect(table.NARROW, "fp32", SCORE)
+    expect(table.PACK[table.SPLIT], "fp32", WHOLE)
     expect(table.ADD_PLANES, "fp32", PADDED)
     expect(table.FINISH, "fp32", replace(PADDED, c=64), 40)
     for rectify in (False, True):
@@ -236,6 +240,14 @@ def test_precision_of_a_deep_layer(precision, where):
     found = computed(kernels(where, precision), layer, *values)
     bounds = BOUNDS | {"tf32": 2e-4, "bf16": 2e-3}
     check(found, layer, values, bounds[precision])
+
+
+def test_long_sums_of_a_weights_gradient_are_added_in_parts():
+    """In one go their error grows with their length: 3.1e-6 here."""
+    layer = Layer(3, 5, (1 << 15,), 1, last=False)
+    values = [np.abs(v) for v in inputs(layer)]
+    found = computed(EmulatedDevice("fp32-strict", processors=1), layer, *values, budget=1)
+    check(found, layer, values, 2e-6)
 
 
 @pytest.mark.parametrize(("capability", "tensor"), [(75, False), (80, True)])
@@ -349,7 +361,8 @@ def test_what_no_kernel_can_do_is_refused_as_it_is_chosen(axes, kernel, group, d
 @st.composite
 def layers(draw):
     axes = draw(st.integers(1, 3))
-    group, c, m = (draw(st.sampled_from(n)) for n in ((1, 1, 2, 3), (1, 2, 4, 12), (1, 3, 4, 8)))
+    counts = (1, 1, 2, 3), (1, 2, 4, 12, 32), (1, 3, 8, 32)
+    group, c, m = (draw(st.sampled_from(n)) for n in counts)
     kernel, stride, dilation = (draw(st.integers(1, n)) for n in (3, 3, 2))
     size = tuple(draw(st.integers(1, 6)) for _ in range(axes))
     return Layer(
@@ -369,39 +382,3 @@ def test_any_layer(where, layer, precision, processors, schedule):
     for a, b in zip(found, exact(layer, *values, made=found[0]), strict=True):
         scale = max(np.linalg.norm(b), np.sqrt(b.size))
         assert np.linalg.norm(a - b) <= 2 * BOUNDS[precision] * scale
-
-
-# ---------------------------------------------------------------- these tests can fail
-
-BARRIER = "__syncthreads();"
-DEEP = Layer(76, 20, (14, 13))  # several blocks of every reduction
-
-
-def _mutants():
-    """A source, what stands there, which time, what is put there instead, and the precision."""
-    for file, precision in (
-        ("convolution.cu", "fp32"),
-        ("convolution_simt.cu", "fp32-strict"),
-        ("weight_gradient.cu", "fp32"),
-    ):
-        text = (KERNELS / file).read_text()
-        count = text.count(BARRIER) if file != "weight_gradient.cu" else 2
-        yield from ((file, BARRIER, n, "", precision) for n in range(count))
-    yield "convolution.cu", "wait<STAGES - 2>();", 0, "wait<STAGES - 1>();", "bf16"
-    yield "convolution.cu", "(slot + 1) % STAGES", 0, "slot", "bf16"
-    yield "convolution.cu", "(slot + 1) % STAGES", 0, "(slot + 2) % STAGES", "bf16"
-    yield "convolution.cu", "m0 + i < g.pixels ? counting_taps(g, pixel) : 0", 0, "~0u", "tf32"
-    yield "weight_gradient.cu", "(block - first) % STAGES * PIXELS + row", 0, "row", "tf32"
-
-
-@pytest.mark.parametrize(("file", "old", "which", "new", "precision"), list(_mutants()))
-def test_a_kernel_that_is_slightly_wrong_is_caught(tmp_path, file, old, which, new, precision):
-    for source in KERNELS.glob("*.cu*"):
-        (tmp_path / source.name).write_text(source.read_text())
-    parts = (tmp_path / file).read_text().split(old)
-    assert len(parts) > which + 1, "the source no longer says so"
-    (tmp_path / file).write_text(old.join(parts[: which + 1]) + new + old.join(parts[which + 1 :]))
-    device = EmulatedDevice(precision, processors=1, folder=tmp_path)
-    values = inputs(DEEP)
-    with pytest.raises((Fault, AssertionError)):
-        check(computed(device, DEEP, *values), DEEP, values, BOUNDS[precision])

@@ -1,0 +1,55 @@
+"""Kernels that are slightly wrong are caught by the tests of test_convolution.py."""
+
+import pytest
+from emulator import COMPILER, KERNELS, MISSING, EmulatedDevice, Fault
+
+from .test_convolution import BOUNDS, Layer, check, computed, inputs
+
+pytestmark = pytest.mark.skipif(COMPILER is None, reason=MISSING)
+
+BARRIER = "__syncthreads();"
+DEEP = Layer(76, 20, (14, 13))  # several blocks of every reduction
+WHOLE = Layer(64, 64, (14, 13), pad=1)  # the same for warpgroups
+OF_WARPS = ("convolution.cu", "convolution_simt.cu", "weight_gradient.cu")
+OF_WARPGROUPS = ("convolution_warpgroup.cu", "weight_gradient_warpgroup.cu")
+
+
+def _mutants():
+    """A source, what stands there, which time, what is put there instead, and the precision."""
+    for file, precision in zip(OF_WARPS, ("fp32", "fp32-strict", "fp32"), strict=True):
+        text = (KERNELS / file).read_text()
+        count = text.count(BARRIER) if file != "weight_gradient.cu" else 2
+        yield from ((file, BARRIER, n, "", precision) for n in range(count))
+    for file in OF_WARPGROUPS:
+        yield from ((file, BARRIER, n, "", "fp32") for n in range(2))
+        yield file, "show_shared();", 0, "", "fp32"
+        yield file, "wait<AHEAD - 1>();", 0, "wait<AHEAD>();", "tf32"
+        yield file, "slot + AHEAD - STAGES", 0, "slot", "fp32"
+        yield file, "wait_products<1>(inside", 0, "wait_products<2>(inside", "fp32"
+        yield file, "wait_products<0>(inside[UNITS - 1]);", 0, "", "fp32"
+    yield OF_WARPGROUPS[0], "P == TF32X3 ? 1 : 2", 0, "1", "tf32"
+    yield OF_WARPGROUPS[0], "from.taken >> tap & 1", 0, "true", "fp32"
+    yield OF_WARPGROUPS[1], "wait_products<0>(sums[u]);", 0, "wait_products<9>(sums[u]);", "tf32"
+    yield OF_WARPGROUPS[1], "store(block + AHEAD, ahead)", 0, "store(block, slot)", "tf32"
+    yield OF_WARPGROUPS[1], "place.taken & tap", 0, "true", "tf32"
+    yield "weights.cu", "if (block < channels && tap == taps) break;", 0, "", "fp32"
+    yield "warpgroup.cuh", "step > 0", 0, "true", "fp32"
+    yield "convolution.cu", "wait<STAGES - 2>();", 0, "wait<STAGES - 1>();", "bf16"
+    yield "convolution.cu", "(slot + 1) % STAGES", 0, "slot", "bf16"
+    yield "convolution.cu", "(slot + 1) % STAGES", 0, "(slot + 2) % STAGES", "bf16"
+    yield "geometry.cuh", "m0 + i < g.pixels ? counting_taps(g, pixel) : 0", 0, "~0u", "tf32"
+    yield "weight_gradient.cu", "(block - first) % STAGES * PIXELS + row", 0, "row", "tf32"
+
+
+@pytest.mark.parametrize(("file", "old", "which", "new", "precision"), list(_mutants()))
+def test_a_kernel_that_is_slightly_wrong_is_caught(tmp_path, file, old, which, new, precision):
+    for source in KERNELS.glob("*.cu*"):
+        (tmp_path / source.name).write_text(source.read_text())
+    parts = (tmp_path / file).read_text().split(old)
+    assert len(parts) > which + 1, "the source no longer says so"
+    (tmp_path / file).write_text(old.join(parts[: which + 1]) + new + old.join(parts[which + 1 :]))
+    device = EmulatedDevice(precision, processors=1, folder=tmp_path)
+    layer = DEEP if file in OF_WARPS else WHOLE
+    values = inputs(layer)
+    with pytest.raises((Fault, AssertionError)):
+        check(computed(device, layer, *values), layer, values, BOUNDS[precision])
