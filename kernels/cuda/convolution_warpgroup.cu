@@ -72,7 +72,6 @@ convolve_by_warpgroups(const float* __restrict__ x, const float* __restrict__ w,
     wait<AHEAD - 1>();
     show_shared();
     __syncthreads();
-    copy(slot + AHEAD < STAGES ? slot + AHEAD : slot + AHEAD - STAGES);
     const unsigned* const b = bs + slot * B_ROWS * WORDS;
     unsigned high[STEPS][4], low[P == TF32X3 ? STEPS : 1][4];
 #pragma unroll
@@ -89,6 +88,7 @@ convolve_by_warpgroups(const float* __restrict__ x, const float* __restrict__ w,
       }
       auto& unit = P == TF32X3 ? inside[P == TF32X3 ? u : 0] : sums[u];
       multiply_unit<P>(unit, high, low, b + nt * 64 * WORDS, BN);
+      if (u == 0) copy(slot + AHEAD < STAGES ? slot + AHEAD : slot + AHEAD - STAGES);  // beside products
       if constexpr (P == TF32X3)
         if (u > 0) {
           wait_products<1>(inside[u - 1]);

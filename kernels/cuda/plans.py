@@ -182,7 +182,7 @@ def _cut(
         tile, splits = choice
         blocks = -(-rows // tile.rows) * -(-columns // tile.columns) * groups * splits
         turns = max(-(-blocks // processors), min(2, tile.resident)) / splits
-        each = 1 + table.REUSE * (1 / tile.rows + 1 / tile.columns)
+        each = 1 + tile.row / tile.columns + tile.column / tile.rows
         found = turns * tile.rows * tile.columns * each * terms
         if splits > 1:
             found += table.PLANE[mode] * splits * rows * columns * groups / processors

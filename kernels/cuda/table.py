@@ -34,12 +34,15 @@ class Kernel(NamedTuple):
 
 
 class Tile(NamedTuple):
-    """A kernel whose blocks make `rows` x `columns` of a product, `depth` terms at a time."""
+    """A kernel whose blocks make `rows` x `columns` of a product, `depth` terms at a time; one row
+    and one column take as long to bring as `row` and `column` terms."""
 
     rows: int
     columns: int
     depth: int
     kernel: Kernel
+    row: float = 48
+    column: float = 48
 
     @property
     def resident(self) -> int:
@@ -71,8 +74,10 @@ SHORT_PIXELS = 4  # of one thread
 NARROW_OUTPUTS = 8
 NARROW_LANES = 8  # that share a pixel
 SPLIT_BLOCKS = 8  # of the reduction, at least, in each part of it
-REUSE = 48  # terms as long as it takes to bring one row or column of a tile
-PLANE = {TF32X3: 360, TF32: 1080, BF16: 1440, None: 180}  # ... one partial sum, and to add it
+# terms as long as it takes to bring a word to a block on 9.0, and ...
+WORD = {TF32X3: 48, TF32: 144}
+# ... to bring one partial sum, and to add it
+PLANE = {TF32X3: 360, TF32: 1080, BF16: 1440, None: 180}
 # pixels that tensor cores sum in one go: as many roundings stay within 2e-6, or a mode's own error
 CHAIN = {TF32X3: 1 << 17, TF32: 1 << 16, BF16: 1 << 17}
 MOST_SPLITS = 64
@@ -105,13 +110,16 @@ def _by_warpgroups(
 
 
 def _convolve_by_warpgroups(rows: int, columns: int, mode: str, registers: int) -> Tile:
+    """Of its pixels a third come from afar, of its weights two parts."""
     kernel = _by_warpgroups("convolution", rows, columns, 0, mode, registers)
-    return Tile(2 * rows, columns, BLOCK, kernel)
+    word = WORD[mode]
+    return Tile(2 * rows, columns, BLOCK, kernel, word / 3, word * (2 if mode == TF32X3 else 1))
 
 
 def _gradient_by_warpgroups(outputs: int, columns: int, mode: str, registers: int) -> Tile:
+    """Of its columns, which are pixels of several taps, half come from afar."""
     kernel = _by_warpgroups("weight_gradient", columns, outputs, 8, mode, registers)
-    return Tile(outputs, 2 * columns, 32, kernel)
+    return Tile(outputs, 2 * columns, BLOCK, kernel, WORD[mode], WORD[mode] / 2)
 
 
 def _gradient(size: int, warp: tuple[int, int], mode: str, registers: int) -> Tile:

@@ -118,7 +118,6 @@ weight_gradient_by_warpgroups(const float* __restrict__ x, const float* __restri
     show_shared();
     __syncthreads();
     const int ahead = slot + AHEAD < STAGES ? slot + AHEAD : slot + AHEAD - STAGES;
-    fetch(block + AHEAD, ahead);
     const float* const a = as + (slot * PIXELS + lane % 4) * ROW + warp_m + lane / 4;
     const unsigned* const b = bs + slot * B_ROWS * PIXELS;
     unsigned high[STEPS][4], low[P == TF32X3 ? STEPS : 1][4];
@@ -136,6 +135,7 @@ weight_gradient_by_warpgroups(const float* __restrict__ x, const float* __restri
       }
       auto& unit = P == TF32X3 ? inside[P == TF32X3 ? u : 0] : sums[u];
       multiply_unit<P>(unit, high, low, b + nt * 64 * PIXELS, BN);
+      if (u == 0) fetch(block + AHEAD, ahead);  // beside products
       if (u + 1 == UNITS) store(block + AHEAD, ahead);
       if constexpr (P == TF32X3)
         if (u > 0) {
