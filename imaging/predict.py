@@ -16,6 +16,7 @@ import numpy as np
 
 from ..errors import MemoryBudgetError, ShapeError
 from ..net import Net
+from ..net.captured import Captured
 from ..net.one_axis import geometries
 from ..net.sizes import Geometry, local, trunk
 from ..netspec import Graph
@@ -76,6 +77,7 @@ class Predictor:
                 remedy="Two classes need a score of two channels, trained with SoftmaxWithLoss",
             )
         self._memory: dict[tuple[int, ...], int] = {}
+        self._passes = Captured(net, backward=False)
 
     # ------------------------------------------------------------------ choosing tiles
 
@@ -175,7 +177,7 @@ class Predictor:
         if self.net.blobs[self.input].shape != wanted:
             self.net.reshape({self.input: wanted})
         self.net.blobs[self.input].data[0] = seen
-        self.net.forward()
+        self._passes.run()
         scores: np.ndarray = self.net.read(self.output)[0]
         return scores[(slice(None), *tile.crop)]
 

@@ -1,10 +1,10 @@
-"""A training step recorded once and run again, where the device can (a CUDA graph).
+"""A pass recorded once and run again, where the device can (a CUDA graph).
 
     the first WARM passes run as always: kernels are compiled, intermediate arrays are made
     the next one is recorded; from then on one call does what some hundred launches did
 
-A pass is forward and backward.  Where a step is one pass, and nobody does anything between that and
-the update, the update is recorded with it.
+A pass of a training is forward and backward.  Where a step is one pass, and nobody does anything
+between that and the update, the update is recorded with it.
 
 What changes from pass to pass lies in the device's memory: inputs, what ran ahead, and what
 `Layer.begin` writes.  A net whose layers look at the host in every pass, or change their shapes,
@@ -25,10 +25,12 @@ WARM = 2
 
 
 class Captured:
-    """Passes of `net`, which plans backward; said is told a line for the log."""
+    """Passes of `net`, backward as well or not; said is told a line for the log."""
 
-    def __init__(self, net: Net, said: Callable[[str], None] = lambda line: None) -> None:
-        self.net, self._said, self._failed = net, said, False
+    def __init__(
+        self, net: Net, said: Callable[[str], None] = lambda line: None, *, backward: bool = True
+    ) -> None:
+        self.net, self._said, self._backward, self._failed = net, said, backward, False
         self._begin(None)
 
     def _begin(self, update: Callable[[], None] | None) -> None:
@@ -98,11 +100,12 @@ class Captured:
         self._pass(forward)
 
     def _pass(self, forward: Callable[[], float]) -> float:
-        """Forward and backward, and what is around them where the update comes with them."""
+        """What a pass is, and what is around it where the update comes with it."""
         if self._update is not None:
             self.net.clear_param_diffs()
         loss = forward()
-        self.net.backward()
+        if self._backward:
+            self.net.backward()
         if self._update is not None:
             self._update()
         return loss

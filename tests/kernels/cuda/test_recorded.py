@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from demitasse.errors import NonFiniteError
+from demitasse.imaging.predict import Predictor
 from demitasse.kernels.cuda.card import Card
 from demitasse.kernels.cuda.update import KINDS, Update
 from demitasse.net import Net
@@ -100,6 +101,26 @@ def test_a_recorded_step_has_the_bits_of_one_that_is_not(cupy, monkeypatch, kind
     assert state == after and recorded.losses == one_by_one.losses
     for a, b in zip(recorded.history, one_by_one.history, strict=True):
         np.testing.assert_array_equal(a.get(), b.get())
+
+
+def test_tiles_of_an_image_are_recorded_passes(cupy):
+    """Of a net that would plan a backward pass, as old deploy prototxts do."""
+    there = cupy()
+    text = """force_backward: true input: "x" input_shape { dim: 1 dim: 1 dim: 4 dim: 4 }
+    layer { name: "c" type: "Convolution" bottom: "x" top: "s" convolution_param {
+      num_output: 2 kernel_size: 1 weight_filler { type: "msra" } } }"""
+    image = np.random.default_rng(0).standard_normal((1, 12, 12), np.float32)
+
+    def scores(device):
+        predictor = Predictor(Net(build(parse_net(text), "TEST"), seed=3, device=device))
+        return predictor.predict(image, predictor.tiling((12, 12), (4, 4)))
+
+    plain = Card()
+    plain.capture = None
+    expected, launches = scores(plain), there.launches
+    np.testing.assert_array_equal(scores(Card()), expected)
+    assert [call[0] for call in there.calls].count("launch") == 7  # of nine: after two
+    assert there.launches == 2 * launches
 
 
 class Halves(Hook):
