@@ -103,14 +103,14 @@ def taken(device: Any, graph: Any = None) -> int:
 
 def segmenter(net: Any, base: int, image: int) -> Callable[[], np.ndarray]:
     """From an image in memory to labels in memory."""
-    from demitasse.imaging.predict import Predictor
+    from demitasse.imaging.predict import Predictor, largest
     from demitasse.tools._segmentation import default_budget
 
     load(net, base)
     pixels = np.random.default_rng(0).standard_normal((1, image, image), np.float32)
     predictor = Predictor(net)
     tiling = predictor.choose((image, image), budget=default_budget(net))
-    return lambda: predictor.predict(pixels, tiling).argmax(0).astype(np.uint8)
+    return lambda: largest(predictor.predict(pixels, tiling))
 
 
 def host_timed(run: Callable[[], Any]) -> float:

@@ -231,6 +231,16 @@ def _mib(size: int) -> str:
     return f"{size / 2**20:.3g} MiB" if size < 10 << 20 else f"{size / 2**20:.0f} MiB"
 
 
+def largest(scores: np.ndarray) -> np.ndarray:
+    """The class whose score is the largest, along the first axis; the first of equal ones, and of
+    those that are not a number.  uint8, above 256 classes uint16."""
+    if len(scores) == 2:  # fifty times as fast
+        first, second = scores
+        found: np.ndarray = ~((second <= first) | np.isnan(first))
+        return found.view(np.uint8)
+    return scores.argmax(axis=0).astype(np.uint8 if len(scores) <= 256 else np.uint16)
+
+
 def softmax(scores: np.ndarray) -> np.ndarray:
     """p_k = exp(s_k) / sum_j exp(s_j) along the first axis, written over `scores`."""
     scores -= scores.max(axis=0, keepdims=True)

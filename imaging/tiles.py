@@ -116,9 +116,9 @@ def cut(image: Sliced, start: Sequence[int], size: Sequence[int], padding: str) 
     indices = [np.arange(s, s + n) for s, n in zip(start, size, strict=True)]
     folded = [mirror(i, n) for i, n in zip(indices, spatial, strict=True)]
     needed = tuple(slice(int(f.min()), int(f.max()) + 1) for f in folded)
-    channels = np.arange(image.shape[0])
-    within = (f - box.start for f, box in zip(folded, needed, strict=True))
-    part: np.ndarray = image[(slice(None), *needed)][np.ix_(channels, *within)]
+    part = image[(slice(None), *needed)]
+    for axis, (index, box) in enumerate(zip(folded, needed, strict=True), 1):
+        part = part.take(index - box.start, axis)
     if padding == "zero":
         for axis, (index, n) in enumerate(zip(indices, spatial, strict=True), 1):
             part[(slice(None),) * axis + ((index < 0) | (index >= n),)] = 0

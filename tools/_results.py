@@ -88,10 +88,10 @@ def prepared(
 
 def result(kind: str, score: np.ndarray, args: Any = None, where: str = "") -> np.ndarray:
     """One sample of a kind of output; its own memory."""
-    from ..imaging.predict import softmax
+    from ..imaging.predict import largest, softmax
 
     if kind in ("labels", "instances"):
-        labels = score.argmax(axis=0).astype(np.uint8 if len(score) <= 256 else np.uint16)
+        labels = largest(score)
         return labels if kind == "labels" else objects(labels, args, where, score)
     values = score.astype(np.float32)
     if kind == "score":

@@ -181,16 +181,16 @@ WEIGHT_GRADIENT = {
         _gradient(128, (64, 32), mode, large),
         _gradient(64, (32, 32), mode, small),
     )
-    for mode, large, small in ((TF32, 128, 72), (TF32X3, 184, 128), (BF16, 128, 72))
+    for mode, large, small in ((TF32, 128, 80), (TF32X3, 184, 128), (BF16, 128, 72))
 }
 GRADIENT_WARPGROUPS = {
     TF32: (
-        _gradient_by_warpgroups(128, 128, TF32, 240),
+        _gradient_by_warpgroups(128, 128, TF32, 248),
         _gradient_by_warpgroups(64, 128, TF32, 160),
     ),
     TF32X3: (
-        _gradient_by_warpgroups(64, 128, TF32X3, 248),
-        _gradient_by_warpgroups(128, 64, TF32X3, 240),
+        _gradient_by_warpgroups(64, 128, TF32X3, 255),
+        _gradient_by_warpgroups(128, 64, TF32X3, 248),
     ),
 }
 WEIGHT_GRADIENT_SIMT = {

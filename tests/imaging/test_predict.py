@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from demitasse import netspec
 from demitasse.errors import MemoryBudgetError, ShapeError
-from demitasse.imaging.predict import Predictor, softmax
+from demitasse.imaging.predict import Predictor, largest, softmax
 from demitasse.net import Net
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -93,6 +93,15 @@ def test_another_number_of_channels_is_refused():
     p = predictor(np.float32)
     with pytest.raises(ShapeError, match="number of channels"):
         p.predict(np.zeros((3, 20, 20), np.float32), p.choose((20, 20)))
+
+
+@given(st.integers(2, 4), st.integers(0, 999))
+def test_the_largest_score_is_argmaxs(classes, seed):
+    """Ties and what is not a number included."""
+    scores = np.random.default_rng(seed).choice([-1.0, 0.0, 2.0, np.inf, np.nan], (classes, 3, 5))
+    found = largest(scores)
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, scores.argmax(axis=0))
 
 
 def test_softmax_sums_to_one_and_keeps_large_scores():
