@@ -6,9 +6,10 @@
 // in that order; for TF32X3 their high parts, and behind all of these their low parts.
 //
 // A block of threads is two warpgroups, each of which makes WM pixels x BN outputs in units of 64 x 64.
-// The products of a unit are a group: while one is under way, a warpgroup reads the next one's pixels,
-// and for TF32X3 adds what the one before left in the unit, so that no sum there is longer than 32
-// terms.  (ptxas lets products overlap only where it sees in one turn of a loop what is waited for.)
+// The products of a unit are a group, and while groups are under way a warpgroup copies the block after
+// the next, adds what TF32X3 left in the unit, so that no sum there is longer than 32 terms, and reads
+// the next pixels: tensor cores wait for the last addition only.  (ptxas lets products overlap only
+// where it sees in one turn of a loop what is waited for.)
 #include "geometry.cuh"
 #include "warpgroup.cuh"
 
@@ -20,7 +21,7 @@ convolve_by_warpgroups(const float* __restrict__ x, const float* __restrict__ w,
                        float* __restrict__ y, float* __restrict__ planes, const Geometry g) {
   constexpr int BM = 2 * WM, MT = WM / 64, NT = BN / 64, UNITS = MT * NT;
   constexpr int B_ROWS = P == TF32X3 ? 2 * BN : BN;
-  constexpr int AHEAD = STAGES - (P == TF32X3 ? 1 : 2);  // blocks that are copied; a TF32 unit may be one behind
+  constexpr int AHEAD = STAGES - 1;  // blocks that are copied
   extern __shared__ __align__(128) unsigned shared[];
   __shared__ Windows<BM> windows;
   unsigned* const bs = shared + (-shared_address(shared) % 1024) / 4;
@@ -68,42 +69,45 @@ convolve_by_warpgroups(const float* __restrict__ x, const float* __restrict__ w,
   const int warp_m = warp / 4 * WM + warp % 4 * 16;
   const int a = swizzled(warp_m + lane % 16, lane / 16);
   float sums[UNITS][8][4] = {}, inside[P == TF32X3 ? UNITS : 1][8][4];
-  for (int block = first, slot = 0; block < last; ++block, slot = slot + 1 < STAGES ? slot + 1 : 0) {
+  unsigned high[MT][STEPS][4], low[MT][P == TF32X3 ? STEPS : 1][4];
+  const auto read = [&](int mt, int slot) {
+#pragma unroll
+    for (int step = 0; step < STEPS; ++step) {
+      unsigned bits[4];
+      load_matrices(bits, as + slot * BM * WORDS + (a ^ step << 3) + mt * 64 * WORDS);
+#pragma unroll
+      for (int q = 0; q < 4; ++q) take<P>(bits[q], high[mt][step][q], low[mt][P == TF32X3 ? step : 0][q]);
+    }
+  };
+  if (first < last) {
     wait<AHEAD - 1>();
     show_shared();
     __syncthreads();
+    read(0, 0);
+  }
+  for (int block = first, slot = 0; block < last; ++block) {
     const unsigned* const b = bs + slot * B_ROWS * WORDS;
-    unsigned high[STEPS][4], low[P == TF32X3 ? STEPS : 1][4];
 #pragma unroll
     for (int u = 0; u < UNITS; ++u) {
       const int mt = u / NT, nt = u % NT;
-      if constexpr (P == TF32) wait_products<UNITS - 1>(sums[u]);
-      if (nt == 0) {
-#pragma unroll
-        for (int step = 0; step < STEPS; ++step) {
-          load_matrices(high[step], as + slot * BM * WORDS + (a ^ step << 3) + mt * 64 * WORDS);
-#pragma unroll
-          for (int q = 0; q < 4; ++q) take<P>(high[step][q], high[step][q], low[P == TF32X3 ? step : 0][q]);
-        }
-      }
+      if (mt > 0 && nt == 0) read(mt, slot);
       auto& unit = P == TF32X3 ? inside[P == TF32X3 ? u : 0] : sums[u];
-      multiply_unit<P>(unit, high, low, b + nt * 64 * WORDS, BN);
-      if (u == 0) copy(slot + AHEAD < STAGES ? slot + AHEAD : slot + AHEAD - STAGES);  // beside products
-      if constexpr (P == TF32X3)
-        if (u > 0) {
-          wait_products<1>(inside[u - 1]);
-          add(sums[u - 1], inside[u - 1]);
-        }
+      multiply_unit<P>(unit, high[mt], low[mt], b + nt * 64 * WORDS, BN);
     }
-    if constexpr (P == TF32X3) {
-      wait_products<0>(inside[UNITS - 1]);
-      add(sums[UNITS - 1], inside[UNITS - 1]);
+    wait<AHEAD - 2>();
+    show_shared();
+    __syncthreads();  // the next block is there, and nobody multiplies the last one any more
+    copy(slot > 0 ? slot - 1 : STAGES - 1);
+    slot = slot + 1 < STAGES ? slot + 1 : 0;
+#pragma unroll
+    for (int u = 0; u < UNITS; ++u) {
+      auto& unit = P == TF32X3 ? inside[P == TF32X3 ? u : 0] : sums[u];
+      wait_products(UNITS - 1 - u, unit);
+      if constexpr (P == TF32X3) add(sums[u], unit);
+      if (u == NT - 1 && block + 1 < last) read(0, slot);
     }
   }
 
-  if constexpr (P == TF32)
-#pragma unroll
-    for (int u = 0; u < UNITS; ++u) wait_products<0>(sums[u]);
   wait<0>();
   __syncthreads();  // nobody reads operands any more
   auto& targets = *reinterpret_cast<Targets<BM, BN>*>(bs);

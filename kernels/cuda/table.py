@@ -163,8 +163,8 @@ CONVOLVE_WARPGROUPS = {
         _convolve_by_warpgroups(64, 128, TF32, 136),
     ),
     TF32X3: (
-        _convolve_by_warpgroups(128, 64, TF32X3, 224),
-        _convolve_by_warpgroups(64, 128, TF32X3, 208),
+        _convolve_by_warpgroups(128, 64, TF32X3, 248),
+        _convolve_by_warpgroups(64, 128, TF32X3, 232),
     ),
 }
 CONVOLVE_SIMT = {  # whether channels may be read in quads: what is fast, and what is right

@@ -10,7 +10,7 @@
 //                               row n of b is column n of the product, of which 8 words count
 //   multiply_bf16(d, a, b, add) the same with 16 bfloat16 a row
 //   commit_products()           products form groups, which finish in their order
-//   wait_products<N>(d)         until at most N groups are under way; then d may be read
+//   wait_products(n, d)         until at most n groups are under way (a constant, up to 3); then d may be read
 //
 // Until it is waited for, nobody may touch d, nor write what a product reads in shared memory.
 // Lanes hold a and each eight columns of d as in ptx.cuh.
@@ -42,8 +42,11 @@ __device__ __forceinline__ void multiply_tf32(float (&d)[8][4], const unsigned (
 __device__ __forceinline__ void multiply_bf16(float (&d)[8][4], const unsigned (&a)[4], unsigned long long b, bool add) {
   WARPGROUP_MULTIPLY("m64n64k16.f32.bf16.bf16", ", 0");
 }
-template <int N> __device__ __forceinline__ void wait_products(float (&d)[8][4]) {
+template <int N> __device__ __forceinline__ void wait_groups(float (&d)[8][4]) {
   asm volatile("wgmma.wait_group.sync.aligned %32;" : WARPGROUP_SUMS(d) : "n"(N) : "memory");
+}
+__device__ __forceinline__ void wait_products(int n, float (&d)[8][4]) {
+  n == 0 ? wait_groups<0>(d) : n == 1 ? wait_groups<1>(d) : n == 2 ? wait_groups<2>(d) : wait_groups<3>(d);
 }
 #else
 
@@ -58,9 +61,11 @@ inline void commit_products(EMULATOR_CALLER) {
     emulator::commit_products();
   }, {file, line});
 }
-template <int N> inline void wait_products(float (&)[8][4], EMULATOR_CALLER) {
-  emulator::collective(~0u, {}, [](unsigned, const emulator::Lane*, emulator::Lane*, emulator::Place here) {
-    emulator::wait_products(N, here);
+inline void wait_products(int n, float (&)[8][4], EMULATOR_CALLER) {
+  emulator::Lane in;
+  in.put(n);
+  emulator::collective(~0u, in, [](unsigned, const emulator::Lane* in, emulator::Lane*, emulator::Place here) {
+    emulator::wait_products(in[0].get<int>(), here);
   }, {file, line});
 }
 

@@ -113,42 +113,45 @@ weight_gradient_by_warpgroups(const float* __restrict__ x, const float* __restri
 
   const int warp_m = warp / 4 * WM + warp % 4 * 16;
   float sums[UNITS][8][4] = {}, inside[P == TF32X3 ? UNITS : 1][8][4];
-  for (int block = first, slot = 0; block < last; ++block, slot = slot + 1 < STAGES ? slot + 1 : 0) {
+  unsigned high[MT][STEPS][4], low[MT][P == TF32X3 ? STEPS : 1][4];
+  const auto read = [&](int mt, int slot) {
+    const float* const a = as + (slot * PIXELS + lane % 4) * ROW + warp_m + mt * 64 + lane / 4;
+#pragma unroll
+    for (int step = 0; step < STEPS; ++step)
+#pragma unroll
+      for (int q = 0; q < 4; ++q) {
+        const unsigned bits = __float_as_uint(a[(step * 8 + q / 2 * 4) * ROW + q % 2 * 8]);
+        take<P>(bits, high[mt][step][q], low[mt][P == TF32X3 ? step : 0][q]);
+      }
+  };
+  if (first < last) {
     wait<AHEAD - 1>();
     show_shared();
     __syncthreads();
-    const int ahead = slot + AHEAD < STAGES ? slot + AHEAD : slot + AHEAD - STAGES;
-    const float* const a = as + (slot * PIXELS + lane % 4) * ROW + warp_m + lane / 4;
+    read(0, 0);
+  }
+  for (int block = first, slot = 0; block < last; ++block) {
     const unsigned* const b = bs + slot * B_ROWS * PIXELS;
-    unsigned high[STEPS][4], low[P == TF32X3 ? STEPS : 1][4];
 #pragma unroll
     for (int u = 0; u < UNITS; ++u) {
       const int mt = u / NT, nt = u % NT;
-      if (nt == 0) {
-#pragma unroll
-        for (int step = 0; step < STEPS; ++step)
-#pragma unroll
-          for (int q = 0; q < 4; ++q) {
-            const unsigned bits = __float_as_uint(a[(step * 8 + q / 2 * 4) * ROW + mt * 64 + q % 2 * 8]);
-            take<P>(bits, high[step][q], low[P == TF32X3 ? step : 0][q]);
-          }
-      }
+      if (mt > 0 && nt == 0) read(mt, slot);
       auto& unit = P == TF32X3 ? inside[P == TF32X3 ? u : 0] : sums[u];
-      multiply_unit<P>(unit, high, low, b + nt * 64 * PIXELS, BN);
-      if (u == 0) fetch(block + AHEAD, ahead);  // beside products
-      if (u + 1 == UNITS) store(block + AHEAD, ahead);
-      if constexpr (P == TF32X3)
-        if (u > 0) {
-          wait_products<1>(inside[u - 1]);
-          add(sums[u - 1], inside[u - 1]);
-        }
+      multiply_unit<P>(unit, high[mt], low[mt], b + nt * 64 * PIXELS, BN);
     }
-    if constexpr (P == TF32X3) {
-      wait_products<0>(inside[UNITS - 1]);
-      add(sums[UNITS - 1], inside[UNITS - 1]);
-    } else {
+    wait<AHEAD - 2>();
+    show_shared();
+    __syncthreads();  // the next block is there, and nobody multiplies the last one any more
+    const int ahead = slot > 0 ? slot - 1 : STAGES - 1;
+    fetch(block + AHEAD, ahead);
+    slot = slot + 1 < STAGES ? slot + 1 : 0;
 #pragma unroll
-      for (int u = 0; u < UNITS; ++u) wait_products<0>(sums[u]);
+    for (int u = 0; u < UNITS; ++u) {
+      auto& unit = P == TF32X3 ? inside[P == TF32X3 ? u : 0] : sums[u];
+      wait_products(UNITS - 1 - u, unit);
+      if constexpr (P == TF32X3) add(sums[u], unit);
+      if (u == NT - 1 && block + 1 < last) read(0, slot);
+      if (u == UNITS - 2) store(block + AHEAD, ahead);
     }
   }
 

@@ -165,7 +165,7 @@ template <bool BF16> __global__ void products_of_warpgroups(const float* a, cons
     commit_products();
     if (tile) {
 #ifndef MISSING_WAIT_BEFORE_READ
-      wait_products<1>(before);
+      wait_products(1, before);
 #endif
       for (int i = 0; i < 32; ++i) total[i / 4][i % 4] += before[i / 4][i % 4];
     }
@@ -181,7 +181,7 @@ template <bool BF16> __global__ void products_of_warpgroups(const float* a, cons
 #ifdef MISSING_WAIT
   if (threadIdx.x < 128)
 #endif
-  wait_products<0>(sums[0]);
+  wait_products(0, sums[0]);
 #ifdef MISSING_BARRIER_BEHIND
   rows[(tiles - 1) * 2048 + threadIdx.x] = 0;
 #endif
@@ -205,7 +205,7 @@ __global__ void one_wait_for_two_groups(const float* b, float* d) {
   commit_products();
   multiply_tf32(high, one, rows_of(rows, 24), false);
   commit_products();
-  wait_products<0>(low);
+  wait_products(0, low);
   for (int j = 0; j < 8; ++j)
     for (int i = 0; i < 2; ++i) {
       float* to = d + (threadIdx.x / 32 * 16 + lane / 4) * 64 + j * 8 + lane % 4 * 2 + i;

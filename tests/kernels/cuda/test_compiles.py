@@ -79,7 +79,7 @@ def test_products_of_warpgroups_that_wait_for_each_other_are_noticed():
         commit_products();
         d[0][0] += 1;
       }
-      wait_products<0>(d);
+      wait_products(0, d);
       x[threadIdx.x] = d[0][0];
     }"""
     with pytest.raises(RuntimeError, match=r"wgmma.mma_async instructions are serialized"):
