@@ -38,19 +38,22 @@ CHANNELS = 8  # fewer, and the transforms cost more than the products they save
 OUTPUTS = 180  # elements of y's maps; fewer, and transforming the weights costs more
 SMALL = 4 * OUTPUTS  # of such maps, too, im2col in panels may be the fastest
 FEW = 4  # channels of x: fewer, and im2col costs more than its product
+CUTS = False  # whether what writes dx can rectify it (a card's kernels do)
 ACCURACY = 3e-5  # every engine's error, of the largest result, beside im2col's of about 1e-6
 PRODUCTS = 10_000_000  # fewer, and there is nothing to gain: small nets give Caffe's bits
 
 
 class Form(NamedTuple):
     """The window, the groups, the engine, and the rectifier's slope (1: there is none); tile: the
-    most pixels along a tile of Winograd's forward pass."""
+    most pixels along a tile of Winograd's forward pass; cut: dx is 0 where x is not above 0, of a
+    family that `cuts`."""
 
     window: Window
     group: int
     engine: str = COLUMNS
     slope: float = 1.0
     tile: int = 4
+    cut: bool = False
 
     def rectifies(self, slope: float) -> bool:
         """Whether the engine can apply a rectifier of this slope on the way."""

@@ -29,6 +29,7 @@ from .convolution import COLUMNS, Form
 from .im2col import Array, Sizes, Window, boxes, pieces, run, views
 from .workers import Room
 
+CUTS = False  # as in kernels/convolution.py
 LARGE = 1 << 16  # elements of y from which a compiled pass is worth loading
 
 

@@ -66,6 +66,7 @@ class Layer(ABC):
     without_loss: ClassVar[bool] = False  # runs backward also where no loss asks (Parameter)
     sizes_only: ClassVar[frozenset[int]] = frozenset()  # bottoms whose data it never reads (Crop)
     picks: bool = False  # its top 0 is elements of bottom 0, and so is the gradient (MAX pooling)
+    cuts: bool = False  # it can rectify its bottom's gradient by the bottom's sign, as it writes it
     repeats: bool = False  # may run forward twice in a pass: the same result, nothing else changes
     reshapes: bool = False  # its tops may have other shapes in every pass (Filter)
     on_host: ClassVar[bool] = False  # runs on arrays of the host, on every device (data, Python)
@@ -79,7 +80,8 @@ class Layer(ABC):
 
     rectifier: float = 1.0  # the slope of a ReLU that this layer applies on the way (net/fusion.py)
     rectified: bool = False  # backward, those who read its top have applied that ReLU already
-    rectifies: bool = False  # it is one of these: where its top is not positive, its diff becomes 0
+    # it is one of these: where its top (or the bottom, if it cuts) is not positive, its diff is 0
+    rectifies: bool = False
     absorbed: bool = False  # the layer below does this one's work
 
     remarks: Sequence[str] = ()  # what the last forward pass has to say: lines for a log

@@ -46,6 +46,7 @@ class Filtering(Windowed):
         self.param, self.kernel = spec.convolution_param, getattr(context.device, self.family)
         self.any_layout = self.param.axis == 1
         self.outputs, self.group = int(self.param.num_output), int(self.param.group)
+        self.cuts = self.kernel.CUTS and len(spec.bottom) == 1
         self.room = Room(context.budget // context.dtype.itemsize, context.workers)
         if len(spec.bottom) != len(spec.top):
             raise GraphError(
@@ -162,7 +163,8 @@ class Filtering(Windowed):
             x, dy = self._images(x_.data), self._images(y_.diff)
             y = None if slope == 1 else self._images(y_.data)
             dx = self._images(x_.diff) if down else None
-            form = self.form(x.shape, w.shape, dy.shape)._replace(slope=slope)
+            form = self.form(x.shape, w.shape, dy.shape)
+            form = form._replace(slope=slope, cut=self.rectifies)
             self.kernel.backward(x, w.data, y, dy, dw, db, dx, form, room)
 
     def work(self, *bottom: Shape) -> int:

@@ -7,7 +7,8 @@
                  larger blob need not wait for it, and has no second gradient full of zeros
     picked       a plain rectifier whose result is only picked from (by MAX poolings and Crops):
                  they rectify the gradient of what they picked, where it has the same sign, and the
-                 larger blob is not needed backward
+                 larger blob is not needed backward.  Convolutions that cut what they write (a
+                 card's) count as well: the gradient is not read and written once more
 
 The results are the same (where a gradient is zero, its sign may differ).  A net that keeps its
 blobs keeps its layers: there one may look at a blob between two of them.  So does a net whose
@@ -124,7 +125,7 @@ def _pickers(
         for node in (graph.nodes[i] for i in readers[value]):
             if node.type == "Split" and not any(node.layer.loss_weight):
                 waiting += node.tops
-            elif layers[node.index].picks and node.bottoms[0] == value:
+            elif (layers[node.index].picks or layers[node.index].cuts) and node.bottoms[0] == value:
                 found.add(node.index)
             elif not all(
                 k in layers[node.index].sizes_only

@@ -73,7 +73,7 @@ def find(
         found = named(layer.backward_reads, node.bottoms, node.tops)
         if i in fused.rectifiers and i not in fused.picked:
             found += graph.nodes[fused.rectifiers[i]].tops
-        if i in fused.pickers:
+        if i in fused.pickers and layer.picks:
             found.append(node.tops[0])
         for value in found:
             needed[value].append(i)

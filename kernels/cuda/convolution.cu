@@ -12,7 +12,7 @@
 template <int BM, int BN, int WM, int WN, int STAGES, Precision P>
 __global__ void __launch_bounds__((BM / WM) * (BN / WN) * 32, P == TF32 ? 2 : 1)  // registers for so many blocks
 convolve(const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
-         float* __restrict__ y, float* __restrict__ planes, const Geometry g) {
+         float* __restrict__ y, float* __restrict__ planes, const float* __restrict__ sign, const Geometry g) {
   constexpr int THREADS = (BM / WM) * (BN / WN) * 32;
   constexpr int QUADS = P == BF16 ? 16 : 8;  // of four channels, in a row of one block
   constexpr int ROWS_A = BM * QUADS / THREADS, ROWS_B = BN * 8 / THREADS;
@@ -173,7 +173,6 @@ convolve(const float* __restrict__ x, const float* __restrict__ w, const float* 
   auto& targets = *reinterpret_cast<Targets<BM, BN>*>(shared);
   targets.fill(g, bias, m0, n0);
   __syncthreads();
-  float* const to = g.splits > 1 ? planes : y;
 #pragma unroll
   for (int j = 0; j < NT; ++j) {
     const auto columns = targets.pair(warp_n + j * 8 + lane % 4 * 2);
@@ -181,6 +180,7 @@ convolve(const float* __restrict__ x, const float* __restrict__ w, const float* 
     for (int i = 0; i < MT; ++i)
 #pragma unroll
       for (int h = 0; h < 2; ++h)
-        columns.put(to, g, targets.row[warp_m + i * 16 + h * 8 + lane / 4], sums[i][j][2 * h], sums[i][j][2 * h + 1]);
+        columns.put(y, planes, sign, g, targets.row[warp_m + i * 16 + h * 8 + lane / 4], sums[i][j][2 * h],
+                    sums[i][j][2 * h + 1]);
   }
 }

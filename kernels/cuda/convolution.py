@@ -31,6 +31,8 @@ ENGINE = "CUDA"
 
 
 class _Engine(Filters):
+    CUTS = True
+
     def choose(self, x: Sizes, w: Sizes, y: Sizes, window: Window, group: int, dtype: Any) -> str:
         """The engine of a layer of these shapes; there is one, which refuses what it cannot do."""
         if len(window.kernel) > AXES:
@@ -86,12 +88,13 @@ class Convolution(_Engine):
         room: Room,
     ) -> None:  # fmt: skip
         """Add to dw and db, write dx; each may be None.  Where there is a rectifier, y is read, and
-        dy becomes dy'."""
+        dy becomes dy'; where the form cuts, dx is 0 where x is not above 0."""
         self.output_gradient(y, dy, db, form.slope, room)
         if dw is not None:
             self.weight_gradient(x, dy, dw, form.window, form.group, room)
         if dx is not None:
-            self.transpose(dy, w, None, dx, form.window, form.group, 1.0, room)
+            sign = x if form.cut else None
+            self.transpose(dy, w, None, dx, form.window, form.group, 1.0, room, sign)
 
     def scratch_size(self, x: Sizes, w: Sizes, y: Sizes, form: Form, room: Room) -> int:
         """Elements of scratch that arrays of these shapes need."""
@@ -110,12 +113,13 @@ class Deconvolution(_Engine):
         room: Room,
     ) -> None:  # fmt: skip
         """Add to dw and db, write dx; each may be None.  Where there is a rectifier, y is read, and
-        dy becomes what gets through it."""
+        dy becomes what gets through it; where the form cuts, dx is 0 where x is not above 0."""
         self.output_gradient(y, dy, db, form.slope, room)
         if dw is not None:
             self.weight_gradient(dy, x, dw, form.window, form.group, room)
         if dx is not None:
-            self.correlate(dy, w, None, dx, form.window, form.group, 1.0, room)
+            sign = x if form.cut else None
+            self.correlate(dy, w, None, dx, form.window, form.group, 1.0, room, sign)
 
     def scratch_size(self, x: Sizes, w: Sizes, y: Sizes, form: Form, room: Room) -> int:
         """Elements of scratch that arrays of these shapes need."""

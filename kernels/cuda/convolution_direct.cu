@@ -12,7 +12,7 @@
 template <int WIDE, int PIXELS>
 __global__ void __launch_bounds__(256)
 convolve_short(const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
-               float* __restrict__ y, const Geometry g) {
+               float* __restrict__ y, const float* __restrict__ sign, const Geometry g) {
   extern __shared__ __align__(16) float weights[];  // [term][outputs], then the bias
   const int terms = g.taps * g.channels;
   for (int i = threadIdx.x; i < terms * g.outputs; i += blockDim.x) weights[i] = w[i];
@@ -60,13 +60,13 @@ convolve_short(const float* __restrict__ x, const float* __restrict__ w, const f
 #pragma unroll
   for (int i = 0; i < PIXELS; ++i) {
     if (first + i >= g.pixels) break;
-    float* const to = y + output_start(g, pixel[i]) + n * g.y_channel;
+    const long long at = output_start(g, pixel[i]) + n * g.y_channel;
 #pragma unroll
-    for (int e = 0; e < WIDE; ++e) sums[i][e] = rectify(sums[i][e] + biases[n + e], g.slope);
+    for (int e = 0; e < WIDE; ++e) sums[i][e] = cut(g, rectify(sums[i][e] + biases[n + e], g.slope), sign + at + e);
     if constexpr (WIDE == 4)
-      *reinterpret_cast<float4*>(to) = make_float4(sums[i][0], sums[i][1], sums[i][2], sums[i][3]);
+      *reinterpret_cast<float4*>(y + at) = make_float4(sums[i][0], sums[i][1], sums[i][2], sums[i][3]);
     else
-      *to = sums[i][0];
+      y[at] = sums[i][0];
   }
 }
 
@@ -75,7 +75,7 @@ convolve_short(const float* __restrict__ x, const float* __restrict__ w, const f
 template <int OUTPUTS>
 __global__ void __launch_bounds__(256)
 convolve_narrow(const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
-                float* __restrict__ y, const Geometry g) {
+                float* __restrict__ y, const float* __restrict__ sign, const Geometry g) {
   constexpr int LANES = 8;
   extern __shared__ __align__(16) float weights[];  // zeros for outputs that are not there
   for (int i = threadIdx.x; i < OUTPUTS * g.channels; i += blockDim.x)
@@ -99,9 +99,11 @@ convolve_narrow(const float* __restrict__ x, const float* __restrict__ w, const 
 #pragma unroll
     for (int d = LANES / 2; d; d /= 2) sums[n] += __shfl_xor_sync(~0u, sums[n], d);
   if (p >= g.pixels) return;
-  float* const to = y + output_start(g, pixel);
+  const long long start = output_start(g, pixel);
 #pragma unroll
   for (int n = 0; n < OUTPUTS; ++n)
-    if (n < g.outputs && n % LANES == lane)
-      to[n * g.y_channel] = rectify(sums[n] + (g.biased ? bias[n] : 0), g.slope);
+    if (n < g.outputs && n % LANES == lane) {
+      const long long at = start + n * g.y_channel;
+      y[at] = cut(g, rectify(sums[n] + (g.biased ? bias[n] : 0), g.slope), sign + at);
+    }
 }

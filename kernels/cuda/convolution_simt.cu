@@ -22,7 +22,7 @@ constexpr int resident(int rows) {
 template <int BM, int BN, int TM, int TN, bool QUADS>
 __global__ void __launch_bounds__((BM / TM) * (BN / TN), resident(BM))
 convolve_simt(const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
-              float* __restrict__ y, float* __restrict__ planes, const Geometry g) {
+              float* __restrict__ y, float* __restrict__ planes, const float* __restrict__ sign, const Geometry g) {
   constexpr int THREADS = (BM / TM) * (BN / TN);
   constexpr int WIDE = QUADS ? 4 : 1;                            // channels that one read brings
   constexpr int READS_A = BM * DEPTH / WIDE / THREADS, STEP_A = THREADS / BM;
@@ -112,8 +112,6 @@ convolve_simt(const float* __restrict__ x, const float* __restrict__ w, const fl
 
   targets.fill(g, bias, m0, n0);
   __syncthreads();
-  float* const to = g.splits > 1 ? planes : y;
-  const float slope = g.splits > 1 ? 1 : g.slope;
 #pragma unroll
   for (int i = 0; i < TM; ++i) {
     const long long row = targets.row[i / 4 * (BM * 4 / TM) + tm * 4 + i % 4];
@@ -121,8 +119,12 @@ convolve_simt(const float* __restrict__ x, const float* __restrict__ w, const fl
 #pragma unroll
     for (int j = 0; j < TN; ++j) {
       const int n = j / 4 * (BN * 4 / TN) + tn * 4 + j % 4;
-      const long long column = targets.column[n];
-      if (column >= 0) to[row + column] = rectify(sums[i][j] + targets.bias[n], slope);
+      const long long at = row + targets.column[n];
+      if (targets.column[n] < 0) continue;
+      if (g.splits > 1)
+        planes[at] = sums[i][j];
+      else
+        y[at] = cut(g, rectify(sums[i][j] + targets.bias[n], g.slope), sign + at);
     }
   }
 }

@@ -18,7 +18,8 @@ constexpr int THREADS = 256, QUADS = 8, ROWS = THREADS / QUADS;  // rows that ar
 template <int WM, int BN, int STAGES, Precision P>
 __global__ void __launch_bounds__(THREADS, 1)
 convolve_by_warpgroups(const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
-                       float* __restrict__ y, float* __restrict__ planes, const Geometry g) {
+                       float* __restrict__ y, float* __restrict__ planes, const float* __restrict__ sign,
+                       const Geometry g) {
   constexpr int BM = 2 * WM, MT = WM / 64, NT = BN / 64, UNITS = MT * NT;
   constexpr int B_ROWS = P == TF32X3 ? 2 * BN : BN;
   constexpr int AHEAD = STAGES - 1;  // blocks that are copied
@@ -104,6 +105,10 @@ convolve_by_warpgroups(const float* __restrict__ x, const float* __restrict__ w,
       auto& unit = P == TF32X3 ? inside[P == TF32X3 ? u : 0] : sums[u];
       wait_products(UNITS - 1 - u, unit);
       if constexpr (P == TF32X3) add(sums[u], unit);
+      if (u % NT == NT - 1) {
+        keep(high[u / NT]);
+        if constexpr (P == TF32X3) keep(low[u / NT]);
+      }
       if (u == NT - 1 && block + 1 < last) read(0, slot);
     }
   }
@@ -113,7 +118,6 @@ convolve_by_warpgroups(const float* __restrict__ x, const float* __restrict__ w,
   auto& targets = *reinterpret_cast<Targets<BM, BN>*>(bs);
   targets.fill(g, bias, m0, n0);
   __syncthreads();
-  float* const to = g.splits > 1 ? planes : y;
 #pragma unroll
   for (int u = 0; u < UNITS; ++u)
 #pragma unroll
@@ -121,6 +125,7 @@ convolve_by_warpgroups(const float* __restrict__ x, const float* __restrict__ w,
       const auto columns = targets.pair(u % NT * 64 + j * 8 + lane % 4 * 2);
 #pragma unroll
       for (int h = 0; h < 2; ++h)
-        columns.put(to, g, targets.row[warp_m + u / NT * 64 + h * 8 + lane / 4], sums[u][j][2 * h], sums[u][j][2 * h + 1]);
+        columns.put(y, planes, sign, g, targets.row[warp_m + u / NT * 64 + h * 8 + lane / 4], sums[u][j][2 * h],
+                    sums[u][j][2 * h + 1]);
     }
 }

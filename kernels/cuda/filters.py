@@ -5,7 +5,8 @@
     weight_gradient   dw[m, c, k] += sum_{n, o} dy[n, m, o] x[n, c, s o - p + d k]
     output_gradient   dy = dy where y > 0, else slope dy;  db[m] += sum_{n, o} dy[n, m, o]
 
-f(v) = v where v > 0, else slope v.  A forward pass is a correlation and its data gradient a
+f(v) = v where v > 0, else slope v; with `sign`, an array of y's shape, y is 0 where that is not
+above 0: what got through a rectifier.  A forward pass is a correlation and its data gradient a
 transpose, or the other way round for a deconvolution.  Arrays are (N, C, *S) float32 of any
 strides, w and dw C-contiguous.
 """
@@ -56,25 +57,27 @@ class Filters:
 
     def correlate(
         self, x: Array, w: Array, b: Array, y: Array, window: Window, group: int, slope: float,
-        room: Room,
+        room: Room, sign: Array = None,
     ) -> None:  # fmt: skip
         """Write y; b may be None."""
-        self._product(x, w, b, y, window, group, False, slope, room)
+        self._product(x, w, b, y, window, group, False, slope, room, sign)
 
     def transpose(
         self, x: Array, w: Array, b: Array, y: Array, window: Window, group: int, slope: float,
-        room: Room,
+        room: Room, sign: Array = None,
     ) -> None:  # fmt: skip
         """Write y; b may be None."""
-        self._product(x, w, b, y, window, group, True, slope, room)
+        self._product(x, w, b, y, window, group, True, slope, room, sign)
 
     def _product(
         self, x: Array, w: Array, b: Array, y: Array, window: Window, group: int, transpose: bool,
-        slope: float, room: Room,
+        slope: float, room: Room, sign: Array,
     ) -> None:  # fmt: skip
+        of_y = layout(y)
+        cut = sign is not None and layout(sign) == of_y
         plan, record, packing, packers, results = products.product(
-            layout(x), layout(y), w.shape, window, group, transpose, slope, b is not None,
-            self.machine, room.budget,
+            layout(x), of_y, w.shape, window, group, transpose, slope, b is not None, self.machine,
+            room.budget, cut,
         )  # fmt: skip
         take = Taker(room.scratch)
         weights = w
@@ -82,13 +85,16 @@ class Filters:
             weights = take(plan.packed)
             self._each(table.PACK[plan.operand], packers, (w, weights, packing))
         bias = weights if b is None else b  # unread
+        like = sign if cut else x  # unread
         if plan.kernel in DIRECT:
-            self._launch(plan, (x, weights, bias, y, record))
-            return
-        planes = take(plan.planes) if plan.planes else y  # unread
-        self._launch(plan, (x, weights, bias, y, planes, record))
-        if plan.splits > 1:
-            self._each(table.FINISH, results, (planes, bias, y, record))
+            self._launch(plan, (x, weights, bias, y, like, record))
+        else:
+            planes = take(plan.planes) if plan.planes else y  # unread
+            self._launch(plan, (x, weights, bias, y, planes, like, record))
+            if plan.splits > 1:
+                self._each(table.FINISH, results, (planes, bias, y, like, record))
+        if sign is not None and not cut:
+            self.output_gradient(sign, y, None, 0.0, room)
 
     def weight_gradient(
         self, x: Array, dy: Array, dw: Array, window: Window, group: int, room: Room

@@ -6,7 +6,8 @@
 // an element.  Forward: step = stride, tap = dilation, shift = -pad, divide = 1.  Data gradient, from
 // dy to dx: step = 1, tap = -dilation, shift = pad, divide = stride.  Where windows tile the larger
 // array, what is painted there is a product of pixels with `spread` times as many columns: column
-// q columns + m goes to output `step` o + q.  f(v) = v where v > 0, else slope v.
+// q columns + m goes to output `step` o + q.  f(v) = v where v > 0, else slope v; of a data gradient
+// that lies behind a rectifier only what got through it is kept: where `sign`, an array like y, is above 0.
 //
 // As a matrix product: row p is one output pixel of one image, column j one output, and the
 // reduction runs over (k, c), c fastest.
@@ -19,6 +20,7 @@ struct Geometry {  // counts of channels and outputs are those of one group
   int splits;            // parts of the reduction, summed later from planes; 1: none
   int biased, paired;    // is there a bias; may outputs be written two at a time
   int plain;             // no term ever misses: no padding, no division
+  int cut;               // is there a sign
   float slope;
   int in[3], out[3], kernel[3], spread[3];
   int step[3], tap[3], shift[3], divide[3];
@@ -150,6 +152,9 @@ __device__ __forceinline__ int output_of(const Geometry& g, int group, int j, lo
 }
 
 __device__ __forceinline__ float rectify(float v, float slope) { return v > 0 ? v : slope * v; }
+__device__ __forceinline__ float cut(const Geometry& g, float v, const float* sign) {
+  return !g.cut || *sign > 0 ? v : 0;
+}
 
 // Where a block of threads reads what its BM pixels need, in quads of channels.  Filled by the whole
 // block; at most 32 taps.
@@ -202,15 +207,25 @@ template <int BM, int BN> struct Targets {
     long long at[2];
     float bias[2];
 
-    __device__ __forceinline__ void put(float* to, const Geometry& g, long long row, float v0, float v1) const {
+    __device__ __forceinline__ void put(float* y, float* planes, const float* sign, const Geometry& g, long long row,
+                                        float v0, float v1) const {
       if (row < 0 || at[0] < 0) return;
-      const float slope = g.splits > 1 ? 1 : g.slope;
-      v0 = rectify(v0 + bias[0], slope), v1 = rectify(v1 + bias[1], slope);
+      const bool two = at[1] >= 0;
+      float* to = planes;
+      if (g.splits == 1) {
+        to = y;
+        v0 = rectify(v0 + bias[0], g.slope), v1 = rectify(v1 + bias[1], g.slope);
+        if (g.cut) {
+          const float2 s = g.paired ? *reinterpret_cast<const float2*>(sign + row + at[0])
+                                    : make_float2(sign[row + at[0]], two ? sign[row + at[1]] : 0);
+          v0 = s.x > 0 ? v0 : 0, v1 = s.y > 0 ? v1 : 0;
+        }
+      }
       if (g.paired) {
         *reinterpret_cast<float2*>(to + row + at[0]) = make_float2(v0, v1);
       } else {
         to[row + at[0]] = v0;
-        if (at[1] >= 0) to[row + at[1]] = v1;
+        if (two) to[row + at[1]] = v1;
       }
     }
   };

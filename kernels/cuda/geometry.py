@@ -24,7 +24,7 @@ GEOMETRY = np.dtype(
     [
         *((name, np.int32) for name in ("pixels", "channels", "outputs", "groups")),
         *((name, np.int32) for name in ("taps", "reduction", "columns", "splits")),
-        *((name, np.int32) for name in ("biased", "paired", "plain")),
+        *((name, np.int32) for name in ("biased", "paired", "plain", "cut")),
         ("slope", np.float32),
         *((name, np.int32, AXES) for name in ("in", "out", "kernel", "spread")),
         *((name, np.int32, AXES) for name in ("step", "tap", "shift", "divide")),

@@ -70,16 +70,16 @@ class Sums(NamedTuple):
 @lru_cache(maxsize=KEPT)
 def product(
     x: Layout, y: Layout, w: Sizes, window: Window, group: int, transpose: bool, slope: float,
-    biased: bool, machine: Machine, budget: int,
+    biased: bool, machine: Machine, budget: int, cut: bool = False,
 ) -> Product:  # fmt: skip
-    """Of a correlation, or of the other way; w: the weights' shape."""
+    """Of a correlation, or of the other way; w: the weights' shape; cut: by an array like y."""
     window = padded(window)
     tiles = window.tiling and not window.pointwise and window.inputs(x.size) == y.size
     make = (painting if tiles else transposed) if transpose else correlation
     record = make(x, y, window, group)
     plan = plans.product(record, readable(x, group), y.wide(4), transpose, machine, budget)
     record["reduction"], record["splits"] = plan.reduction, plan.splits
-    record["slope"], record["biased"] = slope, biased
+    record["slope"], record["biased"], record["cut"] = slope, biased, cut
     record["paired"] = record["columns"] % 2 == 0 and y.wide(2)
 
     packing = np.zeros(1, PACKING)

@@ -12,7 +12,9 @@
 //   commit_products()           products form groups, which finish in their order
 //   wait_products(n, d)         until at most n groups are under way (a constant, up to 3); then d may be read
 //
-// Until it is waited for, nobody may touch d, nor write what a product reads in shared memory.
+// Until it is waited for, nobody may touch d, nor write a or what a product reads in shared memory.
+// Some compilers think that an instruction has read its registers when it was issued: `keep` behind
+// the wait tells them that a is read until there.
 // Lanes hold a and each eight columns of d as in ptx.cuh.
 #pragma once
 #include "ptx.cuh"
@@ -45,6 +47,9 @@ __device__ __forceinline__ void multiply_bf16(float (&d)[8][4], const unsigned (
 template <int N> __device__ __forceinline__ void wait_groups(float (&d)[8][4]) {
   asm volatile("wgmma.wait_group.sync.aligned %32;" : WARPGROUP_SUMS(d) : "n"(N) : "memory");
 }
+__device__ __forceinline__ void keep(const unsigned (&a)[4]) {
+  asm volatile("" ::"r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]));
+}
 __device__ __forceinline__ void wait_products(int n, float (&d)[8][4]) {
   n == 0 ? wait_groups<0>(d) : n == 1 ? wait_groups<1>(d) : n == 2 ? wait_groups<2>(d) : wait_groups<3>(d);
 }
@@ -61,6 +66,7 @@ inline void commit_products(EMULATOR_CALLER) {
     emulator::commit_products();
   }, {file, line});
 }
+inline void keep(const unsigned (&)[4]) {}
 inline void wait_products(int n, float (&)[8][4], EMULATOR_CALLER) {
   emulator::Lane in;
   in.put(n);
@@ -88,7 +94,7 @@ template <int K> void multiply(const unsigned (&a)[32][4], const unsigned (&rows
 template <int K>
 void multiply(float (&d)[8][4], const unsigned (&a)[4], unsigned long long rows, bool add, Place here) {
   Lane in;
-  in.put(Given{{a[0], a[1], a[2], a[3]}, rows, d, add});
+  in.put(Given{{a[0], a[1], a[2], a[3]}, a, rows, d, add});
   collective(~0u, in, [](unsigned, const Lane* in, Lane*, Place here) { issue_product(in, multiply<K>, here); }, here);
 }
 }  // namespace emulator
@@ -131,6 +137,10 @@ __device__ __forceinline__ void multiply_unit(float (&d)[8][4], const unsigned (
     multiply_tf32(d, high[step], b_high, true);
   }
   commit_products();
+}
+template <int N> __device__ __forceinline__ void keep(const unsigned (&operands)[N][4]) {
+#pragma unroll
+  for (int step = 0; step < N; ++step) keep(operands[step]);
 }
 __device__ __forceinline__ void add(float (&sums)[8][4], const float (&unit)[8][4]) {
 #pragma unroll

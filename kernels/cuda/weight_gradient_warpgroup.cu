@@ -150,6 +150,10 @@ weight_gradient_by_warpgroups(const float* __restrict__ x, const float* __restri
       auto& unit = P == TF32X3 ? inside[P == TF32X3 ? u : 0] : sums[u];
       wait_products(UNITS - 1 - u, unit);
       if constexpr (P == TF32X3) add(sums[u], unit);
+      if (u % NT == NT - 1) {
+        keep(high[u / NT]);
+        if constexpr (P == TF32X3) keep(low[u / NT]);
+      }
       if (u == NT - 1 && block + 1 < last) read(0, slot);
       if (u == UNITS - 2) store(block + AHEAD, ahead);
     }

@@ -65,7 +65,7 @@ __global__ void add_planes(const float* __restrict__ planes, float* __restrict__
 
 // planes (groups, splits, pixels, outputs); a thread for each pixel and output
 __global__ void finish(const float* __restrict__ planes, const float* __restrict__ bias, float* __restrict__ y,
-                       const Geometry g) {
+                       const float* __restrict__ sign, const Geometry g) {
   const long long i = blockIdx.x * static_cast<long long>(blockDim.x) + threadIdx.x;
   const long long plane = static_cast<long long>(g.pixels) * g.outputs;
   const int group = static_cast<int>(i / plane);
@@ -77,5 +77,6 @@ __global__ void finish(const float* __restrict__ planes, const float* __restrict
   for (int z = 0; z < g.splits; ++z) sum += part[z * plane];
   long long offset;
   const int output = output_of(g, group, n, offset);
-  y[output_start(g, pixel_of(p, g.out)) + offset] = rectify(sum + (g.biased ? bias[output] : 0), g.slope);
+  const long long at = output_start(g, pixel_of(p, g.out)) + offset;
+  y[at] = cut(g, rectify(sum + (g.biased ? bias[output] : 0), g.slope), sign + at);
 }

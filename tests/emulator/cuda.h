@@ -89,6 +89,7 @@ void wait_copies(int groups_left);
 // Products of warpgroups (products.cpp), each but show_shared for a whole warp: inside collectives.
 struct Given {  // by a lane
   unsigned a[4];
+  const unsigned* registers;  // that hold a
   unsigned long long rows;
   float (*d)[4];
   bool add;

@@ -70,6 +70,9 @@ void finish(const Product& p, Place place) {
     memcpy(&rows[row][half * chunk / 4], at, chunk);
     end_reading(at, chunk);
   });
+  for (int lane = 0; lane < 32; ++lane)
+    if (memcmp(p.registers[lane], p.a[lane], sizeof p.a[lane]))
+      fail(p.place, "lane %d has written an operand of this product, which was under way", lane);
   Sums& s = *p.sums;
   if (!p.add) memset(s.values, 0, sizeof s.values);
   p.multiply(p.a, rows, s.values);
@@ -104,12 +107,13 @@ void issue_product(const Lane* in, Multiply multiply, Place place) {
   if (fibers.size() % 128) fail(place, "products need blocks of a multiple of 128 threads, not %zu", fibers.size());
   if (!all.begun) fail(place, "a product without begin_products() since the last wait_products()");
   const auto first = in[0].get<Given>();
-  Product p{place, multiply, decode(first.rows, place), {}, first.add, nullptr};
+  Product p{place, multiply, decode(first.rows, place), {}, {}, first.add, nullptr};
   float(*d[32])[4];
   for (int lane = 0; lane < 32; ++lane) {
     const auto given = in[lane].get<Given>();
     if (given.rows != first.rows || given.add != first.add) fail(place, "lanes of a warp give different products");
     memcpy(p.a[lane], given.a, sizeof given.a);
+    p.registers[lane] = given.registers;
     d[lane] = given.d;
   }
   const size_t number = all.given.size();

@@ -71,6 +71,7 @@ struct Product {
   Multiply multiply;
   const char* rows;
   unsigned a[32][4];
+  const unsigned* registers[32];
   bool add;
   Sums* sums;
 };

@@ -135,6 +135,7 @@ template <bool BF16> __global__ void products_of_warpgroups(const float* a, cons
   __syncthreads();
 #endif
   float sums[2][8][4], total[8][4] = {};
+  unsigned operands[8][4][4];  // of each tile
   for (int tile = 0; tile < tiles; ++tile) {
     float(&now)[8][4] = sums[tile % 2], (&before)[8][4] = sums[(tile + 1) % 2];
 #ifdef MISSING_BEGIN
@@ -142,7 +143,11 @@ template <bool BF16> __global__ void products_of_warpgroups(const float* a, cons
 #endif
     begin_products();
     for (int k = 0; k < 32; k += 8) {
-      unsigned f[4];
+#ifdef MISSING_WAIT_BEFORE_OPERANDS
+      unsigned(&f)[4] = operands[0][k / 8];
+#else
+      unsigned(&f)[4] = operands[tile][k / 8];
+#endif
       for (int i = 0; i < 4; ++i) {
         const float* from = a + (row + i % 2 * 8) * width + (tile * 32 + k + t + i / 2 * 4) * PER_WORD;
         f[i] = BF16 ? pack_bf16(from[0], from[1]) : __float_as_uint(from[0]);

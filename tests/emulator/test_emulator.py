@@ -249,6 +249,7 @@ IN_PRODUCTS = [
     ("true", "MISSING_COMMIT", r"a product is neither committed nor waited for"),
     ("false", "MISSING_WAIT", r"a product is not waited for"),
     ("false", "MISSING_WAIT_BEFORE_SUMS", r"lane 0 has written the sums of a product under way"),
+    ("true", "MISSING_WAIT_BEFORE_OPERANDS", r"lane \d+ has written an operand of this product"),
     ("true", "MISSING_WAIT_BEFORE_STORE", r"race: a product under way reads this .samples\.cu:\d+"),
     ("false", "MISSING_WAIT_BEFORE_COPY", r"race: a product under way reads this .samples\.cu:\d+"),
     (

@@ -51,6 +51,46 @@ def test_a_net_takes_other_sizes(where):
         np.testing.assert_allclose(there.read("y"), here.read("y"), rtol=1e-6, atol=1e-6)
 
 
+CHAIN = """
+layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 1 dim: 1 dim: 9 dim: 9 } } }
+layer { name: "a" type: "Convolution" bottom: "x" top: "a"
+        convolution_param { num_output: 4 kernel_size: 3 weight_filler { type: "msra" } } }
+layer { name: "ra" type: "ReLU" bottom: "a" top: "a" }
+layer { name: "b" type: "Convolution" bottom: "a" top: "b"
+        convolution_param { num_output: 4 kernel_size: 3 weight_filler { type: "msra" } } }
+layer { name: "rb" type: "ReLU" bottom: "b" top: "b" }
+layer { name: "u" type: "Deconvolution" bottom: "b" top: "u" param { lr_mult: 0 }
+        convolution_param { num_output: 3 kernel_size: 2 stride: 2
+                            weight_filler { type: "msra" } } }
+layer { name: "ru" type: "ReLU" bottom: "u" top: "u" relu_param { negative_slope: 0.1 } }
+layer { name: "s" type: "Convolution" bottom: "u" top: "s"
+        convolution_param { num_output: 2 kernel_size: 1 weight_filler { type: "msra" } } }
+layer { name: "l" type: "Input" top: "l" input_param { shape { dim: 1 dim: 1 dim: 10 dim: 10 } } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "s" bottom: "l" top: "loss" }
+"""
+
+
+@pytest.mark.parametrize("where", WHERE)
+@pytest.mark.parametrize("recompute", [False, True])
+def test_a_rectifier_is_undone_by_the_convolution_above_it(where, recompute):
+    """A plain one: of another slope the gradient is not simply cut off."""
+    graph = netspec.build(netspec.parse_net(CHAIN), "TRAIN")
+    options = {"seed": 3, "recompute": recompute, "poison": True}
+    nets = [Net(graph, **options), Net(graph, device=device(where), **options)]
+    x = np.random.default_rng(0).standard_normal((1, 1, 9, 9), np.float32)
+    for net in nets:
+        net.blobs["x"].data[...] = x
+        net.blobs["l"].data[...] = np.arange(100).reshape(1, 1, 10, 10) % 3 == 1
+        net.forward()
+        net.clear_param_diffs()
+        net.backward()
+    names = {node.name: node.index for node in graph.nodes}
+    assert not nets[0].planned.fused.picked
+    assert nets[1].planned.fused.picked == {names["a"]: {names["b"]}, names["b"]: {names["u"]}}
+    found, expected = nets[1].device.host(nets[1].flat_diff), nets[0].flat_diff
+    assert np.linalg.norm(found - expected) <= 1e-5 * np.linalg.norm(expected)
+
+
 AUGMENTED = """
 layer { name: "data" type: "DummyData" top: "x" dummy_data_param {
         shape { dim: 1 dim: 1 dim: 24 dim: 24 } data_filler { type: "uniform" } } }

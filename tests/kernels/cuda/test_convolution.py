@@ -84,10 +84,10 @@ def exact(layer, x, w, b, dy, made=None):
     return np.where(y > 0, y, layer.slope * y), dw, db, dx
 
 
-def computed(device, layer, x, w, b, dy, budget=AMPLE):
+def computed(device, layer, x, w, b, dy, budget=AMPLE, cut=False):
     """y, dw, db, dx by the device, in watched memory; the gradients are added to ones."""
     engine = (Deconvolution if layer.deconvolution else Convolution)(device)
-    form = Form(layer.window, layer.group, ENGINE, layer.slope)
+    form = Form(layer.window, layer.group, ENGINE, layer.slope, cut=cut)
     scratch = device.empty(engine.scratch_size(layer.x, layer.w, layer.y, form, Room(budget)))
     room = Room(budget, scratch=scratch)
     x, dy = layer.store(x, device), layer.store(dy, device)

@@ -42,6 +42,8 @@ def _mutants():
             "tf32",
         )
         yield file, "block + 1 < last) read(0, slot)", 0, "block + 1 < last) read(1, slot)", "fp32"
+        early = "if (u == 0 && block + 1 < last) read(0, slot); wait_products("
+        yield file, "wait_products(", 0, early, "fp32"
     yield OF_WARPGROUPS[0], "from.taken >> tap & 1", 0, "true", "fp32"
     yield OF_WARPGROUPS[1], "store(block + AHEAD, ahead)", 0, "store(block, slot)", "tf32"
     yield OF_WARPGROUPS[1], "place.taken & tap", 0, "true", "tf32"
