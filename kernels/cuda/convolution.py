@@ -89,9 +89,11 @@ class Convolution(_Engine):
     ) -> None:  # fmt: skip
         """Add to dw and db, write dx; each may be None.  Where there is a rectifier, y is read, and
         dy becomes dy'; where the form cuts, dx is 0 where x is not above 0."""
-        self.output_gradient(y, dy, db, form.slope, room)
+        if dw is None or form.slope != 1:  # else the weights' kernel may sum for the bias
+            self.output_gradient(y, dy, db, form.slope, room)
+            db = None
         if dw is not None:
-            self.weight_gradient(x, dy, dw, form.window, form.group, room)
+            self.weight_gradient(x, dy, dw, form.window, form.group, room, db)
         if dx is not None:
             sign = x if form.cut else None
             self.transpose(dy, w, None, dx, form.window, form.group, 1.0, room, sign)

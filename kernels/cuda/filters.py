@@ -97,17 +97,26 @@ class Filters:
             self.output_gradient(sign, y, None, 0.0, room)
 
     def weight_gradient(
-        self, x: Array, dy: Array, dw: Array, window: Window, group: int, room: Room
-    ) -> None:
-        """Add to dw."""
+        self, x: Array, dy: Array, dw: Array, window: Window, group: int, room: Room,
+        db: Array = None,
+    ) -> None:  # fmt: skip
+        """Add to dw, and to db, which may be None."""
         plan, record = products.gradient(
-            layout(x), layout(dy), window, group, self.machine, room.budget
+            layout(x), layout(dy), window, group, self.machine, room.budget, db is not None
         )
-        planes = room.scratch[: plan.planes]
-        self._launch(plan, (x, dy, planes, record))
+        take = Taker(room.scratch)
+        planes = take(plan.planes)
+        if plan.sums:
+            sums = take(plan.sums)
+            self._launch(plan, (x, dy, planes, sums, record))
+            self._add_sums(sums, db, plan.splits)
+        else:
+            self._launch(plan, (x, dy, planes, record))
         rows, columns = dw.shape[:2]
         counts = [np.int32(n) for n in (rows, columns, window.volume, plan.splits)]
         self._each(table.ADD_PLANES, rows * columns, (planes, dw, *counts))
+        if not plan.sums:
+            self.output_gradient(None, dy, db, 1.0, room)
 
     def output_gradient(self, y: Array, dy: Array, db: Array, slope: float, room: Room) -> None:
         """Add to db; y is read and dy changed where the slope is not 1.  y and db may be None."""
@@ -121,9 +130,12 @@ class Filters:
         kernel = table.SUM_OUTPUTS[rectify, quads]
         args = (y if rectify else dy, dy, found, record)
         self._function(kernel)((parts, across, 1), (kernel.threads, 1, 1), args, 0)
+        self._add_sums(found, db, parts)
+
+    def _add_sums(self, sums: Array, db: Array, parts: int) -> None:
         if db is not None:
-            counts = (np.int32(outputs), np.int32(parts))
-            self._each(table.ADD_SUMS, 32 * outputs, (found, db, *counts))
+            counts = (np.int32(db.size), np.int32(parts))
+            self._each(table.ADD_SUMS, 32 * db.size, (sums, db, *counts))
 
     def _launch(self, plan: Plan, args: Sequence[Any]) -> None:
         kernel = plan.kernel

@@ -42,11 +42,12 @@ class Plan(NamedTuple):
     block: int = 0  # channels whose taps stand together in a row of weights; 0: all
     packed: int = 0
     planes: int = 0
+    sums: int = 0  # of what planes are made from, for the bias, where the kernel makes them as well
     shared: int = 0  # bytes, beside what the table says
 
     @property
     def scratch(self) -> int:
-        return self.packed + self.planes
+        return self.packed + self.planes + self.sums
 
 
 def product(
@@ -108,7 +109,7 @@ def product(
         block,
         packed,
         _quads(splits * plane) if splits > 1 else 0,
-        table.TAP * g.taps if mode is None else 0,
+        shared=table.TAP * g.taps if mode is None else 0,
     )
 
 
@@ -131,6 +132,7 @@ def weight_gradient(record: Any, quads: bool, machine: Machine, budget: int) -> 
         (-(-g.outputs // tile.rows), -(-columns // tile.columns), g.groups * splits),
         splits,
         planes=_quads(splits * plane),
+        sums=splits * g.groups * g.outputs if tile.kernel.file == table.SUMMING else 0,
     )
 
 

@@ -100,13 +100,14 @@ def product(
 
 @lru_cache(maxsize=KEPT)
 def gradient(
-    x: Layout, dy: Layout, window: Window, group: int, machine: Machine, budget: int
-) -> Gradient:
-    """Of a correlation's weights."""
+    x: Layout, dy: Layout, window: Window, group: int, machine: Machine, budget: int,
+    biased: bool = False,
+) -> Gradient:  # fmt: skip
+    """Of a correlation's weights, and of its bias, where the kernel makes that as well."""
     record = correlation(x, dy, padded(window), group)
     quads = readable(x, group) and readable(dy, group)
     plan = plans.weight_gradient(record, quads, machine, budget)
-    record["splits"] = plan.splits
+    record["splits"], record["biased"] = plan.splits, biased and plan.sums > 0
     return Gradient(plan, _kept(record))
 
 

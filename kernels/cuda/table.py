@@ -63,6 +63,7 @@ WARPGROUPS = {  # whose kernels are named so
     "convolution": "convolve_by_warpgroups",
     "weight_gradient": "weight_gradient_by_warpgroups",
 }
+SUMMING = "weight_gradient_warpgroup.cu"  # also sums over pixels, for the bias
 TENSOR_TAPS = 31  # a thread keeps one bit for each
 STAGES = 3
 BLOCK = 32  # channels
@@ -97,13 +98,15 @@ def _convolve(rows: int, columns: int, warp: tuple[int, int], mode: str, registe
 def _by_warpgroups(
     name: str, large: int, small: int, padding: int, mode: str, registers: int
 ) -> Kernel:
-    """Of two warpgroups, each of `large` rows of the operand in registers."""
+    """Of two warpgroups, each of `large` rows of the operand in registers.  Where they multiply a
+    block in less time than memory takes to answer, one more block is on its way."""
+    stages = STAGES + (mode == TF32 and large * small < 128 * 128)
     operands = 2 * large + padding + small * (2 if mode == TF32X3 else 1)
     return Kernel(
         f"{name}_warpgroup.cu",
-        f"{WARPGROUPS[name]}<{large}, {small}, {STAGES}, {mode}>",
+        f"{WARPGROUPS[name]}<{large}, {small}, {stages}, {mode}>",
         256,
-        STAGES * operands * 128 + 1024,  # so that it can begin at a multiple of that
+        stages * operands * 128 + 1024,  # so that it can begin at a multiple of that
         WARPGROUP_CAPABILITY,
         registers,
     )
@@ -159,8 +162,8 @@ CONVOLVE = {
 CONVOLVE_WARPGROUPS = {
     TF32: (
         _convolve_by_warpgroups(128, 128, TF32, 216),
-        _convolve_by_warpgroups(128, 64, TF32, 144),
-        _convolve_by_warpgroups(64, 128, TF32, 136),
+        _convolve_by_warpgroups(128, 64, TF32, 152),
+        _convolve_by_warpgroups(64, 128, TF32, 144),
     ),
     TF32X3: (
         _convolve_by_warpgroups(128, 64, TF32X3, 248),
@@ -186,7 +189,7 @@ WEIGHT_GRADIENT = {
 GRADIENT_WARPGROUPS = {
     TF32: (
         _gradient_by_warpgroups(128, 128, TF32, 248),
-        _gradient_by_warpgroups(64, 128, TF32, 160),
+        _gradient_by_warpgroups(64, 128, TF32, 168),
     ),
     TF32X3: (
         _gradient_by_warpgroups(64, 128, TF32X3, 255),

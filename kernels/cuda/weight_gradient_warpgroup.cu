@@ -2,6 +2,7 @@
 // computes in TF32 and TF32X3, where channels come in whole blocks of 32.
 //
 //   planes[z, m, k, c] = sum over the z-th part of all o of dy[n, m, o] x[n, c, step o + tap k + shift]
+//   sums[z, m] = sum over the z-th part of all o of dy[n, m, o], for the bias, if biased
 //
 // A row is (block of channels, tap, channel), so the taps of a block read nearly the same pixels and
 // find them in the first cache; a column is an output m.  x lies in shared memory a pixel to a row and
@@ -18,7 +19,7 @@ constexpr int KNOWN = THREADS / PIXELS;  // blocks of pixels whose places are ke
 template <int WM, int BN, int STAGES, Precision P>
 __global__ void __launch_bounds__(THREADS, 1)
 weight_gradient_by_warpgroups(const float* __restrict__ x, const float* __restrict__ dy, float* __restrict__ planes,
-                              const Geometry g) {
+                              float* __restrict__ sums_of_dy, const Geometry g) {
   constexpr int BM = 2 * WM, MT = WM / 64, NT = BN / 64, UNITS = MT * NT;
   constexpr int ROW = BM + 8;  // words, so that a fragment's lanes meet in no bank
   constexpr int B_ROWS = P == TF32X3 ? 2 * BN : BN;
@@ -31,6 +32,7 @@ weight_gradient_by_warpgroups(const float* __restrict__ x, const float* __restri
     unsigned taken;  // the taps that count for it
   };
   __shared__ Place places[THREADS];
+  __shared__ float of_warps[8][32];
   unsigned* const bs = shared + (-shared_address(shared) % 1024) / 4;
   float* const as = reinterpret_cast<float*>(bs + STAGES * B_ROWS * PIXELS);
 
@@ -61,11 +63,16 @@ weight_gradient_by_warpgroups(const float* __restrict__ x, const float* __restri
 
   const int blocks = (g.pixels + PIXELS - 1) / PIXELS;
   const int first = part_start(blocks, split, g.splits), last = part_start(blocks, split + 1, g.splits);
+  const bool sums_too = g.biased && blockIdx.y == 0;
+  float total[4] = {}, part[4] = {};  // of what this thread has turned; of the last few blocks
   float4 fetched[8 / ABREAST];
   const auto fetch = [&](int block, int slot) {
     if (block < last) {
       const int known = (block - first) % KNOWN;
-      if (known == 0) {  // where the next pixels are, one for each thread; a barrier is behind the last reads
+      if (known == 0) {
+#pragma unroll
+        for (int e = 0; e < 4; ++e) total[e] += part[e], part[e] = 0;
+        // where the next pixels are, one for each thread; a barrier is behind the last reads
         const int p = block * PIXELS + tid;
         const Pixel at = pixel_of(min(p, g.pixels - 1), g.out);
         places[tid].y = p < g.pixels ? static_cast<int>(output_start(g, at) / 4) : -1;
@@ -92,6 +99,7 @@ weight_gradient_by_warpgroups(const float* __restrict__ x, const float* __restri
 #pragma unroll
     for (int i = 0; i < 8 / ABREAST; ++i) {
       float4 v = fetched[i];
+      if (sums_too) part[0] += v.x, part[1] += v.y, part[2] += v.z, part[3] += v.w;
       if (begin & 1) v = make_float4(v.y, v.z, v.w, v.x);
       if (begin & 2) v = make_float4(v.z, v.w, v.x, v.y);
       const float values[] = {v.x, v.y, v.z, v.w};
@@ -159,6 +167,20 @@ weight_gradient_by_warpgroups(const float* __restrict__ x, const float* __restri
     }
   }
 
+  if (sums_too) {  // over the lanes and warps that turned the same outputs
+#pragma unroll
+    for (int e = 0; e < 4; ++e) {
+      float sum = total[e] + part[e];
+      for (int d = 8; d < 32; d *= 2) sum += __shfl_xor_sync(~0u, sum, d);
+      if (lane < 8) of_warps[warp][lane * 4 + e] = sum;
+    }
+    __syncthreads();
+    if (tid < BN && n0 + tid < g.outputs) {
+      float sum = 0;
+      for (int w = tid / 32; w < 8; w += TURNS) sum += of_warps[w][tid % 32];
+      sums_of_dy[(static_cast<long long>(split) * g.groups + group) * g.outputs + n0 + tid] = sum;
+    }
+  }
   planes += (static_cast<long long>(split) * g.groups + group) * g.outputs * rows;
 #pragma unroll
   for (int u = 0; u < UNITS; ++u)

@@ -12,7 +12,7 @@ from demitasse.kernels.cuda import products, table
 from demitasse.kernels.cuda.convolution import ENGINE, Convolution, Deconvolution
 from demitasse.kernels.im2col import Window
 from demitasse.kernels.workers import Room
-from devices import WHERE, kernels
+from devices import CARD, WHERE, kernels
 from emulator import COMPILER, MISSING, SCHEDULES, EmulatedDevice, array, empty
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -240,6 +240,21 @@ def test_precision_of_a_deep_layer(precision, where):
     found = computed(kernels(where, precision), layer, *values)
     bounds = BOUNDS | {"tf32": 2e-4, "bf16": 2e-3}
     check(found, layer, values, bounds[precision])
+
+
+@pytest.mark.parametrize("where", WHERE)
+@pytest.mark.parametrize("precision", ["fp32", "tf32"])
+@pytest.mark.parametrize(("group", "processors"), [(1, 1), (2, 60)])
+def test_the_kernel_of_warpgroups_sums_for_the_bias_as_well(where, precision, group, processors):
+    layer = Layer(64, 72 * group, (20, 19), 3, pad=1, group=group, images=2)
+    values = inputs(layer)
+    device = kernels(where, precision, 90, processors)
+    found = computed(device, layer, *values)
+    check(found, layer, values, BOUNDS[precision])
+    if any("weight_gradient_by_warpgroups" in name for name in device.launched):
+        assert not any("sum_outputs" in name for name in device.launched)
+    else:
+        assert where == CARD
 
 
 def test_long_sums_of_a_weights_gradient_are_added_in_parts():
