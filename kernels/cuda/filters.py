@@ -75,7 +75,7 @@ class Filters:
     ) -> None:  # fmt: skip
         of_y = layout(y)
         cut = sign is not None and layout(sign) == of_y
-        plan, record, packing, packers, results = products.product(
+        plan, record, packing, packers, results, quads = products.product(
             layout(x), of_y, w.shape, window, group, transpose, slope, b is not None, self.machine,
             room.budget, cut,
         )  # fmt: skip
@@ -92,7 +92,7 @@ class Filters:
             planes = take(plan.planes) if plan.planes else y  # unread
             self._launch(plan, (x, weights, bias, y, planes, like, record))
             if plan.splits > 1:
-                self._each(table.FINISH, results, (planes, bias, y, like, record))
+                self._each(table.FINISH[quads], results, (planes, bias, y, like, record))
         if sign is not None and not cut:
             self.output_gradient(sign, y, None, 0.0, room)
 
@@ -114,7 +114,7 @@ class Filters:
             self._launch(plan, (x, dy, planes, record))
         rows, columns = dw.shape[:2]
         counts = [np.int32(n) for n in (rows, columns, window.volume, plan.splits)]
-        self._each(table.ADD_PLANES, rows * columns, (planes, dw, *counts))
+        self._each(table.ADD_PLANES, dw.size, (planes, dw, *counts))
         if not plan.sums:
             self.output_gradient(None, dy, db, 1.0, room)
 

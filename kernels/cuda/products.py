@@ -48,7 +48,8 @@ class Product(NamedTuple):
     record: Any
     packing: Any
     packers: int  # threads that pack the weights
-    results: int  # elements of y
+    results: int  # threads that add planes of y, of which each has four outputs, if quads
+    quads: bool
 
 
 class Gradient(NamedTuple):
@@ -94,8 +95,9 @@ def product(
 
     outputs, channels = int(record["outputs"][0]), int(record["channels"][0])
     packers = group * outputs * (channels // 2 if plan.operand == table.PAIRS else channels)
-    results = group * outputs * int(record["pixels"][0])
-    return Product(plan, _kept(record), _kept(packing), packers, results)
+    quads = int(record["columns"][0]) % 4 == 0 and y.wide(4)
+    results = group * outputs * int(record["pixels"][0]) // (4 if quads else 1)
+    return Product(plan, _kept(record), _kept(packing), packers, results, quads)
 
 
 @lru_cache(maxsize=KEPT)

@@ -217,7 +217,7 @@ PACK = {
     for operand in (FLOAT, ROUNDED, PAIRS, SPLIT)
 }
 ADD_PLANES = Kernel("weights.cu", "add_planes")
-FINISH = Kernel("weights.cu", "finish")
+FINISH = {quads: Kernel("weights.cu", f"finish<{str(quads).lower()}>") for quads in (False, True)}
 SUM_OUTPUTS = {
     (rectify, quads): Kernel(
         "outputs.cu", f"sum_outputs<{str(rectify).lower()}, {str(quads).lower()}>"
@@ -272,5 +272,6 @@ def convolutions() -> Iterator[Kernel]:
     tiles = (*tiles, *WEIGHT_GRADIENT.values(), *GRADIENT_WARPGROUPS.values())
     for group in (*tiles, *WEIGHT_GRADIENT_SIMT.values()):
         yield from (tile.kernel for tile in group)
-    yield from (*SHORT.values(), NARROW, *PACK.values(), ADD_PLANES, FINISH)
+    yield from (*SHORT.values(), NARROW, *PACK.values(), ADD_PLANES)
+    yield from FINISH.values()
     yield from (*SUM_OUTPUTS.values(), ADD_SUMS)

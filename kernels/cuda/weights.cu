@@ -48,35 +48,55 @@ template <Operand O> __global__ void pack(const float* __restrict__ w, float* __
   }
 }
 
-// planes (splits, rows, taps, columns), dw (rows, columns, taps); a thread for each row and column
+// a / b and what is left, where possible by a division of 32 bits, which takes a quarter of the time
+__device__ __forceinline__ long long divide(long long a, int b, int& rest) {
+  const long long quotient = a >> 32 ? a / b : static_cast<unsigned>(a) / static_cast<unsigned>(b);
+  rest = static_cast<int>(a - quotient * b);
+  return quotient;
+}
+
+// planes (splits, rows, taps, columns), dw (rows, columns, taps); a thread for each element of dw
 __global__ void add_planes(const float* __restrict__ planes, float* __restrict__ dw, int rows, int columns, int taps,
                            int splits) {
   const long long i = blockIdx.x * static_cast<long long>(blockDim.x) + threadIdx.x;
   const long long plane = static_cast<long long>(rows) * taps * columns;
-  const long long row = i / columns, column = i - row * columns;
-  if (row >= rows) return;
-  for (int k = 0; k < taps; ++k) {
-    const float* part = planes + (row * taps + k) * columns + column;
-    float sum = 0;
-    for (int z = 0; z < splits; ++z) sum += part[z * plane];
-    dw[i * taps + k] += sum;
-  }
+  if (i >= plane) return;
+  int k, column;
+  const long long row = divide(divide(i, taps, k), columns, column);
+  const float* part = planes + (row * taps + k) * columns + column;
+  float sum = 0;
+  for (int z = 0; z < splits; ++z) sum += part[z * plane];
+  dw[i] += sum;
 }
 
-// planes (groups, splits, pixels, outputs); a thread for each pixel and output
+// planes (groups, splits, pixels, outputs); a thread for each pixel and output, or for four outputs
+// next to each other, where these are a word in planes, y and sign
+template <bool QUADS>
 __global__ void finish(const float* __restrict__ planes, const float* __restrict__ bias, float* __restrict__ y,
                        const float* __restrict__ sign, const Geometry g) {
+  constexpr int WIDE = QUADS ? 4 : 1;
   const long long i = blockIdx.x * static_cast<long long>(blockDim.x) + threadIdx.x;
   const long long plane = static_cast<long long>(g.pixels) * g.outputs;
-  const int group = static_cast<int>(i / plane);
+  int n, p;
+  const int group = static_cast<int>(divide(divide(i, g.outputs / WIDE, n), g.pixels, p));
   if (group >= g.groups) return;
-  const long long inside = i - group * plane;
-  const int p = static_cast<int>(inside / g.outputs), n = static_cast<int>(inside - static_cast<long long>(p) * g.outputs);
-  const float* part = planes + group * g.splits * plane + inside;
-  float sum = 0;
-  for (int z = 0; z < g.splits; ++z) sum += part[z * plane];
+  n *= WIDE;
+  const float* part = planes + group * g.splits * plane + static_cast<long long>(p) * g.outputs + n;
+  float sums[WIDE] = {};
+  for (int z = 0; z < g.splits; ++z, part += plane)
+    if constexpr (QUADS) {
+      const float4 v = *reinterpret_cast<const float4*>(part);
+      sums[0] += v.x, sums[1] += v.y, sums[2] += v.z, sums[3] += v.w;
+    } else {
+      sums[0] += *part;
+    }
   long long offset;
   const int output = output_of(g, group, n, offset);
   const long long at = output_start(g, pixel_of(p, g.out)) + offset;
-  y[at] = cut(g, rectify(sum + (g.biased ? bias[output] : 0), g.slope), sign + at);
+#pragma unroll
+  for (int e = 0; e < WIDE; ++e) sums[e] = cut(g, rectify(sums[e] + (g.biased ? bias[output + e] : 0), g.slope), sign + at + e);
+  if constexpr (QUADS)
+    *reinterpret_cast<float4*>(y + at) = make_float4(sums[0], sums[1], sums[2], sums[3]);
+  else
+    y[at] = sums[0];
 }

@@ -145,7 +145,8 @@ def _cases():
     expect(table.NARROW, "fp32", SCORE)
     expect(table.PACK[table.SPLIT], "fp32", WHOLE)
     expect(table.ADD_PLANES, "fp32", PADDED)
-    expect(table.FINISH, "fp32", replace(PADDED, c=64), 40)
+    expect(table.FINISH[True], "fp32", replace(PADDED, c=64), 40)
+    expect(table.FINISH[False], "fp32-strict", replace(PADDED, c=64, m=5), 40)
     for rectify in (False, True):
         for quads, layer in ((True, PADDED), (False, ODD)):
             slope = 0.25 if rectify else 1.0
@@ -327,7 +328,7 @@ def test_splitting_the_reduction_obeys_the_budget():
     values, packed = inputs(layer), 64 * 9 * 8
     few, many = EmulatedDevice(processors=99), EmulatedDevice(processors=99)
     found = computed(few, layer, *values, budget=packed), computed(many, layer, *values)
-    assert "finish" in many.launched and "finish" not in few.launched
+    assert "finish<true>" in many.launched and "finish<true>" not in few.launched
     for outcome in found:
         check(outcome, layer, values, 2e-6)
 
