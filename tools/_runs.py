@@ -13,6 +13,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -119,19 +120,43 @@ def _records(lines: Sequence[str]) -> Iterator[dict[str, Any]]:
             yield found
 
 
+def began(path: Path, prefix: str) -> float:
+    """When the last training with this prefix began, before it was stopped and went on, by its
+    log.jsonl: seconds since 1970, -inf where that is not known."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            order = _started(list(file))
+    except OSError:
+        return -math.inf
+    name = Path(prefix).name
+    order = [run for run in order if Path(text(run[0].get("prefix"))).name == name]
+    try:
+        return datetime.fromisoformat(text(_chain(order)[0][0].get("time"))).timestamp()
+    except (IndexError, ValueError, OverflowError):
+        return -math.inf
+
+
 def _joined(path: Path, lines: Sequence[str]) -> Run:
     """The last run, and before it those that it goes on from."""
+    chain = _chain(_started(lines))
+    return _run(path, chain) if chain else Run(path)
+
+
+def _started(lines: Sequence[str]) -> list[list[dict[str, Any]]]:
+    """The records of each run."""
     runs: dict[str, list[dict[str, Any]]] = {}
     for record in _records(lines):
         runs.setdefault(text(record.get("run")), []).append(record)
-    order = [run for run in runs.values() if run[0]["kind"] == "start"]
-    if not order:
-        return Run(path)
-    chain, at = [order[-1]], len(order) - 1
-    while (before := _before(order[:at], chain[0][0].get("resumed"))) is not None:
+    return [run for run in runs.values() if run[0]["kind"] == "start"]
+
+
+def _chain(order: Sequence[list[dict[str, Any]]]) -> list[list[dict[str, Any]]]:
+    """The last run, and before it those that it goes on from."""
+    chain, at = [*order[-1:]], len(order) - 1
+    while chain and (before := _before(order[:at], chain[0][0].get("resumed"))) is not None:
         chain.insert(0, order[before])
         at = before
-    return _run(path, chain)
+    return chain
 
 
 def _before(runs: Sequence[list[dict[str, Any]]], resumed: Any) -> int | None:

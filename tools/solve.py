@@ -22,7 +22,7 @@ from ..errors import DeviceError, GraphError, MemoryBudgetError, SolverError, Wr
 from ..files import check_writable
 from ..solvers import newest, snapshot
 from ..solvers.observer import Hook, Observer, Observers
-from . import _device, _live, _options, _ranks, _signals
+from . import _device, _live, _options, _ranks, _runs, _signals
 from ._debug import DebugInfo
 from ._learns import check_learns
 from ._lock import locked
@@ -153,7 +153,7 @@ def solve(path: str, args: Any, argv: Sequence[str], world: World | None) -> int
     with locked(prefix, print):
         newest.remove_leftovers(prefix, print)
         if args.resume:
-            found = newest.newest(prefix, print)
+            found = newest.newest(prefix, print, _runs.began(beside(prefix), prefix))
             print(f"--resume auto: {found or 'there is no snapshot yet, beginning anew'}")
             args.snapshot = str(found) if found else None
         continued(source, args)

@@ -1,7 +1,9 @@
 """Going on: from which snapshot, and from which not"""
 
+import json
 import os
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 import h5py
@@ -53,6 +55,46 @@ def test_a_job_that_is_started_again(run, interrupted):
     ended = run(solve.main, *AUTO)
     assert ended.code == 0 and "continuing at iteration 4" in ended.out
     assert parameters("tiny.h5") == interrupted
+
+
+def hour_ago(*paths):
+    for path in paths:
+        os.utime(path, (path.stat().st_mtime - 3600,) * 2)
+
+
+def test_an_earlier_training_that_came_further(run, trained):
+    """A training was begun again over an earlier one's model and snapshots, and stopped before it
+    came as far; the same command was given again, with --resume auto.
+    It goes on with the training that was stopped, and says what it passes over.
+    """
+    hour_ago(*Path().glob("tiny*"))
+    again = [SOLVER, "--overwrite", "--seed", "8", "--max-iter", "2"]
+    assert run(solve.main, *again).code == 0
+    ended = run(solve.main, *AUTO, "--seed", "8")
+    assert ended.code == 0 and f"--resume auto: {STATE}" in ended.out
+    assert "passed over: tiny_iter_4.solverstate.h5 is of an earlier training (-snap" in ended.out
+    assert "continuing at iteration 2" in ended.out
+    ended = run(solve.main, *AUTO, "--seed", "8")
+    assert "--resume auto: tiny_iter_4.solverstate.h5" in ended.out  # its own now
+
+
+def test_an_earlier_training_where_the_last_one_wrote_nothing(run, trained):
+    """A training was begun again over an earlier one's snapshots, and killed before its first.
+    --resume auto goes on with the earlier one, as it always did, and says so.
+    """
+    hour_ago(*Path().glob("tiny*"))
+    with open("log.jsonl", "a") as log:
+        now = datetime.now(UTC).replace(microsecond=0).isoformat()
+        log.write(json.dumps({"kind": "start", "run": "x", "prefix": "tiny", "time": now}) + "\n")
+    ended = run(solve.main, *AUTO)
+    assert ended.code == 0 and "--resume auto: tiny_iter_4.solverstate.h5" in ended.out
+    assert "the last training left no whole snapshot: going on from an earlier one" in ended.out
+
+
+def test_snapshots_that_were_copied_into_the_folder(run, interrupted):
+    """They are newer than the training there, whenever they were made."""
+    copied(STATE, MODEL, to=9)
+    assert "--resume auto: tiny_iter_9.solverstate.h5" in run(solve.main, *AUTO).out
 
 
 def test_a_job_that_is_started_for_the_first_time(run):
