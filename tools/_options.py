@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import math
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,20 @@ class Parser(argparse.ArgumentParser):
         words = list(sys.argv[1:] if args is None else args)
         end = words.index("--") if "--" in words else len(words)
         spelt = [part for word in words[:end] for part in self._spelt(word)]
+        self._refuse_unknown(spelt)
         return super().parse_known_args(spelt + words[end:], namespace)
+
+    def _refuse_unknown(self, words: Sequence[str]) -> None:
+        """Before argparse says which options are missing, of which this may be one, misspelt."""
+        known = self._option_string_actions
+        for word in words:
+            name = word.partition("=")[0]
+            joined = name[:2] in known and name[1:2] != "-"  # -ofolder
+            if not re.match(r"--?[a-zA-Z]", name) or name in known or joined:
+                continue
+            near = difflib.get_close_matches(name, known, 1, 0.7)
+            meant = f"; did you mean {near[0]}?" if near else f": {self.prog} --help lists all"
+            self.exit(2, f"{self.prog}: error: unknown option {name}{meant}\n")
 
     def _spelt(self, word: str) -> list[str]:
         """A word as argparse wants it; nothing for a switch that is set to false."""

@@ -92,7 +92,9 @@ def test_an_earlier_training_where_the_last_one_wrote_nothing(run, trained):
 
 
 def test_snapshots_that_were_copied_into_the_folder(run, interrupted):
-    """They are newer than the training there, whenever they were made."""
+    """Snapshots were copied from another machine into the folder of a training, to go on there.
+    They are newer than that training's log, whenever they were made, and the furthest is taken.
+    """
     copied(STATE, MODEL, to=9)
     assert "--resume auto: tiny_iter_9.solverstate.h5" in run(solve.main, *AUTO).out
 

@@ -39,6 +39,26 @@ def test_a_value_out_of_range_names_its_option(main, argv, capsys):
     assert f"argument {argv[-2]}: '" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["--weight", "w.h5", "img.tif"], "unknown option --weight; did you mean --weights?"),
+        (["img.tif", "--tilesize=9"], "unknown option --tilesize; did you mean --tile-size?"),
+        ([*DEPLOY, "--zzz"], "unknown option --zzz: deploy.py --help lists all"),
+    ],
+)
+def test_a_misspelt_option_is_named_and_not_the_one_that_is_missing(argv, said, capsys):
+    with pytest.raises(SystemExit) as ended:
+        deploy.main(argv)
+    error = capsys.readouterr().err.replace("demitasse deploy", "deploy.py")
+    assert ended.value.code == 2 and error == f"deploy.py: error: {said}\n"
+
+
+def test_what_is_no_option_is_left_to_argparse():
+    options = deploy.parser().parse_args(["--weights", "w.h5", "-oresults", "--", "-x.tif"])
+    assert options.folder == "results" and options.images == ["-x.tif"]
+
+
 def test_what_is_in_range_is_read():
     assert _options.positive_int("3") == 3 and _options.positive_float("0.5") == 0.5
     assert _options.size("22") == (22, 22) and _options.size("22X38") == (22, 38)
