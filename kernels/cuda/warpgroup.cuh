@@ -113,7 +113,9 @@ __device__ __forceinline__ unsigned long long rows_of(const void* first, int wor
   return permuted | eight_rows << 32 | 1ull << 16 | ((shared_address(first) + 4 * words) & 0x3ffff) >> 4;
 }
 
-// Units of 64 x 64, in which a warpgroup's work is cut: 32 terms are four products (of TF32X3 twelve).
+// ---------------------------------------------------------------- products over many blocks of terms
+// A warpgroup's sums lie in units of 64 x 64, MT of them down and NT across; 32 terms of a unit are four
+// products, of TF32X3 twelve.
 constexpr int STEPS = WORDS / 8;
 
 // an operand as products take it
@@ -121,30 +123,85 @@ template <Precision P> __device__ __forceinline__ void take(unsigned bits, unsig
   high = P == TF32X3 ? high_part(bits) : round_tf32(bits);
   if (P == TF32X3) low = low_part(bits);
 }
-// d (+)= a b, as one group, of 32 terms: b begins at a row, and its low parts `low_rows` behind it.  TF32X3
-// begins a new sum, which is to be added outside.
-template <Precision P, int LOW>
-__device__ __forceinline__ void multiply_unit(float (&d)[8][4], const unsigned (&high)[STEPS][4],
-                                              const unsigned (&low)[LOW][4], const unsigned* b, int low_rows) {
+template <Precision P> struct Operands {  // 16 rows of a, 32 words of each
+  unsigned high[STEPS][4], low[P == TF32X3 ? STEPS : 1][4];
+
+  __device__ __forceinline__ void set(int step, int q, unsigned bits) {
+    take<P>(bits, high[step][q], low[P == TF32X3 ? step : 0][q]);
+  }
+  __device__ __forceinline__ void keep_all() const {
+#pragma unroll
+    for (int step = 0; step < STEPS; ++step) {
+      keep(high[step]);
+      if (P == TF32X3) keep(low[step]);
+    }
+  }
+};
+
+// d (+)= a b as one group: b begins at a row, its low parts `low_rows` behind it.  TF32X3 begins a new
+// sum, which is to be added outside.
+template <Precision P>
+__device__ __forceinline__ void multiply_unit(float (&d)[8][4], const Operands<P>& a, const unsigned* b, int low_rows) {
   begin_products();
 #pragma unroll
   for (int step = 0; step < STEPS; ++step) {
     const auto b_high = rows_of(b, step * 8);
     if constexpr (P == TF32X3) {
-      multiply_tf32(d, low[step], b_high, step > 0);
-      multiply_tf32(d, high[step], rows_of(b + low_rows * WORDS, step * 8), true);
+      multiply_tf32(d, a.low[step], b_high, step > 0);
+      multiply_tf32(d, a.high[step], rows_of(b + low_rows * WORDS, step * 8), true);
     }
-    multiply_tf32(d, high[step], b_high, true);
+    multiply_tf32(d, a.high[step], b_high, true);
   }
   commit_products();
 }
-template <int N> __device__ __forceinline__ void keep(const unsigned (&operands)[N][4]) {
+
+// sums += a b over blocks `first` to `last` of 32 terms.  In STAGES slots of shared memory, from bs on, lie
+// rows of b, of TF32X3 those of low parts behind them; the first STAGES - 1 blocks are on their way.
+//
+//   read(a, mt, slot)     the operands of units mt from shared memory
+//   copy(block, slot)     begin to bring a block, if there is one
+//   store(block, slot)    end it; may be late
+//
+// The products of a unit are a group, and while groups are under way a warpgroup copies, adds what TF32X3
+// left in a unit, so that no sum there is longer than 32 terms, and reads what comes next: tensor cores
+// wait for the last addition only.  (ptxas lets products overlap only where it sees in one turn of a loop
+// what is waited for.)
+template <Precision P, int NT, int STAGES, int UNITS, class Read, class Copy, class Store>
+__device__ __forceinline__ void multiply_blocks(float (&sums)[UNITS][8][4], int first, int last, const unsigned* bs,
+                                                const Read& read, const Copy& copy, const Store& store) {
+  constexpr int AHEAD = STAGES - 1, BN = NT * 64, B_ROWS = P == TF32X3 ? 2 * BN : BN;
+  static_assert(UNITS >= 2 && UNITS <= 4);
+  if (first >= last) return;
+  float inside[P == TF32X3 ? UNITS : 1][8][4];
+  Operands<P> a[UNITS / NT];
+  wait<AHEAD - 1>();
+  show_shared();
+  __syncthreads();
+  read(a[0], 0, 0);
+  for (int block = first, slot = 0; block < last; ++block) {
 #pragma unroll
-  for (int step = 0; step < N; ++step) keep(operands[step]);
-}
-__device__ __forceinline__ void add(float (&sums)[8][4], const float (&unit)[8][4]) {
+    for (int u = 0; u < UNITS; ++u) {
+      const int mt = u / NT, nt = u % NT;
+      if (mt > 0 && nt == 0) read(a[mt], mt, slot);
+      auto& unit = P == TF32X3 ? inside[P == TF32X3 ? u : 0] : sums[u];
+      multiply_unit<P>(unit, a[mt], bs + (slot * B_ROWS + nt * 64) * WORDS, BN);
+    }
+    wait<AHEAD - 2>();
+    show_shared();
+    __syncthreads();  // the next block is there, and nobody multiplies the last one any more
+    const int free = slot > 0 ? slot - 1 : STAGES - 1;
+    copy(block + AHEAD, free);
+    slot = slot + 1 < STAGES ? slot + 1 : 0;
 #pragma unroll
-  for (int j = 0; j < 8; ++j)
+    for (int u = 0; u < UNITS; ++u) {
+      auto& unit = P == TF32X3 ? inside[P == TF32X3 ? u : 0] : sums[u];
+      wait_products(UNITS - 1 - u, unit);
+      if constexpr (P == TF32X3)
 #pragma unroll
-    for (int q = 0; q < 4; ++q) sums[j][q] += unit[j][q];
+        for (int i = 0; i < 32; ++i) sums[u][i / 4][i % 4] += unit[i / 4][i % 4];
+      if (u % NT == NT - 1) a[u / NT].keep_all();
+      if (u == NT - 1 && block + 1 < last) read(a[0], 0, slot);
+      if (u == UNITS - 2) store(block + AHEAD, free);
+    }
+  }
 }

@@ -8,8 +8,7 @@
 // find them in the first cache; a column is an output m.  x lies in shared memory a pixel to a row and
 // is read into registers across; dy must lie an output to a row, and is turned on its way there.
 //
-// A block of threads is two warpgroups, each of which makes WM rows x BN columns of one plane, in units
-// of 64 x 64, as in convolution_warpgroup.cu.
+// A block of threads is two warpgroups, each of which makes WM rows x BN columns of one plane.
 #include "geometry.cuh"
 #include "warpgroup.cuh"
 
@@ -20,10 +19,9 @@ template <int WM, int BN, int STAGES, Precision P>
 __global__ void __launch_bounds__(THREADS, 1)
 weight_gradient_by_warpgroups(const float* __restrict__ x, const float* __restrict__ dy, float* __restrict__ planes,
                               float* __restrict__ sums_of_dy, const Geometry g) {
-  constexpr int BM = 2 * WM, MT = WM / 64, NT = BN / 64, UNITS = MT * NT;
+  constexpr int BM = 2 * WM, NT = BN / 64, UNITS = WM / 64 * NT;
   constexpr int ROW = BM + 8;  // words, so that a fragment's lanes meet in no bank
   constexpr int B_ROWS = P == TF32X3 ? 2 * BN : BN;
-  constexpr int AHEAD = STAGES - 1;  // blocks that are copied
   constexpr int STEP = THREADS / (BM / 4);             // pixels of x that are copied at once
   constexpr int TURNS = BN / 32, ABREAST = 8 / TURNS;  // warps along outputs; chunks of four pixels turned at once
   extern __shared__ __align__(128) unsigned shared[];
@@ -114,58 +112,22 @@ weight_gradient_by_warpgroups(const float* __restrict__ x, const float* __restri
     }
   };
 #pragma unroll
-  for (int s = 0; s < AHEAD; ++s) {
+  for (int s = 0; s < STAGES - 1; ++s) {
     fetch(first + s, s);
     store(first + s, s);
   }
 
   const int warp_m = warp / 4 * WM + warp % 4 * 16;
-  float sums[UNITS][8][4] = {}, inside[P == TF32X3 ? UNITS : 1][8][4];
-  unsigned high[MT][STEPS][4], low[MT][P == TF32X3 ? STEPS : 1][4];
-  const auto read = [&](int mt, int slot) {
+  float sums[UNITS][8][4] = {};
+  const auto read = [&](Operands<P>& operands, int mt, int slot) {
     const float* const a = as + (slot * PIXELS + lane % 4) * ROW + warp_m + mt * 64 + lane / 4;
 #pragma unroll
     for (int step = 0; step < STEPS; ++step)
 #pragma unroll
-      for (int q = 0; q < 4; ++q) {
-        const unsigned bits = __float_as_uint(a[(step * 8 + q / 2 * 4) * ROW + q % 2 * 8]);
-        take<P>(bits, high[mt][step][q], low[mt][P == TF32X3 ? step : 0][q]);
-      }
+      for (int q = 0; q < 4; ++q)
+        operands.set(step, q, __float_as_uint(a[(step * 8 + q / 2 * 4) * ROW + q % 2 * 8]));
   };
-  if (first < last) {
-    wait<AHEAD - 1>();
-    show_shared();
-    __syncthreads();
-    read(0, 0);
-  }
-  for (int block = first, slot = 0; block < last; ++block) {
-    const unsigned* const b = bs + slot * B_ROWS * PIXELS;
-#pragma unroll
-    for (int u = 0; u < UNITS; ++u) {
-      const int mt = u / NT, nt = u % NT;
-      if (mt > 0 && nt == 0) read(mt, slot);
-      auto& unit = P == TF32X3 ? inside[P == TF32X3 ? u : 0] : sums[u];
-      multiply_unit<P>(unit, high[mt], low[mt], b + nt * 64 * PIXELS, BN);
-    }
-    wait<AHEAD - 2>();
-    show_shared();
-    __syncthreads();  // the next block is there, and nobody multiplies the last one any more
-    const int ahead = slot > 0 ? slot - 1 : STAGES - 1;
-    fetch(block + AHEAD, ahead);
-    slot = slot + 1 < STAGES ? slot + 1 : 0;
-#pragma unroll
-    for (int u = 0; u < UNITS; ++u) {
-      auto& unit = P == TF32X3 ? inside[P == TF32X3 ? u : 0] : sums[u];
-      wait_products(UNITS - 1 - u, unit);
-      if constexpr (P == TF32X3) add(sums[u], unit);
-      if (u % NT == NT - 1) {
-        keep(high[u / NT]);
-        if constexpr (P == TF32X3) keep(low[u / NT]);
-      }
-      if (u == NT - 1 && block + 1 < last) read(0, slot);
-      if (u == UNITS - 2) store(block + AHEAD, ahead);
-    }
-  }
+  multiply_blocks<P, NT, STAGES>(sums, first, last, bs, read, fetch, store);
 
   if (sums_too) {  // over the lanes and warps that turned the same outputs
 #pragma unroll

@@ -23,29 +23,22 @@ def _mutants():
     for file in OF_WARPGROUPS:
         count = (KERNELS / file).read_text().count(BARRIER)
         yield from ((file, BARRIER, n, "", "fp32") for n in range(count))
-        yield from ((file, "show_shared();", n, "", "fp32") for n in range(2))
-        yield file, "wait<AHEAD - 1>();", 0, "wait<AHEAD>();", "tf32"
-        yield file, "wait<AHEAD - 2>();", 0, "wait<AHEAD - 1>();", "fp32"
-        yield file, "slot > 0 ? slot - 1 : STAGES - 1", 0, "slot", "tf32"
-        yield (
-            file,
-            "wait_products(UNITS - 1 - u, unit)",
-            0,
-            "wait_products(UNITS - u, unit)",
-            "fp32",
-        )
-        yield (
-            file,
-            "wait_products(UNITS - 1 - u, unit)",
-            0,
-            "wait_products(UNITS - u, unit)",
-            "tf32",
-        )
-        yield file, "block + 1 < last) read(0, slot)", 0, "block + 1 < last) read(1, slot)", "fp32"
-        early = "if (u == 0 && block + 1 < last) read(0, slot); wait_products("
-        yield file, "wait_products(", 0, early, "fp32"
+    early = "if (u == 0 && block + 1 < last) read(a[0], 0, slot); wait_products("
+    for old, new in (
+        ("  show_shared();\n  __sync", "  __sync"),
+        ("    show_shared();\n    __sync", "    __sync"),
+        ("  show_shared();\n  __syncthreads();", "  show_shared();"),
+        ("    __syncthreads();  // the next block", "    // the next block"),
+        ("wait<AHEAD - 1>();", "wait<AHEAD>();"),
+        ("wait<AHEAD - 2>();", "wait<AHEAD - 1>();"),
+        ("slot > 0 ? slot - 1 : STAGES - 1", "slot"),
+        ("wait_products(UNITS - 1 - u, unit)", "wait_products(UNITS - u, unit)"),
+        ("wait_products(UNITS - 1 - u, unit)", early + "UNITS - 1 - u, unit)"),
+        ("block + 1 < last) read(a[0], 0, slot)", "block + 1 < last) read(a[0], 1, slot)"),
+        ("store(block + AHEAD, free)", "store(block + AHEAD, slot)"),
+    ):
+        yield from (("warpgroup.cuh", old, 0, new, precision) for precision in ("fp32", "tf32"))
     yield OF_WARPGROUPS[0], "from.taken >> tap & 1", 0, "true", "fp32"
-    yield OF_WARPGROUPS[1], "store(block + AHEAD, ahead)", 0, "store(block, slot)", "tf32"
     yield OF_WARPGROUPS[1], "place.taken & tap", 0, "true", "tf32"
     yield "weights.cu", "if (block < channels && tap == taps) break;", 0, "", "fp32"
     yield "warpgroup.cuh", "step > 0", 0, "true", "fp32"
