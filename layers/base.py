@@ -80,7 +80,8 @@ class Layer(ABC):
 
     rectifier: float = 1.0  # the slope of a ReLU that this layer applies on the way (net/fusion.py)
     rectified: bool = False  # backward, those who read its top have applied that ReLU already
-    # it is one of these: where its top (or the bottom, if it cuts) is not positive, its diff is 0
+    # it is one of these: one that picks makes its top's diff 0 where the top is not positive, one
+    # that cuts its bottom's diff where the bottom is not
     rectifies: bool = False
     absorbed: bool = False  # the layer below does this one's work
 

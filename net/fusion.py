@@ -6,9 +6,10 @@
                  the blob is there, and backward adds the part's gradient where it came from; so the
                  larger blob need not wait for it, and has no second gradient full of zeros
     picked       a plain rectifier whose result is only picked from (by MAX poolings and Crops):
-                 they rectify the gradient of what they picked, where it has the same sign, and the
-                 larger blob is not needed backward.  Convolutions that cut what they write (a
-                 card's) count as well: the gradient is not read and written once more
+                 they rectify the gradient of what they picked, where it has the same sign, and do
+                 not need the larger blob backward.  Convolutions that cut what they write (a
+                 card's) count as well: they need it, but the gradient is not read and written once
+                 more
 
 The results are the same (where a gradient is zero, its sign may differ).  A net that keeps its
 blobs keeps its layers: there one may look at a blob between two of them.  So does a net whose

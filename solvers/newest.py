@@ -6,10 +6,9 @@ are right and they belong together.
 
 from __future__ import annotations
 
-import math
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from ..errors import DemitasseError
@@ -18,39 +17,35 @@ from . import snapshot
 KINDS = ("solverstate", "caffemodel")
 
 
-def newest(prefix: str, said: Callable[[str], None], since: float = -math.inf) -> Path | None:
+def newest(
+    prefix: str, said: Callable[[str], None], is_own: Callable[[Path], bool] = lambda path: True
+) -> Path | None:
     """The state to go on from; a line for each newer snapshot that is incomplete or damaged.
 
-    since: when the training began that is to go on, in seconds since 1970: what is older, another
-    one wrote, of whatever iteration; it is taken only where nothing else is there.
+    is_own: whether a file is of the training that is to go on; of another one is taken only where
+    that left none, whatever its iteration.
     """
-    by_iteration: dict[int, list[Path]] = {}
-    earlier: list[Path] = []
+    ours: dict[int, list[Path]] = {}
+    others: dict[int, list[Path]] = {}
     for path, match in entries(prefix, r"_iter_(\d+)\.(\w+?)(\.h5)?"):
-        if match[2] not in KINDS:
-            continue
-        if path.stat().st_mtime < since:
-            earlier.append(path)
-        else:
-            by_iteration.setdefault(int(match[1]), []).append(path)
-    found = _first_whole(by_iteration, said)
-    states = [path for path in earlier if ".solverstate" in path.name]
-    if not states:
-        return found
+        if match[2] in KINDS and path.exists():
+            (ours if is_own(path) else others).setdefault(int(match[1]), []).append(path)
+    found, behind = _first_whole(ours, said), max(others, default=-1)
     if found is None:
-        said("the last training left no whole snapshot: going on from an earlier one's")
-        return newest(prefix, said)
-    behind = max(states, key=_iteration)
-    if _iteration(behind) > _iteration(found):
-        said(f"passed over: {behind} is of an earlier training (-snapshot {behind} goes on there)")
+        found = _first_whole(others, said)
+        if found is not None:
+            said("the last training left no whole snapshot: going on from an earlier one's")
+    elif behind > max(i for i, paths in ours.items() if found in paths):
+        said(
+            f"passed over: {others[behind][-1]} is of an earlier training, or of a part of this one"
+            " that it did not go on from (-snapshot goes on there)"
+        )
     return found
 
 
-def _iteration(state: Path) -> int:
-    return int(state.name.rpartition("_iter_")[2].partition(".")[0])
-
-
-def _first_whole(by_iteration: dict[int, list[Path]], said: Callable[[str], None]) -> Path | None:
+def _first_whole(
+    by_iteration: Mapping[int, list[Path]], said: Callable[[str], None]
+) -> Path | None:
     for iteration in sorted(by_iteration, reverse=True):
         paths = sorted(by_iteration[iteration], key=lambda path: path.stat().st_mtime, reverse=True)
         states = [path for path in paths if ".solverstate" in path.name]

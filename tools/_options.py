@@ -43,7 +43,7 @@ class Parser(argparse.ArgumentParser):
         for word in words:
             name = word.partition("=")[0]
             joined = name[:2] in known and name[1:2] != "-"  # -ofolder
-            if not re.match(r"--?[a-zA-Z]", name) or name in known or joined:
+            if not re.match(r"--?[a-zA-Z]", name) or name in known or joined or " " in word:
                 continue
             near = difflib.get_close_matches(name, known, 1, 0.7)
             meant = f"; did you mean {near[0]}?" if near else f": {self.prog} --help lists all"

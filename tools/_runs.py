@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -110,7 +111,7 @@ def _from_caffe(path: Path, log: _logs.Log) -> Run:
     return Run(path, start, log.steps, log.scores, log.states, end=end)
 
 
-def _records(lines: Sequence[str]) -> Iterator[dict[str, Any]]:
+def _records(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
     for line in lines:
         try:
             found = json.loads(line)
@@ -120,20 +121,32 @@ def _records(lines: Sequence[str]) -> Iterator[dict[str, Any]]:
             yield found
 
 
-def began(path: Path, prefix: str) -> float:
-    """When the last training with this prefix began, before it was stopped and went on, by its
-    log.jsonl: seconds since 1970, -inf where that is not known."""
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            order = _started(list(file))
-    except OSError:
-        return -math.inf
-    name = Path(prefix).name
-    order = [run for run in order if Path(text(run[0].get("prefix"))).name == name]
-    try:
-        return datetime.fromisoformat(text(_chain(order)[0][0].get("time"))).timestamp()
-    except (IndexError, ValueError, OverflowError):
-        return -math.inf
+def own(path: Path, prefix: str) -> Callable[[Path], bool]:
+    """Whether a snapshot is of the last training with this prefix, by its log.jsonl, in however
+    many runs; of a run that another one went on from only what came before that.  A file that the
+    log does not name is taken for its own if it is no older than the last run."""
+    name, order = Path(prefix).name, []
+    with suppress(OSError), open(path, encoding="utf-8", errors="replace") as file:
+        lines = (line for line in file if '"start"' in line or '"snapshot"' in line)
+        order = [r for r in _started(lines) if Path(text(r[0].get("prefix"))).name == name]
+    chain = _chain(order)
+    if not chain:
+        return lambda snapshot: True
+    named = {Path(state).name for _, state in _run(path, chain).states}
+    named |= {
+        Path(text(run[0]["resumed"].get("snapshot"))).name
+        for run in chain
+        if isinstance(run[0].get("resumed"), dict)
+    }
+    since = -math.inf
+    with suppress(ValueError, OverflowError):
+        since = datetime.fromisoformat(text(chain[-1][0].get("time"))).timestamp()
+
+    def is_own(snapshot: Path) -> bool:
+        state = snapshot.name.replace(".caffemodel", ".solverstate")
+        return state in named or snapshot.stat().st_mtime >= since
+
+    return is_own
 
 
 def _joined(path: Path, lines: Sequence[str]) -> Run:
@@ -142,7 +155,7 @@ def _joined(path: Path, lines: Sequence[str]) -> Run:
     return _run(path, chain) if chain else Run(path)
 
 
-def _started(lines: Sequence[str]) -> list[list[dict[str, Any]]]:
+def _started(lines: Iterable[str]) -> list[list[dict[str, Any]]]:
     """The records of each run."""
     runs: dict[str, list[dict[str, Any]]] = {}
     for record in _records(lines):

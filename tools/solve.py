@@ -153,7 +153,7 @@ def solve(path: str, args: Any, argv: Sequence[str], world: World | None) -> int
     with locked(prefix, print):
         newest.remove_leftovers(prefix, print)
         if args.resume:
-            found = newest.newest(prefix, print, _runs.began(beside(prefix), prefix))
+            found = newest.newest(prefix, print, _runs.own(beside(prefix), prefix))
             print(f"--resume auto: {found or 'there is no snapshot yet, beginning anew'}")
             args.snapshot = str(found) if found else None
         continued(source, args)

@@ -63,19 +63,32 @@ def hour_ago(*paths):
 
 
 def test_an_earlier_training_that_came_further(run, trained):
-    """A training was begun again over an earlier one's model and snapshots, and stopped before it
-    came as far; the same command was given again, with --resume auto.
-    It goes on with the training that was stopped, and says what it passes over.
+    """A training was begun again over an earlier one's snapshots, and stopped before it had come so
+    far.
+    With --resume auto it goes on with the one that was stopped, and says what it passes over.
     """
     hour_ago(*Path().glob("tiny*"))
     again = [SOLVER, "--overwrite", "--seed", "8", "--max-iter", "2"]
     assert run(solve.main, *again).code == 0
     ended = run(solve.main, *AUTO, "--seed", "8")
     assert ended.code == 0 and f"--resume auto: {STATE}" in ended.out
-    assert "passed over: tiny_iter_4.solverstate.h5 is of an earlier training (-snap" in ended.out
+    assert "passed over: tiny_iter_4.solverstate.h5 is of an earlier training, or" in ended.out
     assert "continuing at iteration 2" in ended.out
     ended = run(solve.main, *AUTO, "--seed", "8")
     assert "--resume auto: tiny_iter_4.solverstate.h5" in ended.out  # its own now
+
+
+def test_a_training_that_went_back(run):
+    """A training was begun again from an earlier snapshot of its own, and stopped.
+    With --resume auto it goes on from there, not with the part that it was to replace.
+    """
+    assert run(solve.main, SOLVER).code == 0
+    hour_ago(*Path().glob("tiny_iter_*"))
+    back = [SOLVER, "-snapshot", STATE, "--max-iter", "3"]
+    assert run(solve.main, *back).code == 0
+    ended = run(solve.main, *AUTO)
+    assert "--resume auto: tiny_iter_3.solverstate.h5" in ended.out
+    assert "passed over: tiny_iter_4.solverstate.h5 is of an earlier training, or" in ended.out
 
 
 def test_an_earlier_training_where_the_last_one_wrote_nothing(run, trained):
@@ -93,7 +106,7 @@ def test_an_earlier_training_where_the_last_one_wrote_nothing(run, trained):
 
 def test_snapshots_that_were_copied_into_the_folder(run, interrupted):
     """Snapshots were copied from another machine into the folder of a training, to go on there.
-    They are newer than that training's log, whenever they were made, and the furthest is taken.
+    They are newer files than that training's, and the furthest is taken.
     """
     copied(STATE, MODEL, to=9)
     assert "--resume auto: tiny_iter_9.solverstate.h5" in run(solve.main, *AUTO).out

@@ -17,9 +17,10 @@ pytestmark = pytest.mark.skipif(COMPILER is None, reason=MISSING)
 
 @pytest.mark.parametrize("where", WHERE)
 @pytest.mark.parametrize(("precision", "processors"), [("fp32", 4), ("fp32-strict", 99)])
-@pytest.mark.parametrize("name", [*NAMED, "for warpgroups", "in parts", "score"])
+@pytest.mark.parametrize("name", [*NAMED, "for warpgroups", "in parts", "odd, in parts", "score"])
 def test_what_did_not_get_through_a_rectifier_below_is_cut_off(name, precision, processors, where):
-    more = {"for warpgroups": WHOLE, "in parts": replace(PADDED, m=64), "score": SCORE}
+    parts = {"in parts": replace(PADDED, m=64), "odd, in parts": replace(PADDED, c=37, m=64)}
+    more = {"for warpgroups": WHOLE, "score": SCORE, **parts}
     layer = (NAMED | more)[name]
     values = inputs(layer)
     found = computed(kernels(where, precision, 90, processors), layer, *values, cut=True)
