@@ -81,18 +81,26 @@ def read(
 
 
 def find(patterns: Sequence[str | Path]) -> list[Path]:
-    """Image files of paths, globs and folders, each in natural order (2 before 10)."""
+    """Image files of paths, globs and folders, each in natural order (2 before 10).
+
+    Files whose names begin with a dot are hidden, as in a shell: macOS writes "._cell1.tif" beside
+    cell1.tif, and it holds no image.
+    """
     found: list[Path] = []
     for pattern in map(str, patterns):
         path = Path(pattern)
         if path.is_dir():
-            here = [p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file()]
+            every = (p for p in path.iterdir() if not p.name.startswith("."))
+            here = [p for p in every if p.suffix.lower() in SUFFIXES and p.is_file()]
             what = "holds no TIFF or PNG file"
         elif path.exists() or not re.search(r"[*?\[]", pattern):
             here, what = [path], ""  # a file that is missing is refused when it is read
         else:
             root = Path(path.anchor)
-            here = [p for p in root.glob(str(path.relative_to(root))) if p.is_file()]
+            every = root.glob(str(path.relative_to(root)))
+            if not path.name.startswith("."):
+                every = (p for p in every if not p.name.startswith("."))
+            here = [p for p in every if p.is_file()]
             what = "matches no file"
         if not here:
             raise ImageError(what, where=pattern)

@@ -96,7 +96,8 @@ def find(text: str) -> tuple[list[Path], bool]:
 def _images(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES)
+    every = (p for p in folder.iterdir() if not p.name.startswith("."))  # as patterns have it
+    return sorted(p for p in every if p.suffix.lower() in SUFFIXES)
 
 
 def match(

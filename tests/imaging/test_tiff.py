@@ -415,6 +415,18 @@ def test_patterns_without_a_match_are_refused(tmp_path, monkeypatch):
     assert [p.name for p in tiff.find(["odd[1].tif"])] == ["odd[1].tif"]
 
 
+def test_files_whose_names_begin_with_a_dot_are_not_looked_for(tmp_path):
+    for name in ("cell1.tif", "._cell1.tif", "only/._cell1.tif"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    for pattern, names in ((tmp_path, ["cell1.tif"]), (tmp_path / "*.tif", ["cell1.tif"])):
+        assert [p.name for p in tiff.find([pattern])] == names
+    assert [p.name for p in tiff.find([tmp_path / ".*.tif"])] == ["._cell1.tif"]  # asked for
+    for pattern, words in (("only", "holds no TIFF or PNG file"), ("only/*", "matches no file")):
+        with pytest.raises(ImageError, match=words):
+            tiff.find([tmp_path / pattern])
+
+
 # ---------------------------------------------------------------------- writing
 
 

@@ -202,6 +202,7 @@ def test_names_without_numbers_are_paired_up_to_the_first_dot(truth, drawn):
     for name, k in (("left", 0), ("right", 1)):
         tiff.write(f"a/{name}.tif", drawn[0][k : k + 1])
         tiff.write(f"b/{name}.labels.tif", drawn[0][k : k + 1])
+        Path(f"b/._{name}.labels.tif").write_bytes(b"Mac OS X")
     found = record("a", "b", "--metrics", "seg")
     assert (found["slices"], found["seg"]["value"]) == (["left", "right"], 1)
 
