@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import DataError
 from . import _options
+from ._pack_pages import Pages, check_pairs, choose, describe, origin, read
 from ._pack_sources import follow_model, points_of
 from ._progress import follow
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from ..data.masks import MaskRule
     from ..data.plugin_pack import PluginRecipe, PluginSummary
     from ..imaging.image import Image
-    from .pack import Pages
 
 DETECT_IN = 8  # masks looked at to tell what they are
 _NOT_HERE = ("tiles", "augment", "seed", "w0", "sigma", "border_term")  # the paper's convention
@@ -185,19 +185,15 @@ def spread(size: tuple[float, ...], axes: int, option: str) -> tuple[float, ...]
     return size * axes if len(size) == 1 else size
 
 
-def run(args: argparse.Namespace, read: Callable[..., Pages], origin: Callable[..., Any]) -> str:
-    """Pack and say so; returns the name of the files' list.
-
-    read(paths, axes, one) gives Pages, `one`: of one channel; origin(images, labels) a record.
-    """
+def run(args: argparse.Namespace) -> str:
+    """Pack and say so; returns the name of the files' list."""
     from ..data import plugin_pack
     from ..data.plugin_frames import Frames
-    from . import pack as command
 
     follow_model(args)
     predict = args.purpose == "predict"
     images = read(args.images, args.axes, False)
-    command.describe("images", images)
+    describe("images", images)
     others: dict[str, Pages] = {}
     for name, paths in (
         ("labels", args.labels),
@@ -206,10 +202,10 @@ def run(args: argparse.Namespace, read: Callable[..., Pages], origin: Callable[.
     ):
         if paths is not None and not predict:
             others[name] = read(paths, args.label_axes, True)
-            command.check_pairs(images, others[name], name)
-            command.describe(name, others[name])
+            check_pairs(images, others[name], name)
+            describe(name, others[name])
     groups = depth_groups(images) if args.volumes else [[k] for k in range(len(images))]
-    chosen = [groups[i] for i in command.choose(args.slices, len(groups))]
+    chosen = [groups[i] for i in choose(args.slices, len(groups))]
 
     def frames(pages: Pages | None) -> Sequence[np.ndarray] | None:
         if pages is None or args.volumes:
@@ -241,7 +237,7 @@ def run(args: argparse.Namespace, read: Callable[..., Pages], origin: Callable[.
         ),
         args.output,
         recipe,
-        origin=origin(images, others.get("labels")),
+        origin=origin(images, others.get("labels"), args.slices),
         overwrite=args.overwrite,
         track=follow,
     )
