@@ -122,3 +122,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(word.lower(), {k.lower() for k in known}, n=3, cutoff=0.6)
     names = [k for n in near for k in known if k.lower() == n]
     return f"Did you mean {' or '.join(dict.fromkeys(names))}?" if names else ""
+
+
+def counted(n: int, what: str) -> str:
+    """ "1 slice", "2 slices": a number of things, whose name in the singular is `what`."""
+    return f"{n:,} {what}" + ("" if n == 1 else "s")

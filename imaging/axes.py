@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
-from ..errors import ImageError
+from ..errors import ImageError, counted
 
 SPATIAL, CHANNELS = "YX", "CS"
 _KNOWN = "TZQIPRAHEMLVGW" + SPATIAL + CHANNELS
@@ -66,7 +66,7 @@ class Layout:
 
     def words(self) -> str:
         """What was read as what: "24 pages, 1 channel, 512 x 512 pixels (axes QYX; Q = pages)"."""
-        parts = [_count(self.pages, "page"), _count(self.channels, "channel")]
+        parts = [counted(self.pages, "page"), counted(self.channels, "channel")]
         roles = [f"{self.axes[a]} = pages" for a in self.page_axes]
         roles += [f"{self.axes[a]} = channels" for a in self._channel_axes]
         how = f"axes {self.axes}" + (f"; {', '.join(roles)}" if roles else "")
@@ -119,7 +119,3 @@ def layout(
             "this is no stack of images", where=where, found=f"axes {axes}, shape {shape}"
         )
     return Layout(shape, axes, samples)
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n} {what}" + ("s" if n != 1 else "")

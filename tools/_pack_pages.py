@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DataError
+from ..errors import DataError, counted
+from ._pack_names import alone, compare
 
 if TYPE_CHECKING:
     from ..imaging.image import Image
@@ -73,7 +74,8 @@ def check_pairs(images: Pages, labels: Pages, what: str = "labels") -> None:
             f"images and {what} do not come in pairs",
             expected=f"as many label slices as image slices, {_listing(images)}",
             found=_listing(labels),
-            remedy="If channels were read as slices or slices as channels, say what the axes are: "
+            remedy=_lonely(images, labels)
+            or "If channels were read as slices or slices as channels, say what the axes are: "
             "--axes and --label-axes, for example ZYX",
         )
     for (image, i), (label, j) in zip(images.pages, labels.pages, strict=True):
@@ -86,9 +88,67 @@ def check_pairs(images: Pages, labels: Pages, what: str = "labels") -> None:
             )
 
 
+def compare_names(images: Pages, labels: Pages, what: str, *, in_order: bool) -> None:
+    """Say which files are pairs; refuse them where their names clearly say otherwise."""
+    if len(images.files) != len(labels.files):
+        return
+    pairs = list(zip(images.files, labels.files, strict=True))
+    found = compare([f.path for f in images.files], [f.path for f in labels.files])
+    if found.differ is not None and not in_order:
+        image, label = (f.path for f in pairs[found.differ])
+        if found.sure:
+            raise DataError(
+                f"this file's name does not fit the image that it is paired with, though most "
+                f"names of images and {what} fit",
+                where=str(label),
+                expected=f"{found.partner or 'a name that fits'} for {image}",
+                found=label.name,
+                remedy="Files are paired in their order: add the one that is missing, leave out "
+                "the one that is alone, or rename them; if these are pairs all the same, give "
+                "--in-order",
+            )
+        why = "their names differ by a number; is that meant so?"
+        if found.shifted:
+            why = "the numbers of all pairs differ so; is one side counted from another number?"
+        elif len(pairs) > 1:
+            why = "their names differ, those of other pairs agree; is that meant so?"
+        print(f"warning: {image.name} with {label.name}: {why}")
+    if len(pairs) > 1:
+        words = [f"{image.path.name} with {label.path.name}" for image, label in pairs]
+        listed = f"{words[0]} ... {words[-1]}" if len(words) > 3 else ", ".join(words)
+        if in_order:
+            how = "as --in-order says, their names were not compared"
+        elif found.agree:
+            how = "their names agree"
+        else:
+            how = "by their order alone" + ("" if found.differ else ", for the names tell nothing")
+        print(f"pairs: {listed}; {how}")
+
+
+def _lonely(images: Pages, labels: Pages) -> str:
+    """Which files have no partner, as a remedy; nothing where it cannot be told."""
+    if len(images.files) == len(labels.files):
+        for image, label in zip(images.files, labels.files, strict=True):
+            if len(image) != len(label) and len(images.files) > 1:
+                return (
+                    f"{image.path} has {counted(len(image), 'slice')}, {label.path} "
+                    f"{counted(len(label), 'slice')}: are they a pair?"
+                )
+    elif len({len(f) for f in (*images.files, *labels.files)}) == 1:
+        lonely = alone([f.path for f in images.files], [f.path for f in labels.files])
+        if lonely:
+            more = f" and {counted(len(lonely) - 3, 'other file')}" if len(lonely) > 3 else ""
+            return (
+                f"Nothing is paired with {', '.join(map(str, lonely[:3]))}{more}: add what is "
+                "missing, or leave that out"
+            )
+    return ""
+
+
 def _listing(pages: Pages) -> str:
     first = pages.files[0]
-    more = f" and {len(pages.files) - 1} more files" if len(pages.files) > 1 else ""
+    rest = len(pages.files) - 1
+    more = f" and {counted(rest, 'more file')}" if rest else ""
     return f"{len(pages)} in {first.path}{more} ({first.layout.words()})"
 
 
@@ -109,7 +169,7 @@ def describe(what: str, pages: Pages) -> None:
     for file in pages.files[:3]:
         print(f"{what}: {file.path}: {file.summary()}")
     if len(pages.files) > 3:
-        print(f"{what}: ... {len(pages.files)} files, {len(pages)} slices in all")
+        print(f"{what}: ... {len(pages.files)} files, {counted(len(pages), 'slice')} in all")
 
 
 def pixel_size(images: Pages) -> tuple[tuple[float, float] | None, str]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import DataError
 from . import _options
-from ._pack_pages import Pages, check_pairs, choose, describe, origin, read
+from ._pack_pages import Pages, check_pairs, choose, compare_names, describe, origin, read
 from ._pack_sources import follow_model, points_of
 from ._progress import follow
 
@@ -204,6 +204,7 @@ def run(args: argparse.Namespace) -> str:
             others[name] = read(paths, args.label_axes, True)
             check_pairs(images, others[name], name)
             describe(name, others[name])
+            compare_names(images, others[name], name, in_order=args.in_order)
     groups = depth_groups(images) if args.volumes else [[k] for k in range(len(images))]
     chosen = [groups[i] for i in choose(args.slices, len(groups))]
 

@@ -17,7 +17,16 @@ import numpy as np
 from ..errors import DataError
 from ..files import check_writable
 from . import _options, _pack_plugin
-from ._pack_pages import Pages, check_pairs, choose, describe, origin, pixel_size, read
+from ._pack_pages import (
+    Pages,
+    check_pairs,
+    choose,
+    compare_names,
+    describe,
+    origin,
+    pixel_size,
+    read,
+)
 from ._pack_preview import draw
 from ._progress import follow
 
@@ -28,6 +37,8 @@ if TYPE_CHECKING:
 
 EPILOG = """\
 Images and labels are TIFF (stacks too) or PNG files, folders or patterns, paired in their order.
+Names are compared as well (t007.tif, man_seg007.tif): a pair that does not fit among others that
+do is refused.
 Labels may be
   binary      0 membrane or background, any other value interior
   instances   0 background, every other value one object (touching objects are parted by a gap)
@@ -84,6 +95,11 @@ def parser() -> _options.Parser:
         help="tiles with equation 2's weights (paper, default), or the Fiji plugin's files",
     )
     p.add_argument("--preview", type=Path, metavar="FILE.png", help="draw samples of the result")
+    p.add_argument(
+        "--in-order",
+        action="store_true",
+        help="files are pairs in their order, whatever their names say",
+    )
     p.add_argument("--slices", type=_options.pages, metavar="LIST", help="such as 0-19 or 0,3,5-7")
     p.add_argument("--axes", help="how to read the images' axes, for example ZYX or CYX")
     p.add_argument("--label-axes", metavar="AXES", help="the same for the labels")
@@ -176,6 +192,7 @@ def _paper(args: argparse.Namespace) -> str:
     chosen = choose(args.slices, len(images))
     describe("images", images)
     describe("labels", labels)
+    compare_names(images, labels, "labels", in_order=args.in_order)
     images, labels = images.only(chosen), labels.only(chosen)
     rule = understand(labels, args)
     pixel, unit = pixel_size(images)
