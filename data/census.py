@@ -60,10 +60,18 @@ class Census:
             return []
         return [f"{_some(self._flat)}: every pixel of the image is the same: nothing to learn from"]
 
-    def finish(self) -> None:
+    def finish(self, ignore: int | None = None) -> None:
+        """Settle names and counts; ignore: the label value of the pixels that are IGNORED."""
         found = self._counts[:IGNORED]
         if not found.any():
             raise DataError("no pixel is labelled", found="the ignored value everywhere")
+        if self._counts[IGNORED] and ignore is not None and not found[1:].any():
+            raise DataError(
+                "nothing but background is left to learn from",
+                expected=f"some other value than the background's, and than {ignore}",
+                found=f"background, and pixels of {ignore}, which is ignored",
+                remedy=f"If {ignore} is what the net shall find, leave --ignore away",
+            )
         needed = int(np.flatnonzero(found)[-1]) + 1
         number = max(needed, self._least)
         if self._given and len(self._given) < number:

@@ -91,7 +91,7 @@ def pack(
     census = Census(recipe.class_names, len(recipe.rule.values))
     for i in follow(range(len(labels)), len(labels), "reading labels"):
         census.add(recipe.rule(labels[i], where=names[i]).classes, names[i])
-    census.finish()
+    census.finish(recipe.rule.ignore)
     balance = class_balance(census.counts)
     places = _places(recipe, census.shapes) if places is None else places
     channels = _channels(images[0], names[0])

@@ -132,7 +132,7 @@ def pack(
     if recipe.purpose != "predict":
         for i in follow(range(total), total, "reading labels"):
             census.add(frames.counted(i, recipe.rule), frames.names[i])
-        census.finish()
+        census.finish(recipe.rule.ignore or None)  # 0 is warned of, for nobody gave it
         _check_background(census, recipe.rule)
     packer = _Packer(frames, recipe, census, _origin(origin or {}, recipe))
     files = _named(output, sum(packer.count(job) for job in packer.jobs))

@@ -218,3 +218,13 @@ def test_it_runs_as_a_script_from_anywhere_and_refuses_in_one_paragraph(folder):
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert Path("train.h5").exists()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [[], ["--labels-are", "instances"], ["--convention", "plugin", "--background", "0"]],
+)
+def test_ignoring_all_that_could_be_learnt_is_refused(folder, options):
+    with pytest.raises(DataError, match=r"nothing but background.*255.*leave --ignore away"):
+        run("--ignore", "255", *options)
+    assert not list(folder.glob("*.h5"))
