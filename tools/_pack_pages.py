@@ -14,6 +14,9 @@ from ._pack_names import alone, compare
 
 if TYPE_CHECKING:
     from ..imaging.image import Image
+    from ..imaging.recognise import Survey
+
+FEW, MANY = 16, 64  # values of images that may be labels, of labels that may be images
 
 
 def read(paths: Sequence[str], axes: str | None, one: bool) -> Pages:
@@ -86,6 +89,37 @@ def check_pairs(images: Pages, labels: Pages, what: str = "labels") -> None:
                 expected=f"{image.shape[2:]} as in {image.path}, page {i}",
                 found=label.shape[2:],
             )
+
+
+def check_swapped(images: Pages, labels: Pages) -> None:
+    """Refuse labels that look like images where the images look like labels."""
+    seen = _survey(labels)
+    scattered = seen.fractions or (len(seen.values) > MANY and 2 * seen.single <= seen.seen)
+    if not scattered:
+        return
+    looked = _survey(images)
+    objects = looked.seen and looked.single >= 0.9 * looked.seen
+    if looked.fractions or not (len(looked.values) <= FEW or objects):
+        return
+    raise DataError(
+        "these labels look like an image",
+        where=str(labels.files[0].path),
+        expected="few values, or objects of one piece each"
+        f"; {images.files[0].path} has {'such objects' if objects else 'few values'}",
+        found="fractions" if seen.fractions else f"{len(seen.values)} values in scattered pixels",
+        remedy="Are --images and --labels swapped?",
+    )
+
+
+def _survey(pages: Pages) -> Survey:
+    """The values of three pages' first channel."""
+    from ..imaging.recognise import Survey
+
+    seen = Survey()
+    for k in sorted({0, len(pages) // 2, len(pages) - 1}):
+        page = np.asarray(pages[k])
+        seen.add(np.nan_to_num(page if page.ndim == 2 else page[0]), pages.names[k])
+    return seen
 
 
 def compare_names(images: Pages, labels: Pages, what: str, *, in_order: bool) -> None:

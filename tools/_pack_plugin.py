@@ -10,7 +10,16 @@ import numpy as np
 
 from ..errors import DataError
 from . import _options
-from ._pack_pages import Pages, check_pairs, choose, compare_names, describe, origin, read
+from ._pack_pages import (
+    Pages,
+    check_pairs,
+    check_swapped,
+    choose,
+    compare_names,
+    describe,
+    origin,
+    read,
+)
 from ._pack_sources import follow_model, points_of
 from ._progress import follow
 
@@ -209,6 +218,8 @@ def run(args: argparse.Namespace) -> str:
     chosen = [groups[i] for i in choose(args.slices, len(groups))]
 
     def frames(pages: Pages | None) -> Sequence[np.ndarray] | None:
+    if "labels" in others:
+        check_swapped(images, others["labels"])
         if pages is None or args.volumes:
             return pages and Volumes(pages, chosen)
         return pages.only([k for (k,) in chosen])

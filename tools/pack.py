@@ -20,6 +20,7 @@ from . import _options, _pack_plugin
 from ._pack_pages import (
     Pages,
     check_pairs,
+    check_swapped,
     choose,
     compare_names,
     describe,
@@ -204,6 +205,7 @@ def _paper(args: argparse.Namespace) -> str:
         names=images.names,
         origin=origin(images, labels, args.slices),
         pixel_size=pixel,
+    check_swapped(images, labels)
         unit=unit,
         overwrite=args.overwrite,
         track=follow,

@@ -228,3 +228,22 @@ def test_ignoring_all_that_could_be_learnt_is_refused(folder, options):
     with pytest.raises(DataError, match=r"nothing but background.*255.*leave --ignore away"):
         run("--ignore", "255", *options)
     assert not list(folder.glob("*.h5"))
+
+
+@pytest.mark.parametrize("labels", ["labels.tif", "instances.tif"])
+@pytest.mark.parametrize(
+    "options", [[], ["--labels-are", "classes"], ["--convention", "plugin", "--background", "0"]]
+)
+def test_swapped_images_and_labels_are_asked_about(folder, labels, options):
+    with pytest.raises(DataError, match="look like an image") as caught:
+        run(*options, images=(labels,), labels=("images.tif",))
+    assert "images.tif: these labels look like an image" in str(caught.value)
+    assert str(caught.value).endswith("Are --images and --labels swapped?")
+
+
+def test_few_grey_values_and_many_objects_are_not_called_swapped(folder):
+    """Objects have many numbers, each in one piece; an image may have few values."""
+    labels = np.kron(np.arange(200).reshape(10, 20), np.ones((5, 5), int)).astype(np.uint16)
+    tiff.write("many.tif", labels[None])
+    tiff.write("dark.tif", np.random.default_rng(0).integers(0, 5, (1, 50, 100)).astype(np.uint8))
+    assert run(images=("dark.tif",), labels=("many.tif",)) == 0
