@@ -206,11 +206,17 @@ def describe(what: str, pages: Pages) -> None:
         print(f"{what}: ... {len(pages.files)} files, {counted(len(pages), 'slice')} in all")
 
 
-def pixel_size(images: Pages) -> tuple[tuple[float, float] | None, str]:
-    """The images' common pixel size, if there is one."""
+def pixel_size(
+    images: Pages, told: tuple[float, float] | None
+) -> tuple[tuple[float, float] | None, str]:
+    """The pixel size that was told (um), or the images' common one, if there is one."""
+    if told is not None:
+        return told, "um"
     sizes = {(file.pixel_size, file.unit) for file, _ in images.pages}
     if len(sizes) > 1:
-        print("warning: the images have different pixel sizes; none is recorded")
+        print(
+            "warning: the images have different pixel sizes; give --pixel-size to have one recorded"
+        )
         return None, ""
     return sizes.pop()
 

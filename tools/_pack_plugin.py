@@ -61,12 +61,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="um a pixel, to rescale to",
     )
     g.add_argument(
-        "--pixel-size",
-        type=_options.pixel_size,
-        metavar="[ZxY]xX",
-        help="um a pixel of the images has",
-    )
-    g.add_argument(
         "--border-weight-factor",
         type=float,
         metavar="L",
@@ -104,7 +98,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 OPTIONS = (
     *("purpose", "background", "instances", "ignore_regions", "volumes", "element_size"),
-    *("pixel_size", "border_weight_factor", "border_weight_sigma", "foreground_background_ratio"),
+    *("border_weight_factor", "border_weight_sigma", "foreground_background_ratio"),
     *("sigma1", "input_dataset_name", "input_blob_name", "points", "disk_radius", "modeldef"),
 )
 
@@ -120,7 +114,7 @@ def check_options(args: argparse.Namespace, defaults: argparse.ArgumentParser) -
                 found=f"--convention {args.convention}",
                 remedy="The net's CreateDeformation layer cuts and bends tiles"
                 if name in ("tiles", "augment")
-                else "",
+                else f"Leave it away, or give --convention {'paper' if plugin else 'plugin'}",
             )
 
 

@@ -102,6 +102,12 @@ def parser() -> _options.Parser:
         help="files are pairs in their order, whatever their names say",
     )
     p.add_argument("--slices", type=_options.pages, metavar="LIST", help="such as 0-19 or 0,3,5-7")
+    p.add_argument(
+        "--pixel-size",
+        type=_options.pixel_size,
+        metavar="[ZxY]xX",
+        help="um a pixel of the images has (default: as the files say); the model keeps it",
+    )
     p.add_argument("--axes", help="how to read the images' axes, for example ZYX or CYX")
     p.add_argument("--label-axes", metavar="AXES", help="the same for the labels")
 
@@ -188,6 +194,10 @@ def _paper(args: argparse.Namespace) -> str:
     """Pack tiles with the paper's weights; returns the name of the files' list."""
     from ..data import pack
 
+    told = None
+    if args.pixel_size is not None:
+        y, x = _pack_plugin.spread(args.pixel_size, 2, "--pixel-size")
+        told = y, x
     images, labels = read(args.images, args.axes, False), read(args.labels, args.label_axes, True)
     check_pairs(images, labels)
     chosen = choose(args.slices, len(images))
@@ -196,7 +206,7 @@ def _paper(args: argparse.Namespace) -> str:
     compare_names(images, labels, "labels", in_order=args.in_order)
     images, labels = images.only(chosen), labels.only(chosen)
     rule = understand(labels, args)
-    pixel, unit = pixel_size(images)
+    pixel, unit = pixel_size(images, told)
     summary = pack.pack(
         images,
         labels,

@@ -220,6 +220,23 @@ def test_it_runs_as_a_script_from_anywhere_and_refuses_in_one_paragraph(folder):
     assert Path("train.h5").exists()
 
 
+def test_a_pixel_size_may_be_told(folder, capsys):
+    run("--pixel-size", "0.19")
+    run("--pixel-size", "0.5x0.19", output="flat.h5")
+    for name, size in (("train.h5", [0.19, 0.19]), ("flat.h5", [0.5, 0.19])):
+        with h5py.File(name) as file:
+            assert (list(file.attrs["pixel_size"]), file.attrs["pixel_unit"]) == (size, "um")
+    with pytest.raises(DataError, match=r"--pixel-size does not fit images; expected 1 or 2"):
+        run("--pixel-size", "1x1x1", output="deep.h5")
+    tiff.write("more.tif", tiff.read("images.tif").pixels[:, 0], pixel_size=(1, 1))
+    images, labels = ("images.tif", "more.tif"), ("labels.tif", "labels.tif")
+    run(images=images, labels=labels, output="two.h5")
+    assert "give --pixel-size to have one" in capsys.readouterr().out
+    run("--pixel-size", "0.1", images=images, labels=labels, output="told.h5")
+    with h5py.File("told.h5") as file:
+        assert list(file.attrs["pixel_size"]) == [0.1, 0.1]
+
+
 @pytest.mark.parametrize(
     "options",
     [[], ["--labels-are", "instances"], ["--convention", "plugin", "--background", "0"]],
