@@ -25,7 +25,7 @@ class Recipe:
     """How tiles are made.
 
     tiles: how many random ones; None: regular ones that cover every image.  augment: of
-    augment.KINDS, for random tiles only.  per_file: tiles in a file; None: about 256 MB.
+    augment.KINDS, for random tiles only.  per_file: tiles in a file; None: about 256 MiB.
     """
 
     pair: crops.Pair

@@ -169,7 +169,8 @@ def detect(slices: Iterable[np.ndarray], ignore: int | None = None) -> tuple[str
     if len(values) <= 1:
         return "binary", f"the only value besides 0 is {listing}" if values else "all are 0"
     share = whole / pairs
-    seen = f"{len(values)} values besides 0 ({listing}), {whole} of {pairs} in one piece"
+    seen = f"{len(values)} values besides 0 ({listing}), "
+    seen += f"{whole} of {pairs} in one piece, as objects are"
     if share >= _OBJECTS and len(values) > 2:
         return "instances", seen
     if share <= _CLASSES and len(values) < IGNORED:

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
-from ..errors import DataError
+from ..errors import DataError, counted
 from ..files import check_writable, replacing
 from . import crops
 from .census import Census, ClassShare, Tally
@@ -264,7 +264,8 @@ def _small(shapes: Sequence[tuple[int, ...]], pair: crops.Pair) -> list[str]:
     if not small:
         return []
     height, width = small[0]
+    which = f"{counted(len(small), 'image')} {'is' if len(small) == 1 else 'are'}"
     return [
-        f"{len(small)} images are smaller than the output tile, the first {height} x {width}: the "
-        "rest of these tiles is mirrored and weighs 0"
+        f"{which} smaller than the output tile, the first {height} x {width}: the rest of these "
+        "tiles is mirrored and weighs 0"
     ]

@@ -51,7 +51,7 @@ class PluginRecipe:
     element_size: um of a pixel, [z,] y, x, to rescale to; None: as the images are.  pair: tile
     sizes, for validation; dataset, blob: the names of the training data and of the net's input
     blob; radius: pixels of an object known by a point alone (the model's diskRadiusPx); per_file:
-    frames in a file, None: those of an image, up to about 256 MB.
+    frames in a file, None: those of an image, up to about 256 MiB.
     """
 
     purpose: str = "train"

@@ -86,9 +86,8 @@ class Survey:
             return "binary", f"the only value besides 0 is {values[0]}" if values else "all 0"
         share = self.single / self.seen if self.seen else 0.0
         listed = ", ".join(map(str, values[:4])) + (", ..." if len(values) > 4 else "")
-        why = (
-            f"{len(values)} values besides 0 ({listed}), {self.single} of {self.seen} in one piece"
-        )
+        why = f"{len(values)} values besides 0 ({listed}), "
+        why += f"{self.single} of {self.seen} in one piece, as objects are"
         if self.seen and len(values) >= FEW and np.median(np.concatenate(self.areas)) < _GRAIN:
             return ("" if labels or values[0] < 0 else "probability"), f"{why}, of few pixels"
         if share >= _OBJECTS and len(values) > 2:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import DataError
+from ..errors import DataError, counted
 from . import _options
 from ._pack_pages import (
     Pages,
@@ -212,14 +212,14 @@ def run(args: argparse.Namespace) -> str:
     chosen = [groups[i] for i in choose(args.slices, len(groups))]
 
     def frames(pages: Pages | None) -> Sequence[np.ndarray] | None:
-    if "labels" in others:
-        check_swapped(images, others["labels"])
         if pages is None or args.volumes:
             return pages and Volumes(pages, chosen)
         return pages.only([k for (k,) in chosen])
 
     of = [images.pages[group[0]][0] for group in chosen]
     numbers = {id(file): n for n, file in enumerate(images.files)}
+    if "labels" in others:
+        check_swapped(images, others["labels"])
     masks = frames(others.get("labels"))
     image_frames = frames(images)
     assert image_frames is not None
@@ -350,7 +350,9 @@ def _times(numbers: Sequence[float]) -> str:
 
 def report(s: PluginSummary, recipe: PluginRecipe) -> list[str]:
     """What was written, for the eye."""
-    lines = ["", f"{s.frames} {'frame' if s.frames == 1 else 'frames'} for {recipe.purpose}"]
+    from ..net.limits import mib
+
+    lines = ["", f"{counted(s.frames, 'frame')} for {recipe.purpose}"]
     if s.classes:
         width = max(len(c.name) for c in s.classes) + 2
         heads = ("share of pixels", "mean weight", "share of weight")
@@ -364,4 +366,4 @@ def report(s: PluginSummary, recipe: PluginRecipe) -> list[str]:
     lines += [f"warning: {text}" for text in s.warnings]
     names = str(s.files[0]) if len(s.files) == 1 else f"{s.files[0]} ... {s.files[-1].name}"
     use = "the list of them" if recipe.purpose == "predict" else "the list for HDF5Data's source"
-    return [*lines, "", f"{names}: {s.bytes / 1e6:.1f} MB", f"{s.list_file}: {use}"]
+    return [*lines, "", f"{names}: {mib(s.bytes)}", f"{s.list_file}: {use}"]

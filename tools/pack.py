@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import DataError
+from ..errors import DataError, counted
 from ..files import check_writable
 from . import _options, _pack_plugin
 from ._pack_pages import (
@@ -145,7 +145,7 @@ def parser() -> _options.Parser:
     g.add_argument("--tiles", type=int, metavar="N", help="random ones instead of covering images")
     g.add_argument("--augment", type=_words, default=(), metavar="KINDS", help="flips,elastic,grey")
     g.add_argument("--seed", type=int, default=0, help="of everything random (default 0)")
-    g.add_argument("--files-of", type=int, metavar="M", help="tiles in a file (default ~256 MB)")
+    g.add_argument("--files-of", type=int, metavar="M", help="tiles in a file (default ~256 MiB)")
 
     g = p.add_argument_group("grey values and weights")
     g.add_argument(
@@ -205,6 +205,7 @@ def _paper(args: argparse.Namespace) -> str:
     describe("labels", labels)
     compare_names(images, labels, "labels", in_order=args.in_order)
     images, labels = images.only(chosen), labels.only(chosen)
+    check_swapped(images, labels)
     rule = understand(labels, args)
     pixel, unit = pixel_size(images, told)
     summary = pack.pack(
@@ -215,7 +216,6 @@ def _paper(args: argparse.Namespace) -> str:
         names=images.names,
         origin=origin(images, labels, args.slices),
         pixel_size=pixel,
-    check_swapped(images, labels)
         unit=unit,
         overwrite=args.overwrite,
         track=follow,
@@ -268,18 +268,22 @@ def _two(size: tuple[int, ...]) -> tuple[int, int]:
 
 def report(s: Summary) -> list[str]:
     """What was written, for the eye."""
-    lines = ["", f"{s.tiles} tiles from {s.slices} slices, mean weight {s.mean_weight:.3g}"]
+    from ..net.limits import mib
+
+    from_ = f"{counted(s.tiles, 'tile')} from {counted(s.slices, 'slice')}"
+    lines = ["", f"{from_}, mean weight of a pixel {s.mean_weight:.3g}"]
     width = max(len(c.name) for c in s.classes)
     lines.append(f"  {'class'.ljust(width + 2)}  {'share of pixels':>15}  {'weight w_c':>10}")
     for number, c in enumerate(s.classes):
         name = f"{number} {c.name}".ljust(width + 2)
         lines.append(f"  {name}  {100 * c.share:>13.2f} %  {c.balance:>10.3f}")
+    lines.append("  w_c: what a pixel counts for its class, so that rare classes are learnt too;")
+    lines.append("       in narrow gaps between objects it counts more")
     if s.ignored:
         lines.append(f"  ignored (label 255): {100 * s.ignored:.2f} % of all pixels")
     lines += [f"warning: {text}" for text in s.warnings]
-    megabytes = s.bytes / 1e6
     names = str(s.files[0]) if len(s.files) == 1 else f"{s.files[0]} ... {s.files[-1].name}"
-    lines += ["", f"{names}: {megabytes:.0f} MB", f"{s.list_file}: the list for HDF5Data's source"]
+    lines += ["", f"{names}: {mib(s.bytes)}", f"{s.list_file}: the list for HDF5Data's source"]
     return lines
 
 

@@ -45,7 +45,7 @@ def test_kinds_of_real_looking_data(instances):
 def test_what_is_not_clear_is_left_open():
     assert survey([[1, 0, 2]]).kind(labels=True) == (
         "",
-        "2 values besides 0 (1, 2), 2 of 2 in one piece",
+        "2 values besides 0 (1, 2), 2 of 2 in one piece, as objects are",
     )
     parts = [[1, 0, 1, 0, 2, 0, 3]]  # two of three in one piece
     assert survey(parts).kind(labels=True)[0] == ""

@@ -264,3 +264,13 @@ def test_few_grey_values_and_many_objects_are_not_called_swapped(folder):
     tiff.write("many.tif", labels[None])
     tiff.write("dark.tif", np.random.default_rng(0).integers(0, 5, (1, 50, 100)).astype(np.uint8))
     assert run(images=("dark.tif",), labels=("many.tif",)) == 0
+
+
+def test_what_is_printed_explains_itself(folder, capsys):
+    run("--slices", "0", labels=("instances.tif",))
+    out = capsys.readouterr().out
+    assert "in one piece, as objects are" in out
+    assert "6 tiles from 1 slice, mean weight of a pixel" in out
+    assert "w_c: what a pixel counts for its class" in out
+    assert "MiB" in out
+    assert " MB" not in out
