@@ -156,7 +156,10 @@ def _files(
         other = by_key.setdefault(key(path), path)
         if other is not path:
             raise ImageError(
-                "two predictions are of one frame", where=where, found=f"{other} and {path}"
+                "two predictions are of one frame",
+                where=where,
+                found=f"{other} and {path}",
+                remedy=_by_pattern(other, path),
             )
     frames: list[Frame] = []
     for path in ours:
@@ -174,10 +177,29 @@ def _files(
             raise ImageError("is a slice and no volume", where=str(path))
         label = f"{name}/{int(part[2])}" if part else name
         assert isinstance(label, int | str)
-        if label in {frame.name for frame in frames}:
-            raise ImageError("two files of the truth are of one frame", found=f"frame {label}")
+        twin = next((frame.truth.path for frame in frames if frame.name == label), None)
+        if twin:
+            raise ImageError(
+                "two files of the truth are of one frame",
+                found=f"{twin} and {path}, both frame {label}",
+                remedy=_by_pattern(twin, path),
+            )
         frames.append(Frame(label, Side(path, whole), Side(guess, int(part[2]) if part else whole)))
     return frames, len(set(by_key) - {key(p) for p in ours})
+
+
+def _by_pattern(one: Path, other: Path) -> str:
+    """What to do about two files of one frame: patterns that part them, where names do."""
+    ends = [p.name.removeprefix(p.name.split(".")[0]) for p in (one, other)]
+    starts = ["", ""]
+    if ends[0] == ends[1]:
+        starts = [re.split(r"\d", p.name)[0] for p in (one, other)]
+    named = [
+        f"'{p.parent / f'{start}*{end}'}'"
+        for p, start, end in zip((one, other), starts, ends, strict=True)
+    ]
+    told = "" if named[0] == named[1] else f": {' or '.join(named)}"
+    return f"Name those you mean by a pattern{told or ' in quotes'}"
 
 
 def _frame_of(path: Path) -> int | None:

@@ -179,6 +179,25 @@ def test_sequences_of_masks_are_paired_by_frame(truth, drawn, capsys):
         evaluate.main(["01_GT", "01_RES"])
 
 
+def test_two_predictions_of_a_frame_are_told_apart_by_a_pattern(truth, drawn):
+    Path("gt").mkdir()
+    Path("results").mkdir()
+    tiff.write("gt/cell1.tif", drawn[0][:1])
+    for kind in ("labels", "prob"):
+        tiff.write(f"results/cell1.{kind}.tif", drawn[0][:1])
+    found = r"cell1\.labels\.tif and results.cell1\.prob\.tif"
+    remedy = r"by a pattern: 'results/\*\.labels\.tif' or 'results/\*\.prob\.tif'"
+    with pytest.raises(ImageError, match=f"two predictions are of one frame.*{found}.*{remedy}"):
+        evaluate.main(["gt", "results"])
+    assert evaluate.main(["gt", "results/*.prob.tif", "--kind", "instances"]) == 0
+    tiff.write("results/a1.tif", drawn[0][:1])
+    tiff.write("results/b1.tif", drawn[0][:1])
+    with pytest.raises(ImageError, match=r"a1\.tif and .*by a pattern: .*'results/a\*\.tif'"):
+        evaluate.main(["gt", "results/?1.tif"])
+    with pytest.raises(ImageError, match=r"two files of the truth.*results.b1\.tif.*pattern"):
+        evaluate.main(["results/?1.tif", "gt"])
+
+
 def test_slices_of_volumes_and_volumes(truth, drawn):
     instances = drawn[0]
     for folder in ("gt", "res", "whole"):
