@@ -32,7 +32,8 @@ class Settings:
 
 @dataclass(frozen=True)
 class Measure:
-    """title, digits: for tables; best: the perfect value; volumes: whether volumes have it."""
+    """title, digits: for tables; best: the perfect value; volumes: whether volumes have it; means:
+    what its counts count, in words."""
 
     title: str
     best: int
@@ -40,6 +41,7 @@ class Measure:
     part: Callable[[Pair, Settings], Any]
     score: Callable[[Sequence[Any], Settings], Score]
     digits: int = 4
+    means: Callable[[Settings], str] = lambda settings: ""
 
 
 MEASURES = {
@@ -85,6 +87,7 @@ MEASURES = {
         True,
         lambda pair, s: objects.seg_part(pair),
         lambda parts, s: objects.seg_score(parts),
+        means=lambda s: "matched: a prediction covers more than half of the object",
     ),
     "f1_detection": Measure(
         "F1 detection",
@@ -92,6 +95,7 @@ MEASURES = {
         True,
         lambda pair, s: objects.detection_part(pair, s.distance),
         lambda parts, s: objects.f1_score(parts, s.class_names),
+        means=lambda s: f"true positives: centres within {s.distance:g} px",
     ),
     "f1_segmentation": Measure(
         "F1 segmentation",
@@ -99,6 +103,7 @@ MEASURES = {
         True,
         lambda pair, s: objects.segmentation_part(pair, s.min_iou),
         lambda parts, s: objects.f1_score(parts, s.class_names),
+        means=lambda s: f"true positives: an IoU of at least {s.min_iou:g}",
     ),
     "iou": Measure(
         "mean IoU",

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DemitasseError, ImageError
+from ..errors import DemitasseError, ImageError, counted
 from ..files import check_writable, replacing
 from . import _frames, _options
 from ._progress import follow
@@ -277,9 +277,10 @@ def describe(compared: Compared, args: argparse.Namespace, left: int) -> None:
         except DemitasseError:
             summary = "cannot be read"
         print(f"{side:<11} {named}: {first}{summary}; read as {compared.read_as[side]}")
-    print(f"comparing   {compared.kind}, {len(compared.frames)} slices")
+    print(f"comparing   {compared.kind}, {counted(len(compared.frames), 'slice')}")
     if left:
-        print(f"note: {left} predictions have no truth and are left out")
+        have, are = ("has", "is") if left == 1 else ("have", "are")
+        print(f"note: {counted(left, 'prediction')} {have} no truth and {are} left out")
 
 
 def print_report(
@@ -312,12 +313,19 @@ def print_report(
         print()
         show(Table(("class", *heads), cells))
     said = [
-        f"{MEASURES[name].title}: " + ", ".join(f"{n:,} {what}" for what, n in s.counts.items())
+        f"{MEASURES[name].title}: "
+        + ", ".join(_number_of(n, what) for what, n in s.counts.items())
+        + (f" ({means})" if (means := MEASURES[name].means(settings)) else "")
         for name, s in report.items()
         if s.counts
     ]
     if said:
         print("\n" + "\n".join(said))
+
+
+def _number_of(n: int, what: str) -> str:
+    """ "1 object", of "objects"; "1 matched"."""
+    return counted(n, what[:-1]) if what.endswith("s") else f"{n:,} {what}"
 
 
 def _at(threshold: float) -> str:

@@ -164,7 +164,7 @@ def test_sequences_of_masks_are_paired_by_frame(truth, drawn, capsys):
     Path("01_RES/res_track.txt").write_text("1 0 2 0\n")
     tiff.write("all.tif", moved)
     found = record("01_GT", "01_RES", "--metrics", "seg")
-    assert "1 predictions have no truth" in capsys.readouterr().out
+    assert "1 prediction has no truth and is left out" in capsys.readouterr().out
     assert found["slices"] == [0, 2]
     assert 0.5 < found["seg"]["value"] < 1
     for words in (("01_GT/SEG", "all.tif"), ("01_GT/SEG/man_seg*.tif", "01_RES/mask*.tif")):
@@ -196,6 +196,27 @@ def test_two_predictions_of_a_frame_are_told_apart_by_a_pattern(truth, drawn):
         evaluate.main(["gt", "results/?1.tif"])
     with pytest.raises(ImageError, match=r"two files of the truth.*results.b1\.tif.*pattern"):
         evaluate.main(["results/?1.tif", "gt"])
+
+
+def test_what_counts_as_found_is_said(truth, drawn, capsys):
+    """One object over all of them covers each, and lies on none."""
+    few = np.zeros((1, 40, 40), np.uint16)
+    for number, (y, x) in enumerate(((4, 4), (4, 30), (30, 4)), 1):
+        few[0, y : y + 4, x : x + 4] = number
+    tiff.write("few.tif", few)
+    tiff.write("one.tif", np.where(np.arange(40) < 38, 1, 0)[None, :].repeat(40, 0)[None])
+    more = ("--distance", "2.5", "--min-iou", "0.7")
+    evaluate.main(["few.tif", "one.tif", "--kind", "instances", *more])
+    out = capsys.readouterr().out
+    assert "comparing   instances, 1 slice\n" in out
+    for said in (
+        "SEG: 3 matched, 3 objects (matched: a prediction covers more than half of the object)",
+        "F1 detection: 0 true positives, 1 prediction, 3 objects (true positives: centres within "
+        "2.5 px)",
+        "F1 segmentation: 0 true positives, 1 prediction, 3 objects (true positives: an IoU of at "
+        "least 0.7)",
+    ):
+        assert said in out, out
 
 
 def test_slices_of_volumes_and_volumes(truth, drawn):
