@@ -33,8 +33,18 @@ def check_count(layer: Layer, what: str, name: str, scores: Shape, shape: Shape,
         where=layer.context.where,
         expected=f"{prod(places)} {what}s",
         found=f"{prod(shape)} (shape {times(shape)})",
-        remedy=f"Crop the {what} to the middle of the net's output" if have != shape else "",
+        remedy=_another_tile(what, have, want) if have != shape else "",
     )
+
+
+def _another_tile(what: str, have: Shape, want: Shape) -> str:
+    """What to do about labels of a size that the net does not answer."""
+    ways, size = [], times(want)
+    if len(want) > 1:
+        ways.append(f"pack again with the same --input-size, and --output-size {size}")
+    if all(h >= w for h, w in zip(have, want, strict=True)):
+        ways.append(f"crop the {what} to the middle of the net's output")
+    return f"The net answers {size} for such an image: {', or '.join(ways)}" if ways else ""
 
 
 def check_items(layer: Layer, scores: Shape, labels: Shape) -> None:

@@ -165,8 +165,14 @@ def test_a_label_that_is_no_class_is_refused(bad):
 @pytest.mark.parametrize(
     ("label", "words"),
     [
-        ((1, 572, 572), "'label' has 572x572 but 'score' is 388x388.*Crop the label"),
-        ((1, 1, 572, 572), "'label' has 572x572 but 'score' is 388x388.*Crop the label"),
+        ((1, 572, 572), "'label' has 572x572 but 'score' is 388x388.*crop the label"),
+        ((1, 1, 572, 572), "'label' has 572x572 but 'score' is 388x388.*crop the label"),
+        (
+            (1, 1, 400, 388),
+            r"388x388 for such an image: pack again with the same --input-size, "
+            r"and --output-size 388x388, or crop the label to the middle of",
+        ),
+        ((1, 1, 380, 388), r"--output-size 388x388\.$"),  # nothing to crop
         ((2, 388, 388), "'label' has 2x388x388 but 'score' is 1x388x388"),
         ((), "'label' has a single number"),
     ],

@@ -116,6 +116,7 @@ def test_labels_of_another_size(refused, write):
     write(label=np.zeros((3, 1, SIZE, SIZE), "u1"))
     said = refused(solve.main, "solver.prototxt")
     assert f"{SIZE}x{SIZE}" in said and f"{OUT}x{OUT}" in said
+    assert f"pack again with the same --input-size, and --output-size {OUT}x{OUT}" in said
 
 
 def test_pixels_that_are_not_finite(refused, trained, write):
