@@ -166,8 +166,9 @@ def detect(slices: Iterable[np.ndarray], ignore: int | None = None) -> tuple[str
             pairs += 1
             whole += int(components(labels == value).max()) == 1
     listing = ", ".join(map(str, sorted(values)[:4])) + (", ..." if len(values) > 4 else "")
+    nothing = "all are 0" + ("" if ignore is None else f" or {ignore}, which is ignored")
     if len(values) <= 1:
-        return "binary", f"the only value besides 0 is {listing}" if values else "all are 0"
+        return "binary", f"the only value besides 0 is {listing}" if values else nothing
     share = whole / pairs
     seen = f"{len(values)} values besides 0 ({listing}), "
     seen += f"{whole} of {pairs} in one piece, as objects are"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..imaging.recognise import Survey
 
 FEW, MANY = 16, 64  # values of images that may be labels, of labels that may be images
+MIDDLE = 1024  # pixels along each axis that are looked at to tell them apart
 
 
 def read(paths: Sequence[str], axes: str | None, one: bool) -> Pages:
@@ -98,7 +99,7 @@ def check_swapped(images: Pages, labels: Pages) -> None:
     if not scattered:
         return
     looked = _survey(images)
-    objects = looked.seen and looked.single >= 0.9 * looked.seen
+    objects = looked.seen and 4 * looked.single >= 3 * looked.seen
     if looked.fractions or not (len(looked.values) <= FEW or objects):
         return
     raise DataError(
@@ -112,13 +113,15 @@ def check_swapped(images: Pages, labels: Pages) -> None:
 
 
 def _survey(pages: Pages) -> Survey:
-    """The values of three pages' first channel."""
+    """The values in the middle of three pages' first channel."""
     from ..imaging.recognise import Survey
 
     seen = Survey()
     for k in sorted({0, len(pages) // 2, len(pages) - 1}):
         page = np.asarray(pages[k])
-        seen.add(np.nan_to_num(page if page.ndim == 2 else page[0]), pages.names[k])
+        page = page if page.ndim == 2 else page[0]
+        middle = tuple(slice(max(0, n - MIDDLE) // 2, (n + MIDDLE) // 2) for n in page.shape)
+        seen.add(np.nan_to_num(page[middle]), pages.names[k])
     return seen
 
 
@@ -132,10 +135,11 @@ def compare_names(images: Pages, labels: Pages, what: str, *, in_order: bool) ->
         image, label = (f.path for f in pairs[found.differ])
         if found.sure:
             raise DataError(
-                f"this file's name does not fit the image that it is paired with, though most "
-                f"names of images and {what} fit",
+                "this file's name does not fit the image that it is paired with",
                 where=str(label),
-                expected=f"{found.partner or 'a name that fits'} for {image}",
+                expected=f"{found.partner} for {image}"
+                if found.partner
+                else f"a name that fits {image}, as the names of other {what} fit theirs",
                 found=label.name,
                 remedy="Files are paired in their order: add the one that is missing, leave out "
                 "the one that is alone, or rename them; if these are pairs all the same, give "
