@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ..errors import counted
+
 
 def draw(listed: str, picture: Path, *, overwrite: bool) -> None:
     """A picture of the first, the middle and the last sample of the files in a list."""
@@ -36,7 +38,7 @@ def draw(listed: str, picture: Path, *, overwrite: bool) -> None:
         named = tuple((words.get(name, name), values) for name, values in shown)
         rows.append(Sample(image, label, named, f"{Path(path).name}, row {row}"))
     write_preview(picture, rows, overwrite=overwrite)
-    print(f"{picture}: a preview of {len(rows)} samples")
+    print(f"{picture}: a preview of {counted(len(rows), 'sample')}")
 
 
 def _spread(paths: Sequence[str]) -> list[tuple[str, int]]:

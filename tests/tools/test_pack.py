@@ -274,3 +274,7 @@ def test_what_is_printed_explains_itself(folder, capsys):
     assert "w_c: what a pixel counts for its class" in out
     assert "MiB" in out
     assert " MB" not in out
+    run("--tiles", "1", "--preview", "one.png", labels=("instances.tif",), output="one.h5")
+    out = capsys.readouterr().out
+    assert "1 tile from 4 slices" in out
+    assert "a preview of 1 sample\n" in out
