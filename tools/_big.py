@@ -45,6 +45,7 @@ def main(paths: Sequence[Path], kinds: Sequence[str], rule: Normalization | None
     check(kinds, args)
     batch = Batch(paths)
     deployed = load_deployed(args.weights, args.model, rule, **net_options(args))
+    print(deployed.grey_values())
     with runner(None if args.dry_run else args.dask, args.threads) as run:
         for path in batch.paths:
             with batch.sparing(path):

@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import __version__, netspec, weights
 from ..data.hdf5 import read_list
-from ..data.normalize import Normalization
+from ..data.normalize import DEFAULT, Normalization
 from ..errors import GraphError, WeightsError
 from ..h5 import attributes, file_size, open_h5
 from ..imaging.pixel_size import micrometres
@@ -27,10 +27,12 @@ from ..net.inference import build_layers
 from ..net.one_axis import geometries
 from ..net.sizes import Geometry, trunk
 from ..netspec.graph import Graph
+from ._options import spoken
 
 if TYPE_CHECKING:
     from ..solvers import Solver
 
+UNTOLD = "normalization unknown"  # in the origin of a model whose maker was not told it
 LARGE = 16 << 20  # bytes of a parameter file that take as long to read as a part of Numba to import
 
 
@@ -73,6 +75,7 @@ def describe(solver: Solver, source: netspec.Source) -> Description:
             "solver": netspec.to_text(solver.param),
             "net": net.graph.path,
             "data": packed.get("origin", {}),
+            **({} if "normalization" in packed else {UNTOLD: True}),
         },
     )
     names = netspec.unique_names(layer.name for layer in message.layer)
@@ -115,13 +118,30 @@ def packing(graph: Graph, folder: str = "") -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Deployed:
-    """A net ready to segment, and how its images are normalised; weights: its file."""
+    """A net ready to segment, and how its images are normalised; weights: its file; told: who says
+    how they are normalised, "" where nobody does."""
 
     predictor: Predictor
     normalization: Normalization
     class_names: tuple[str, ...]
     weights: str
     pixel_size: tuple[float, ...] = ()  # micrometres
+    told: str = ""
+
+    def grey_values(self) -> str:
+        """A line on how images are normalised, and who says so."""
+        if not self.told:
+            return untold(self.weights)
+        name = self.normalization.name
+        return f"grey values: {'as they are' if name == 'none' else name} ({self.told})"
+
+
+def untold(path: str) -> str:
+    """The same, where the file of the parameters does not say it."""
+    return (
+        f"grey values: as they are: {path} does not say how the net's images were normalised; "
+        f"--normalization {DEFAULT} is what {spoken('tools/pack.py')} uses"
+    )
 
 
 def load_deployed(
@@ -162,17 +182,20 @@ def load_deployed(
     drop_last_softmax(message)
     net, axes = smallest(netspec.Source(where, message), found, **options)
     net.load(found, complete=True, adopt=True)
+    told = ""
     if normalization is not None:
-        rule = normalization
+        rule, told = normalization, "from --normalization"
     elif described is not None:
         rule = Normalization.from_json(json.dumps(dict(described.normalization)))
+        if not described.origin.get(UNTOLD):
+            told = "from the model" if described is found.model else f"from {model}"
     else:
         rule = Normalization("none")
     names = described.class_names if described else ()
     size = described.pixel_size if described else ()
     padding = described.padding if described else "mirror"
     predictor = Predictor(net, where=where, padding=padding, along=axes)
-    return Deployed(predictor, rule, tuple(names), path, tuple(size))
+    return Deployed(predictor, rule, tuple(names), path, tuple(size), told)
 
 
 def read_beside(path: str, **options: Any) -> weights.Weights:

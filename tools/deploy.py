@@ -138,6 +138,7 @@ def main(argv: Sequence[str]) -> int:
     from ._model import load_deployed
 
     deployed = load_deployed(args.weights, args.model, rule, **_options.net_options(args))
+    print(deployed.grey_values())
     for path in batch.left:
         with batch.sparing(path):
             batch.done[path] = segment(deployed, opened[path], targets[path], args)

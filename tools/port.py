@@ -21,6 +21,7 @@ from ..data.normalize import NAMES, Normalization
 from ..errors import GraphError, OutputError, WeightsError, did_you_mean
 from ..files import check_writable
 from . import _options
+from ._model import UNTOLD, untold
 from ._verify import add_verify
 
 EPILOG = """\
@@ -70,7 +71,6 @@ def parser() -> _options.Parser:
     p.add_argument(
         "--normalization",
         choices=NAMES,
-        default="none",
         help="how the net's images are normalised, for a model (default none; the nets of 2015:"
         " depth, which is grey values from 0 to 1)",
     )
@@ -220,6 +220,8 @@ def port(found: weights.Weights, target: Path, args: Any) -> None:
         weights.write_model(target, layers, model, overwrite=args.overwrite)
         ready = f"ready for {_options.spoken('tools/deploy.py')} --weights {target}"
         print(f"{target}: the model, {ready}")
+        if model.origin.get(UNTOLD):
+            print(untold(args.weights))
     else:
         save = save_caffemodel_v1 if args.v1 else save_caffemodel
         save(net, target, without=left_out, overwrite=args.overwrite)
@@ -281,7 +283,7 @@ def describe(message: Any, net: Any, args: Any) -> weights.Model:
     now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
     return weights.Model(
         deploy=netspec.to_text(message),
-        normalization=json.loads(Normalization(args.normalization).to_json()),
+        normalization=json.loads(Normalization(args.normalization or "none").to_json()),
         class_names=(),
         input_channels=int(shape[1]) if len(shape) > 1 else 1,
         origin={
@@ -290,5 +292,6 @@ def describe(message: Any, net: Any, args: Any) -> weights.Model:
             "net": Path(args.net).name,
             "left out": list(args.leave_out),
             "date": now.isoformat(),
+            **({} if args.normalization else {UNTOLD: True}),
         },
     )

@@ -1,5 +1,6 @@
 """The deploy command: what it computes, and what it refuses before any work."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,27 @@ def test_the_parameters_are_the_files_arrays_not_copies_of_them(monkeypatch):
     for name, blobs in net.params.items():
         for blob, array in zip(blobs, found[0].layers[name], strict=True):
             assert np.shares_memory(blob.data, array)
+
+
+def test_how_grey_values_are_normalised_is_said(capsys):
+    def said(*argv):
+        capsys.readouterr()
+        assert guarded(deploy.main, [*argv, "img.tif", "--dry-run"]) == 0
+        (line,) = (x for x in capsys.readouterr().out.splitlines() if x.startswith("grey"))
+        return line.removeprefix("grey values: ")
+
+    advice = (
+        "does not say how the net's images were normalised; --normalization zscore is what "
+        "demitasse pack uses"
+    )
+    assert said(*BARE) == f"as they are: tiny_iter_4.caffemodel.h5 {advice}"
+    assert said("--weights", "tiny.h5") == f"as they are: tiny.h5 {advice}"  # its data do not, too
+    assert said(*BARE, "--normalization", "z-score") == "zscore (from --normalization)"
+    found = weights.read("tiny.h5")
+    rule = {"name": "minmax", "parameters": {}}
+    model = replace(found.model, normalization=rule, origin={})
+    weights.write_model("packed.h5", found.layers, model)
+    assert said("--weights", "packed.h5") == "minmax (from the model)"
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,28 @@ def test_an_old_net_becomes_a_model_that_segments(capsys):
     assert tifffile.imread("img.labels.tif").shape == (40, 50)
 
 
+def test_a_model_whose_grey_values_nobody_named_says_so(trained, capsys):
+    argv = ["tiny_iter_4.caffemodel.h5", "--net", "net.prototxt", "-o", "ported.h5"]
+    known = "grey values: as they are (from the model)"
+    for more, line in (
+        ([], untold("ported.h5")),
+        (["--normalization", "none", "--overwrite"], known),
+    ):
+        capsys.readouterr()
+        assert run(*argv, *more) == 0
+        said = capsys.readouterr().out
+        assert (untold("tiny_iter_4.caffemodel.h5") in said) == (not more)
+        assert guarded(deploy.main, ["--weights", "ported.h5", "img.tif", "--dry-run"]) == 0
+        assert capsys.readouterr().out.splitlines()[0] == line
+
+
+def untold(path):
+    return (
+        f"grey values: as they are: {path} does not say how the net's images were normalised; "
+        "--normalization zscore is what demitasse pack uses"
+    )
+
+
 def deploy_net(found):
     return netspec.parse_net(found.model.deploy, "deploy").message
 
