@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import ShapeError
+from ..layers.base import Shape
 from ..weights import Report, Weights, match
+from .origin import fed
 
 if TYPE_CHECKING:
     from .holdings import Holdings
@@ -23,17 +25,30 @@ def share(net: Net, other: Net) -> None:
             continue
         mine, found = [b.shape for b in blobs], [b.shape for b in theirs]
         if mine != found:
-            raise ShapeError(
-                f"layer '{name}' cannot share its parameters with the training net",
-                where=net.graph.path,
-                expected=", ".join(map(str, found)),
-                found=", ".join(map(str, mine)),
-                remedy="Give the layer another name, or the same sizes in both phases",
-            )
+            read = (fed(one.graph, one.layers) for one in (other, net))
+            raise unlike(name, net.graph.path, (found, mine), *read)
         for blob, shared in zip(blobs, theirs, strict=True):
             blob.data = shared.data
     if all(p.layer in other.params for p in net.param_table):
         net.flat_data = net.device.zeros(0, net.dtype)
+
+
+def unlike(
+    name: str, where: str, shapes: tuple[Sequence[Shape], Sequence[Shape]], train: str, test: str
+) -> ShapeError:
+    """A layer of a test net whose parameters have other shapes than in the training net; train,
+    test: what each of them reads (origin.fed)."""
+    said = [", ".join(map(str, each)) for each in shapes]
+    told = bool(train and test and train != test)
+    return ShapeError(
+        f"layer '{name}' cannot share its parameters with the training net",
+        where=where,
+        expected=f"{said[0]} for {train}" if told else said[0],
+        found=f"{said[1]} for {test}" if told else said[1],
+        remedy="Train and test on data with as many channels"
+        if told
+        else "Give the layer another name, or the same sizes in both phases",
+    )
 
 
 def load(net: Holdings, found: Weights, *, complete: bool, adopt: bool = False) -> Report:

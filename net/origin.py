@@ -11,12 +11,17 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from ..errors import DataError
+from ..layers.base import Layer
+from ..netspec.graph import Graph
+from .one_axis import made
+from .sizes import trunk
 
 if TYPE_CHECKING:
     from .net import Net
 
 State = Mapping[str, Mapping[str, Any]]
 MOST = 4  # names said of a batch
+SOURCES = ("hdf5_data_param", "data_param", "image_data_param", "window_data_param")
 
 
 @runtime_checkable
@@ -36,6 +41,21 @@ def batches(net: Net, state: State) -> list[list[str]]:
         for node, layer in zip(net.graph.nodes, net.layers, strict=True)
         if node.name in state and isinstance(layer, Known)
     ]
+
+
+def fed(graph: Graph, layers: Sequence[Layer]) -> str:
+    """The file that the image of a net comes from, and its channels; empty where no file is named
+    or nothing is an image."""
+    found = trunk(graph)
+    first = next((value for node in graph.nodes if not node.bottoms for value in node.tops), None)
+    image = found[0] if found else first
+    node = next((node for node in graph.nodes if image in node.tops), None)
+    shape = made(graph, layers, image) if image is not None else ()
+    if node is None or len(shape) < 2:
+        return ""
+    files = [getattr(node.layer, name).source for name in SOURCES if node.layer.HasField(name)]
+    count = shape[1]
+    return f"{files[0]} ({count} channel{'s' * (count != 1)})" if files else ""
 
 
 def said(net: Net, state: State) -> str:

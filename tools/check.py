@@ -16,8 +16,10 @@ from typing import Any
 
 from .. import netspec
 from ..errors import DataError, DemitasseError, GraphError, SpecError
-from ..layers.base import Context
+from ..layers.base import Context, Shape
+from ..net.exchange import unlike
 from ..net.inference import Inferred, build_layers
+from ..net.origin import fed
 from ..net.suggest import infer_or_suggest
 from . import _options
 from ._table import Table, show
@@ -52,9 +54,12 @@ def main(argv: Sequence[str]) -> int:
     context = Context(allow_python=args.allow_python_layers)
     errors: list[str] = []
     warnings: list[str] = []
+    training = None
     for source, phases in nets(args.net):
         for phase in phases:
             found = Checked(source, phase, context)
+            training = training or found  # it comes first
+            found.errors += unshared(training, found)
             errors += [e for e in found.errors if e not in errors]
             warnings += [w for w in found.warnings if w not in warnings]
             if not args.quiet:
@@ -94,24 +99,30 @@ class Checked:
         self.warnings: list[str] = []
         self.graph: netspec.Graph | None = None
         self.inferred: Inferred | None = None
+        self.absent = False  # are data that it names?
+        self.given = False  # is its image, from outside?
         try:
             self.graph = self.build()
         except DemitasseError as error:
             self.errors.append(str(error))
             return
-        absent = False
         for node in self.graph.nodes:  # one by one, to find the errors of all
             try:
                 build_layers(replace(self.graph, nodes=(node,)), context)
             except DataError as error:
-                absent = True
-                self.warnings.append(f"{node.where}: layer '{node.name}' ({node.type}): {error}")
+                said = f"{node.where}: layer '{node.name}' ({node.type}): {error}"
+                if error.what.startswith("does not exist"):
+                    self.absent = True
+                    made = built_in(node.layer.hdf5_data_param.source)
+                    self.warnings.append(said + " The first training makes it." * made)
+                else:
+                    self.errors.append(said)
             except DemitasseError as error:
                 self.errors.append(str(error))
         self.warnings += unread(self.graph)
         if not self.errors:
             try:
-                self.infer(absent)
+                self.infer()
             except DemitasseError as error:
                 self.errors.append(str(error))
 
@@ -123,17 +134,19 @@ class Checked:
         except GraphError as error:
             if self.phase == "TEST":
                 with contextlib.suppress(DemitasseError):
-                    return self.deployed()
+                    graph = self.deployed()
+                    self.given = True
+                    return graph
             raise error
 
     def deployed(self) -> netspec.Graph:
         message = netspec.deploy(self.source, shape=image_shape(self.source), softmax=False)
         return netspec.build(netspec.Source(self.source.path, message), "TEST")
 
-    def infer(self, absent: bool) -> None:
-        """Sizes; absent: not from the data, but for the tile that the net is made for."""
+    def infer(self) -> None:
+        """Sizes; where the data are not there, for the tile that the net is made for."""
         assert self.graph is not None
-        if absent:
+        if self.absent:
             try:
                 deployed = self.deployed()
             except GraphError:
@@ -145,6 +158,17 @@ class Checked:
 
     def infer_of(self, graph: netspec.Graph) -> Inferred:
         return infer_or_suggest(graph, build_layers(graph, self.context))
+
+    def params(self) -> dict[str, tuple[Shape, ...]]:
+        """Shapes of the parameters of every layer."""
+        assert self.graph is not None and self.inferred is not None
+        pairs = zip(self.graph.nodes, self.inferred.needs, strict=True)
+        return {node.name: needs.params for node, needs in pairs}
+
+    def read(self) -> str:
+        """The file of the images, and their channels."""
+        assert self.graph is not None
+        return fed(self.graph, build_layers(self.graph, self.context))
 
     def show(self) -> None:
         """The sizes, a line for each layer."""
@@ -161,6 +185,27 @@ class Checked:
         print(f"{name}, {self.phase}")
         show(Table(("layer", "type", "tops", "parameters"), rows))
         print()
+
+
+def unshared(training: Checked, test: Checked) -> Iterator[str]:
+    """An error where a test net cannot have the training net's parameters, as far as both nets'
+    data are there."""
+    if not all(one.inferred and not one.absent and not one.given for one in (training, test)):
+        return
+    theirs, mine = training.params(), test.params()
+    for name, found in mine.items():
+        expected = theirs.get(name, found)
+        if expected != found:
+            path = test.source.path
+            yield str(unlike(name, path, (expected, found), training.read(), test.read()))
+            return  # as training, which names one
+
+
+def built_in(source: str) -> bool:
+    """Whether training makes this data set where it is not there."""
+    from ..data import synthetic, volumes
+
+    return any(made.built_in(source) is not None for made in (synthetic, volumes))
 
 
 def unread(graph: netspec.Graph) -> Iterator[str]:

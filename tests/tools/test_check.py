@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from demitasse.tools import check
+from demitasse.tools import check, solve
 from demitasse.tools._main import guarded
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
@@ -71,6 +71,49 @@ def test_a_syntax_error_has_line_and_column(tiny, run):
     edit("kernel_size: 3", "kernel_size: three")
     code, _, err = run("net.prototxt")
     assert code == 2 and err[0].startswith("error: net.prototxt:5:")
+
+
+def test_test_data_of_other_channels_are_refused_as_training_refuses_them(tiny, write, run, capsys):
+    Path("train.h5").rename("test.h5")
+    Path("test.txt").write_text("test.h5\n")
+    write(data=np.zeros((3, 3, 22, 22), "f4"))
+    text = Path("net.prototxt").read_text()
+    at = text.index("layer {")
+    data = text[at : text.index("layer {", at + 1)]
+    parts = [
+        data.rstrip()[:-1] + f"include {{ phase: {phase.upper()} }} }}\n"
+        for phase in ("train", "test")
+    ]
+    parts[1] = parts[1].replace("train.txt", "test.txt")
+    Path("net.prototxt").write_text(text.replace(data, "".join(parts)))
+    solver = Path("solver.prototxt")
+    solver.write_text(solver.read_text() + "test_iter: 1 test_interval: 1")
+    for path in ("net.prototxt", "solver.prototxt"):
+        code, _, err = run(path, "--quiet")
+        assert code == 2 and err == [
+            "error: net.prototxt: layer 'd0' cannot share its parameters with the training net; "
+            "expected (4, 3, 3, 3), (4,) for train.txt (3 channels), found (4, 1, 3, 3), (4,) for "
+            "test.txt (1 channel). Train and test on data with as many channels."
+        ]
+    capsys.readouterr()
+    assert guarded(solve.main, ["solver.prototxt"]) == 2
+    assert capsys.readouterr().err.splitlines() == err
+    Path("test.txt").unlink()  # what is not there is not compared
+    code, _, err = run("net.prototxt", "--quiet")
+    assert code == 0 and len(err) == 1 and err[0].startswith("warning: ")
+
+
+def test_data_that_training_refuses_are_an_error_and_only_missing_ones_a_warning(tiny, run):
+    edit('source: "train.txt"', 'source: "train.h5"')
+    code, _, err = run("solver.prototxt", "--quiet")
+    assert code == 2 and len(err) == 1
+    assert "train.h5: is not a text file but an HDF5 file" in err[0]
+    edit('source: "train.h5"', 'source: "none.txt"')
+    code, _, err = run("solver.prototxt", "--quiet")
+    assert code == 0 and err[0].startswith("warning: ") and "first training" not in err[0]
+    edit('source: "none.txt"', 'source: "examples/membranes-22-16/train.txt"')
+    code, _, err = run("solver.prototxt", "--quiet")
+    assert code == 0 and err[0].endswith("The first training makes it.")
 
 
 def test_a_solver_stands_for_its_nets(tiny, run):
