@@ -152,7 +152,16 @@ def convert(found: weights.Weights, target: Path, args: Any) -> None:
             remedy="Give the net as well: --net net.prototxt",
         )
     if target.suffix == ".h5":
-        weights.write_hdf5(target, found.layers, overwrite=args.overwrite)
+        try:
+            weights.write_hdf5(target, found.layers, overwrite=args.overwrite)
+        except WeightsError as error:
+            if any("/" in name for name in full):
+                command = f"{args.weights} --net NET.prototxt -o {args.output}"
+                error.remedy = (
+                    "A .caffemodel can hold it, and so can a model, which needs the net: "
+                    f"{_options.spoken('tools/port.py')} {command}"
+                )
+            raise
     else:
         layers = [(name, found.types.get(name), whole(found, name, args.weights)) for name in full]
         if args.v1:

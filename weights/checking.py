@@ -114,6 +114,6 @@ def _paths(file: h5py.File, state: bool, error: type[DemitasseError]) -> Iterato
         for name in h5.members(file, "history", error=error):
             yield f"history/{name}", f"history/{name}"
         return
-    for layer in h5.members(file, "data", error=error):
-        for index in hdf5.blob_indices(file, layer):
+    for layer, indices in hdf5.layers_of(file):
+        for index in indices:
             yield f"{layer}/{index}", f"data/{layer}/{index}"

@@ -56,7 +56,7 @@ def write_model(
     overwrite: bool = True,
 ) -> None:
     """Write a model file, whole or not at all."""
-    check_layers(path, layers)
+    check_layers(path, layers, nested=True)
     try:
         attributes = _attributes(model)
     except (TypeError, ValueError) as error:

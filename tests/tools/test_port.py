@@ -160,6 +160,31 @@ def test_missing_and_unused_layers(trained, refused, capsys):
     assert "d1b" in capsys.readouterr().err
 
 
+def test_layer_names_with_slashes(trained, refused, capsys):
+    text = Path("net.prototxt").read_text()
+    text = text.replace('name: "r0"', 'name: "d0/relu"').replace('name: "d1"', 'name: "d0/d1"')
+    Path("slashes.prototxt").write_text(text)
+    layers = weights.read("tiny_iter_4.caffemodel.h5").layers
+    layers["d0/d1"] = layers.pop("d1")
+    weights.write_caffemodel(
+        "slashes.caffemodel",
+        "slashes",
+        [
+            (schema.LayerParameter(name=n).SerializeToString(), blobs, [])
+            for n, blobs in layers.items()
+            if blobs
+        ],
+    )
+    said = refused("slashes.caffemodel", "-o", "s.h5")
+    command = "port slashes.caffemodel --net NET.prototxt -o s.h5"
+    assert "layer name 'd0/d1' cannot be used" in said and f"demitasse {command}." in said
+    assert run(*command.replace("NET", "slashes").split()[1:]) == 0
+    assert bits("s.h5") == bits("slashes.caffemodel")
+    assert guarded(deploy.main, ["--weights", "s.h5", "img.tif"]) == 0
+    assert run("s.h5", "-o", "again.caffemodel") == 0
+    assert bits("again.caffemodel") == bits("s.h5")
+
+
 def test_leaving_out_what_is_not_there(refused):
     assert "no such layer" in refused(V1_WEIGHTS, "-o", "a.h5", "--leave-out", "zzz")
     said = refused(V1_WEIGHTS, "-o", "a.h5", "--leave-out", "scores")

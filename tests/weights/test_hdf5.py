@@ -143,6 +143,9 @@ def test_values_of_other_files_are_refused(tmp_path):
         "text": lambda f: f.update({"data/a/0": "text"}),
         "complex": lambda f: f.update({"data/a/0": np.zeros(2, "c8")}),
         "deeper": lambda f: f.create_group("data/a/0"),
+        "loop": lambda f: f.create_group("data/a/b").update({"c": f["data"]}),
+        "twice": lambda f: f.create_group("data/a/b").parent.update({"c": f["data/a/b"]}),
+        "deep": lambda f: f.update({"data" + "/a" * 2000: np.zeros(2)}),
         "names": lambda f: f.update({"data/a/weights": np.zeros(2)}),
         "huge": lambda f: f.update({"data/a/99999999999": np.zeros(2)}),
         "leading": lambda f: f.update({"data/a/00": np.zeros(2)}),
@@ -158,8 +161,26 @@ def test_values_of_other_files_are_refused(tmp_path):
 @pytest.mark.parametrize("name", ["", ".", "inception/1x1"])
 def test_names_that_hdf5_cannot_hold(tmp_path, name):
     with pytest.raises(WeightsError, match=r"cannot be used in HDF5.*Rename the layer"):
-        write_hdf5(tmp_path / "a.h5", {name: []})
+        write_hdf5(tmp_path / "a.h5", {name: [np.ones(1, "f4")]})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_with_a_slash_matters_only_where_there_are_parameters(tmp_path):
+    array = np.ones(2, "f4")
+    write_hdf5(tmp_path / "a.h5", {"conv": [array], "conv/relu": []}, {"conv/relu": []})
+    assert list(read(tmp_path / "a.h5").layers) == ["conv"]
+
+
+def test_what_caffe_nests_is_read(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        for name, number in (("conv/0", 1), ("conv/bn/0", 2), ("conv/bn/1/0", 3)):
+            file[f"data/{name}"] = np.full(1, number, "f4")
+    layers = read(tmp_path / "a.h5").layers
+    assert {name: float(blobs[0][0]) for name, blobs in layers.items()} == {
+        "conv": 1,
+        "conv/bn": 2,
+        "conv/bn/1": 3,
+    }
 
 
 def test_what_is_no_blob(tmp_path):

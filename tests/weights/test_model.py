@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 from demitasse.errors import OutputError, WeightsError
-from demitasse.weights import Model, read, write_model
+from demitasse.weights import Model, check, read, write_model
 from demitasse.weights.model import FORMAT, VERSION
 
 LAYERS = {"conv": [np.arange(4, dtype="f4"), np.ones(1, "f4")], "relu": []}
@@ -36,6 +36,23 @@ def test_what_was_written_is_read(path):
     np.testing.assert_array_equal(weights.layers["conv"][0], LAYERS["conv"][0])
     with pytest.raises(OutputError, match="exists already"):
         write_model(path, LAYERS, MODEL, overwrite=False)
+
+
+def test_names_with_slashes(tmp_path):
+    """As GoogLeNet's: HDF5 takes them for groups in groups."""
+    rng = np.random.default_rng(0)
+    names = ("db1/3x3", "db1", "db1/3x3/bn", "up/2/conv", "z/7")
+    layers = {name: [rng.random(2).astype("f4")] for name in names} | {"db1/": [], "db1/relu": []}
+    write_model(tmp_path / "a.h5", layers, MODEL)
+    found = read(tmp_path / "a.h5")
+    assert found.verified and sorted(found.layers) == sorted(names)
+    for name in names:
+        np.testing.assert_array_equal(found.layers[name][0], layers[name][0])
+    assert {blob.name for blob in check(tmp_path / "a.h5").blobs} == {f"{n}/0" for n in names}
+    array = np.ones(1, "f4")
+    for bad in ("a//b", "/a", "a/", "a/./b", "db1/0"):
+        with pytest.raises(WeightsError, match=f"layer name '{bad}' cannot be used in HDF5"):
+            write_model(tmp_path / "b.h5", {"db1": [array], bad: [array]}, MODEL)
 
 
 def test_the_attributes_can_be_read_by_anyone(path):
