@@ -15,6 +15,8 @@ from ..errors import ShapeError
 from ..layers.base import Layer, Shape
 from ..netspec.graph import Graph, Node, Value
 
+LOOSE = 64  # pixels, up to which a net is tried that no size fits
+
 
 def trunk(graph: Graph) -> tuple[Value, list[Node]] | None:
     """The image blob (the first one made from nothing with a spatial extent that some layer with
@@ -221,15 +223,39 @@ def geometry(graph: Graph, layers: Sequence[Layer], output: str) -> Geometry:
                 )
             fits.append((size, out[0]))
         size += 1
-    if len(fits) < 3:
+    if len(fits) < 3:  # though it runs, off centre?
+        fits = loose(layers, image, nodes, shape, value)
+        if len({n - m for n, m in fits}) > 1:
+            raise another_scale(graph, output, fits)
         raise ShapeError("no legal image size below 4096 was found for this net", where=graph.path)
     (n0, m0), (n1, m1), (n2, m2) = fits
     if n1 - n0 != n2 - n1 or n0 - m0 != n1 - m1 or n1 - m1 != n2 - m2:
-        raise ShapeError(
-            f"the output '{output}' is not the input less a constant border",
-            where=graph.path,
-            found=", ".join(f"{n} -> {m}" for n, m in fits),
-            remedy="Only nets whose output has the scale of the image can be tiled",
-        )
+        raise another_scale(graph, output, fits)
     border = n0 - m0
     return Geometry(n0, n1 - n0, border // 2, border - border // 2)
+
+
+def loose(
+    layers: Sequence[Layer], image: Value, nodes: Sequence[Node], shape: Shape, output: Value
+) -> list[tuple[int, int]]:
+    """Sizes that the net runs at, though not as `legal` wants it, and those of its output; the size
+    that it names itself comes last."""
+    found = []
+    for size in (*range(1, LOOSE), *shape[2:3]):
+        shapes = try_size(layers, image, nodes, shape[:2] + (size,) * len(shape[2:]))
+        if shapes is not None and len(shapes[output]) > 2:
+            found.append((size, shapes[output][2]))
+    return found
+
+
+def another_scale(graph: Graph, output: str, fits: Sequence[tuple[int, int]]) -> ShapeError:
+    """Of an output that is not the input less a constant border; fits: sizes of both."""
+    larger = all(m > n for n, m in fits[-2:])
+    how = "is larger than the image" if larger else "is not the input less a constant border"
+    return ShapeError(
+        f"the output '{output}' {how}",
+        where=graph.path,
+        found=", ".join(f"{n} -> {m} pixels" for n, m in fits[-1 if larger else -3 :]),
+        remedy="Only nets whose output has the scale of the image can be tiled; pycaffe runs "
+        "others",
+    )

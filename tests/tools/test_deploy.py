@@ -191,6 +191,25 @@ def test_a_net_with_two_outputs(refused):
     assert "Remove the others from the deploy prototxt" in said
 
 
+def test_a_net_that_enlarges_its_image(refused):
+    """As nets for super-resolution do; this one's crop is off centre at every size, too."""
+    Path("large.prototxt").write_text(
+        """layer { name: "in" type: "Input" top: "data"
+          input_param { shape { dim: 1 dim: 1 dim: 224 dim: 224 } } }
+        layer { name: "up" type: "Deconvolution" bottom: "data" top: "up"
+          convolution_param { num_output: 2 kernel_size: 3 stride: 2 pad: 1 } }
+        layer { name: "near" type: "Deconvolution" bottom: "data" top: "near"
+          convolution_param { num_output: 2 kernel_size: 2 stride: 2 } }
+        layer { name: "crop" type: "Crop" bottom: "near" bottom: "up" top: "crop" }
+        layer { name: "sum" type: "Eltwise" bottom: "crop" bottom: "up" top: "sum" }"""
+    )
+    said = refused(*BARE[:2], "--model", "large.prototxt", "img.tif")
+    assert said == (
+        "error: large.prototxt: the output 'sum' is larger than the image; found 224 -> 447 pixels."
+        " Only nets whose output has the scale of the image can be tiled; pycaffe runs others."
+    )
+
+
 def test_a_net_that_pads_takes_one_tile(refused):
     net('"d1" top: "e1"\n  convolution_param { num_output: 4 kernel_size: 3',
         '"d1" top: "e1"\n  convolution_param { num_output: 4 kernel_size: 3 pad: 1')  # fmt: skip
