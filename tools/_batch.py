@@ -23,12 +23,14 @@ from ._main import said
 
 @dataclass(frozen=True)
 class Done:
-    """What became of one file: pages and tiles computed, the seconds it took, and a word on it."""
+    """What became of one file: pages and tiles computed, the seconds it took, and a word on it;
+    only: the class of every pixel, where there is one alone."""
 
     pages: int
     tiles: int
     seconds: float
     result: str
+    only: int | None = None
 
 
 class Batch:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -21,27 +21,40 @@ if TYPE_CHECKING:
     from ._segmentation import Plan
 
 
+class Written(NamedTuple):
+    """objects: how many, None where nobody asked for them; only: the class of every pixel, None
+    where there are several, in an image that has nothing to tell apart, or where no map of classes
+    was asked for."""
+
+    objects: int | None
+    only: int | None
+
+
 def write(
     deployed: Deployed,
     plan: Plan,
     targets: Mapping[str, Path],
     args: Any,
     advance: Callable[[], None],
-) -> int | None:
-    """Segment an image and write what `targets` names: of OUTPUTS and of `_findings`; the number of
-    objects, None where nobody asked for them.  Each file appears whole or not at all."""
+) -> Written:
+    """Segment an image and write what `targets` names: of OUTPUTS and of `_findings`.  Each file
+    appears whole or not at all."""
     volume, where = deployed.predictor.axes == 3, str(plan.image.path)
     image = as_said(plan.image, args, deployed.predictor.axes)
     pixel = known(micrometres_of(image, deployed.predictor.axes))
     findings = Findings(image, deployed.class_names, pixel, targets)
     counted = "instances" in targets or wants_objects(targets)
-    nothing, total = np.zeros(0, np.int32), 0
+    mapped = counted or findings.wanted or "labels" in targets
+    nothing, total, classes = np.zeros(0, np.int32), 0, set[int]()
 
     def samples() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         nonlocal total
         for pages, score in zip(
             plan.samples, each_score(deployed, plan, args, advance), strict=True
         ):
+            if mapped and len(classes) < 2:
+                labels = result("labels", score)
+                classes.update({int(labels.min()), int(labels.max())})
             objects = result("instances", score, args, where) if counted else nothing
             total += int(objects.max(initial=0))
             if findings.wanted:
@@ -71,7 +84,8 @@ def write(
             found = stored(found)
         store(kind, (page for sample in found for page in planes(sample, volume)))
     findings.write(overwrite=args.overwrite)
-    return total if counted else None
+    one = len(classes) == 1 and any(np.ptp(image.page(p)) > 0 for s in plan.samples for p in s)
+    return Written(total if counted else None, classes.pop() if one else None)
 
 
 def _imagej(

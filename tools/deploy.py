@@ -142,6 +142,7 @@ def main(argv: Sequence[str]) -> int:
     for path in batch.left:
         with batch.sparing(path):
             batch.done[path] = segment(deployed, opened[path], targets[path], args)
+    warn_of_one_class(batch, deployed)
     return batch.end()
 
 
@@ -264,12 +265,29 @@ def segment(deployed: Deployed, image: Image, targets: dict[str, Path], args: An
         return Done(made.pages, made.tiles, 0.0, "planned")
 
     with track(made.tiles, "tiles") as advance:
-        objects = write(deployed, made, targets, args, advance)
+        objects, only = write(deployed, made, targets, args, advance)
     for kind, files in told(targets):
         count = f", {objects:,} objects" if kind in ("instances", "objects", "rois") else ""
         print(f"{files}: {kind}{count}")
+    if only == 0:  # it may well be empty
+        print(f"note: every pixel of {image.path} is class 0, the background")
     seconds = time.monotonic() - began
     print(f"{seconds:.1f} s; {engines(deployed.predictor.net)}", flush=True)
     names = ", ".join(Path(files).name for _, files in told(targets))
     names += f" ({objects:,} objects)" if objects is not None else ""
-    return Done(made.pages, made.tiles, seconds, names)
+    return Done(made.pages, made.tiles, seconds, names, only)
+
+
+def warn_of_one_class(batch: Batch, deployed: Deployed) -> None:
+    """Say once that images are nothing but one kind of object, as a dead net finds them."""
+    images = [path for path, one in batch.done.items() if one.only]
+    if images:
+        number = batch.done[images[0]].only or 0
+        names = deployed.class_names
+        known = f" ({names[number]})" if number < len(names) else ""
+        more = f", as in {len(images) - 1} more of the images" if images[1:] else ""
+        print(
+            f"warning: every pixel of {images[0]} is class {number}{known}{more}: the net may not "
+            "have learned",
+            file=sys.stderr,
+        )

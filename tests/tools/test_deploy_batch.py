@@ -1,10 +1,12 @@
 """Many images at once: folders, patterns, and a bad file among good ones."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
+from demitasse import weights
 from demitasse.imaging import tiff
 from demitasse.tools import deploy
 from demitasse.tools._main import guarded
@@ -106,6 +108,40 @@ def test_a_constant_image_is_segmented_and_said(capsys):
     assert (
         err.strip() == "warning: flat.tif, page 0: every pixel is 7: there is nothing to tell apart"
     )
+
+
+@pytest.fixture
+def dead():
+    """Write tiny.h5 anew with a net that finds one class everywhere."""
+
+    def dead(number):
+        found = weights.read("tiny.h5")
+        bias = np.where(np.arange(2) == number, 1, 0).astype("f4")
+        layers = {n: [a * 0 for a in blobs] for n, blobs in found.layers.items()}
+        layers["score"][1] = bias
+        model = replace(found.model, class_names=("none", "cell"))
+        weights.write_model("tiny.h5", layers, model)
+
+    return dead
+
+
+@pytest.mark.parametrize("kind", ["labels", "instances", "prob"])
+def test_a_net_that_finds_one_class_everywhere_is_said_once(plate, dead, capsys, kind):
+    argv = [*MODEL, "img.tif", "--output", kind, "--overwrite"]
+    mapped = kind != "prob"
+    assert "class" not in "".join(run(capsys, *argv)[1:])
+    dead(1)
+    said = "warning: every pixel of img.tif is class 1 (cell): the net may not have learned\n"
+    assert run(capsys, *argv)[2] == said * mapped
+    _, out, err = run(capsys, *MODEL, plate, "--output", kind)
+    assert err == mapped * (
+        "warning: every pixel of plate/a1.tif is class 1 (cell), as in 2 more of the images: the "
+        "net may not have learned\n"
+    )
+    dead(0)
+    _, out, err = run(capsys, *argv)
+    assert not err  # an image may be empty
+    assert ("note: every pixel of img.tif is class 0, the background\n" in out) == mapped
 
 
 def test_pixels_that_are_not_finite(capsys):
