@@ -198,6 +198,14 @@ def load_deployed(
     return Deployed(predictor, rule, tuple(names), path, tuple(size), told)
 
 
+def net_in(path: str) -> netspec.Source:
+    """The net of a prototxt, or the one that a model holds."""
+    described = weights.read_description(path)
+    if described is None:
+        return netspec.read_net(path)
+    return netspec.parse_net(described.deploy, f"{path} (its deploy net)")
+
+
 def read_beside(path: str, **options: Any) -> weights.Weights:
     """The content of a parameter file; options: of the net to come.
 

@@ -22,6 +22,7 @@ from ..net.inference import build_layers
 from ..net.one_axis import geometries
 from ..net.planning import plan_net
 from . import _options
+from ._model import net_in
 from ._training import mib
 
 EPILOG = """\
@@ -45,7 +46,11 @@ def parser() -> _options.Parser:
     p = _options.Parser(
         prog="draw.py", description="Draw a net as SVG, a U-Net as a U.", epilog=EPILOG
     )
-    p.add_argument("net", metavar="NET", help="the net's prototxt, for training or deployment")
+    p.add_argument(
+        "net",
+        metavar="NET",
+        help="the net's prototxt, for training or deployment, or a model such as unet.h5",
+    )
     p.add_argument(
         "-o", "--output", type=Path, required=True, metavar="FILE", help="where to draw: net.svg"
     )
@@ -89,7 +94,7 @@ def main(argv: Sequence[str]) -> int:
             remedy=f"Name it {args.output.with_suffix('.svg')}; browsers and Inkscape open it",
         )
     check_writable(args.output)
-    source = netspec.read_net(args.net)
+    source = net_in(args.net)
     text, said = picture(source, args.input, args.channels, args.phase, graph=args.graph)
     with replacing(args.output) as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -21,6 +21,7 @@ from ..net import params
 from ..net.inference import build_layers
 from ..net.planning import Planned, plan_net
 from . import _options
+from ._model import net_in
 from ._training import mib
 
 EPILOG = """\
@@ -43,7 +44,11 @@ def parser() -> _options.Parser:
         description="Print sizes, parameters and memory of a net without allocating anything.",
         epilog=EPILOG,
     )
-    p.add_argument("net", metavar="NET", help="the net's prototxt, for training or deployment")
+    p.add_argument(
+        "net",
+        metavar="NET",
+        help="the net's prototxt, for training or deployment, or a model such as unet.h5",
+    )
     p.add_argument(
         "--input",
         type=_options.lengths,
@@ -75,7 +80,7 @@ def parser() -> _options.Parser:
 def main(argv: Sequence[str]) -> int:
     args = parser().parse_args(argv)
     dtype = np.dtype(np.float64 if args.float64 else np.float32)
-    source = netspec.read_net(args.net)
+    source = net_in(args.net)
     shape = image_shape(source, args.channels, args.input)
     workers = Workers(args.threads or usable_cpus())
     context = Context(dtype=dtype, allow_python=args.allow_python_layers, workers=workers)

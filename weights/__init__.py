@@ -25,7 +25,7 @@ from .legacy import Reshaped, modern
 from .match import Mismatch, Report, match
 from .model import write_model
 from .modeldef import LossWeights, ModelDef, is_modeldef, read_modeldef, write_modeldef
-from .reading import read, read_state
+from .reading import read, read_description, read_state
 from .solverstate import State, write_binary_state, write_hdf5_state
 
 __all__ = [
@@ -47,6 +47,7 @@ __all__ = [
     "match",
     "modern",
     "read",
+    "read_description",
     "read_modeldef",
     "read_state",
     "write_binary_state",

@@ -9,7 +9,7 @@ import h5py
 from .. import h5
 from ..errors import SolverError, WeightsError
 from . import wire
-from .base import Weights
+from .base import Model, Weights
 from .caffemodel import read_caffemodel
 from .hdf5 import read_layers
 from .model import is_model, read_model
@@ -51,6 +51,23 @@ def read(path: str | os.PathLike[str]) -> Weights:
     if head[0] == _ITER and is_binary_state(_content(where)):
         raise _solverstate(where)
     return read_caffemodel(path)
+
+
+def read_description(path: str | os.PathLike[str]) -> Model | None:
+    """What a model says beside its parameters, which are not read; None where the file is no HDF5.
+    WeightsError where it is, but no model."""
+    where = os.fspath(path)
+    if os.path.isdir(path) or not h5py.is_hdf5(where):
+        return None
+    with h5.open_h5(where, error=WeightsError) as file:
+        if is_model(file):
+            return read_model(file)
+    raise WeightsError(
+        "holds no net",
+        where=where,
+        expected="a prototxt, or a model such as unet.h5",
+        found="another HDF5 file (parameters alone, solver state or data)",
+    )
 
 
 def is_state(path: str | os.PathLike[str]) -> tuple[bool, bool]:

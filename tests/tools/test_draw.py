@@ -27,6 +27,11 @@ def test_the_picture_in_the_readme_is_what_the_command_draws(monkeypatch):
     )
 
 
+def test_a_model_holds_its_net(trained, tmp_path):
+    one, two = (drawn(tmp_path, name, "--input", "24") for name in ("tiny.h5", "net.prototxt"))
+    assert ET.tostring(one) == ET.tostring(two)
+
+
 def test_a_picture_can_be_read_aloud_and_needs_nothing_else(tmp_path):
     root = drawn(tmp_path, ROOT / "models/unet-small.prototxt")
     assert root.get("role") == "img" and root.get("aria-labelledby") == "title desc"
