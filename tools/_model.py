@@ -14,7 +14,7 @@ import numpy as np
 from .. import __version__, netspec, weights
 from ..data.hdf5 import read_list
 from ..data.normalize import DEFAULT, Normalization
-from ..errors import GraphError, WeightsError
+from ..errors import DemitasseError, GraphError, WeightsError
 from ..h5 import attributes, file_size, open_h5
 from ..imaging.pixel_size import micrometres
 from ..imaging.predict import Predictor, only_output
@@ -217,6 +217,19 @@ def read_beside(path: str, **options: Any) -> weights.Weights:
     with ThreadPoolExecutor(1, "demitasse") as beside:
         beside.submit(convolution.prepare)
         return weights.read(path)
+
+
+def unfit(message: Any, found: weights.Weights, where: str) -> str:
+    """Why a net cannot segment images, in words; empty where it can."""
+    own = type(message)()
+    own.CopyFrom(message)
+    drop_last_softmax(own)
+    try:
+        net, axes = smallest(netspec.Source(where, own), found)
+        Predictor(net, where=where, along=axes)
+    except DemitasseError as error:
+        return error.what + (f", {error.found}" if error.found is not None else "")
+    return ""
 
 
 def drop_last_softmax(message: Any) -> None:

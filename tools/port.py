@@ -21,7 +21,7 @@ from ..data.normalize import NAMES, Normalization
 from ..errors import GraphError, OutputError, WeightsError, did_you_mean
 from ..files import check_writable
 from . import _options
-from ._model import UNTOLD, untold
+from ._model import UNTOLD, unfit, untold
 from ._verify import add_verify
 
 EPILOG = """\
@@ -94,7 +94,11 @@ def main(argv: Sequence[str]) -> int:
     if args.v1 and target.suffix == ".h5":
         raise OutputError("--v1 is a kind of .caffemodel", where=str(target))
     check_writable(target, overwrite=args.overwrite)
-    found = weights.read(args.weights)
+    try:
+        found = weights.read(args.weights)
+    except WeightsError as error:
+        error.remedy = error.remedy.replace("--model", "--net")  # as it is called here
+        raise
     if found.dialect:
         row("dialect", [found.dialect + (", four axes" if found.legacy else "")])
     if args.net is None:
@@ -215,26 +219,38 @@ def port(found: weights.Weights, target: Path, args: Any) -> None:
     if not report.complete:
         problems = [str(m) for m in report.mismatched]
         problems += [f"layer {name} is missing" for name in report.missing]
-        first = report.mismatched[0].layer if report.mismatched else report.missing[0]
-        near = did_you_mean(first, report.unused)
+        names = dict.fromkeys((*(m.layer for m in report.mismatched), *report.missing))
+        near = did_you_mean(next(iter(names)), report.unused)
         raise WeightsError(
             "does not fit the net: " + "; ".join(problems[:5]) + (" ..." if problems[5:] else ""),
             where=args.weights,
-            remedy=near or f"To port the others alone: --leave-out {first}",
+            remedy=near
+            or "To port the others alone: " + " ".join(f"--leave-out {n}" for n in names),
         )
     net.load(given, complete=False)
     if target.suffix == ".h5":
         model = described or describe(message, net, args)
         layers = {n: a for n, a in net.owned_parameters().items() if n not in left_out}
         weights.write_model(target, layers, model, overwrite=args.overwrite)
-        ready = f"ready for {_options.spoken('tools/deploy.py')} --weights {target}"
-        print(f"{target}: the model, {ready}")
-        if model.origin.get(UNTOLD):
+        lacking = [name for name in left_out if net.params.get(name)]
+        why = f"it lacks {', '.join(lacking)}" if lacking else unfit(message, found, args.net)
+        print(f"{target}: the model, {purpose(target, why, whole=not lacking)}")
+        if model.origin.get(UNTOLD) and not why:
             print(untold(args.weights))
     else:
         save = save_caffemodel_v1 if args.v1 else save_caffemodel
         save(net, target, without=left_out, overwrite=args.overwrite)
         print(f"{target}: the parameters")
+
+
+def purpose(target: Path, why: str, *, whole: bool) -> str:
+    """What a model is for; why: it cannot segment; whole: it has all of its parameters."""
+    deploy = _options.spoken("tools/deploy.py")
+    if not why:
+        return f"ready for {deploy} --weights {target}"
+    train, export = (_options.spoken(f"tools/{name}.py") for name in ("solve", "export"))
+    serves = f"{train}, {export} and pycaffe" if whole else train
+    return f"for {serves}; {deploy} would refuse it: {why}"
 
 
 def modeldef(path: str, found: weights.Weights) -> weights.Model | None:

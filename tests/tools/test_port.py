@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import tifffile
 from demitasse import netspec, weights
+from demitasse.net import Net
 from demitasse.netspec import schema
-from demitasse.tools import deploy, port, solve
+from demitasse.tools import deploy, export, port, solve
 from demitasse.tools._main import guarded
 
 NETS = Path(__file__).resolve().parent.parent / "golden" / "nets"
@@ -146,6 +147,47 @@ def test_what_does_not_fit_is_refused_until_it_is_left_out(trained, refused, cap
     assert guarded(solve.main, argv) == 0
 
 
+def test_the_advice_names_all_layers_that_do_not_fit(trained, refused):
+    text = Path("net.prototxt").read_text()
+    Path("net.prototxt").write_text(
+        text.replace(
+            '"e1"\n  convolution_param { num_output: 4', '"e1"\n  convolution_param { num_output: 3'
+        )
+    )
+    argv = ["tiny_iter_4.caffemodel.h5", "--net", "net.prototxt", "-o", "x.caffemodel"]
+    said = refused(*argv)
+    advice = "--leave-out d1 --leave-out up"
+    assert said.endswith(f"To port the others alone: {advice}.")
+    assert run(*argv, *advice.split()) == 0
+
+
+def test_a_net_in_the_place_of_its_parameters(refused):
+    net = NETS / "unet_v1_trunk" / "net_v1.prototxt"
+    assert refused(net, "--net", V1_WEIGHTS, "-o", "a.h5").endswith("Give it to --net.")
+
+
+def test_a_model_that_deploy_would_refuse_is_not_said_to_be_ready(capsys):
+    Path("net.prototxt").write_text(
+        """layer { name: "in" type: "Input" top: "data"
+          input_param { shape { dim: 1 dim: 1 dim: 8 dim: 8 } } }
+        layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
+          convolution_param { num_output: 2 kernel_size: 3 } }
+        layer { name: "ip" type: "InnerProduct" bottom: "conv" top: "ip"
+          inner_product_param { num_output: 3 } }"""
+    )
+    net = Net(netspec.build(netspec.read_net("net.prototxt"), "TEST"), seed=1)
+    weights.write_hdf5("w.h5", net.parameters())
+    assert run("w.h5", "--net", "net.prototxt", "-o", "m.h5") == 0
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert said == (
+        "m.h5: the model, for demitasse train, demitasse export and pycaffe; demitasse deploy "
+        "would refuse it: the output 'ip' is no image, a blob of 1 x 3"
+    )
+    assert guarded(deploy.main, ["--weights", "m.h5", "img.tif"]) == 2
+    argv = ["--to", "safetensors", "--weights", "m.h5", "-o", "m.safetensors"]
+    assert guarded(export.main, argv) == 0
+
+
 def test_missing_and_unused_layers(trained, refused, capsys):
     text = Path("net.prototxt").read_text()
     Path("net.prototxt").write_text(text.replace('name: "d1"', 'name: "d1b"'))
@@ -155,6 +197,9 @@ def test_missing_and_unused_layers(trained, refused, capsys):
     assert run(*argv, "--leave-out", "d1b") == 0
     said = capsys.readouterr().out
     assert "unused      d1" in said and "left out    d1b" in said
+    assert said.endswith(
+        "x.h5: the model, for demitasse train; demitasse deploy would refuse it: it lacks d1b\n"
+    )
     assert set(bits("x.h5")) == {"d0", "up", "score"}
     assert guarded(deploy.main, ["--weights", "x.h5", "img.tif"]) == 2
     assert "d1b" in capsys.readouterr().err
