@@ -36,9 +36,11 @@ class Done:
 class Batch:
     """The files of one command, in their order."""
 
-    def __init__(self, paths: Sequence[Path]) -> None:
+    def __init__(self, paths: Sequence[Path], ended: str = "done") -> None:
+        """ended: what the files are then."""
         self.paths, self.done = paths, dict[Path, Done]()
-        self.refused: dict[Path, str] = {}
+        self.ended = ended
+        self.refused: dict[Path, str] = {}  # in short; the whole paragraph is said at once
 
     @contextmanager
     def sparing(self, path: Path) -> Iterator[None]:
@@ -50,8 +52,8 @@ class Batch:
         except (DemitasseError, MemoryError, OSError) as error:
             if len(self.paths) == 1:
                 raise
-            self.refused[path] = said(error)
-            print(f"error: {self.refused[path]}", file=sys.stderr, flush=True)
+            self.refused[path] = in_short(error, path)
+            print(f"error: {said(error)}", file=sys.stderr, flush=True)
 
     @property
     def left(self) -> list[Path]:
@@ -73,8 +75,14 @@ class Batch:
                 numbers = f"{one.pages:>5}  {one.tiles:>6}  {one.seconds:>7.1f}"
                 yield f"{name}  {numbers}  {one.result}"
             elif path in self.refused:
-                why = self.refused[path].removeprefix(f"{path}: ")
-                yield f"{name}  {'-':>5}  {'-':>6}  {'-':>7}  refused: {why}"
-        count = f"{len(self.done)} of {len(self.paths)} images done"
+                yield f"{name}  {'-':>5}  {'-':>6}  {'-':>7}  refused: {self.refused[path]}"
+        count = f"{len(self.done)} of {len(self.paths)} images {self.ended}"
         bad = ", ".join(str(path) for path in self.refused)
         yield f"{count}; refused: {bad}" if bad else count
+
+
+def in_short(error: DemitasseError | MemoryError | OSError, path: Path) -> str:
+    """What is wrong, without what was found and what to do."""
+    if not isinstance(error, DemitasseError):
+        return said(error).removeprefix(f"{path}: ")
+    return f"{error.where}: {error.what}".removeprefix(": ").removeprefix(f"{path}: ")

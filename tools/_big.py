@@ -43,7 +43,7 @@ Run = Callable[..., Iterator[Any]]  # (load, work, tasks) -> results
 def main(paths: Sequence[Path], kinds: Sequence[str], rule: Normalization | None, args: Any) -> int:
     """Segment images one after the other, each in parts."""
     check(kinds, args)
-    batch = Batch(paths)
+    batch = Batch(paths, "planned" if args.dry_run else "done")
     deployed = load_deployed(args.weights, args.model, rule, **net_options(args))
     print(deployed.grey_values())
     with runner(None if args.dry_run else args.dask, args.threads) as run:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ..imaging.image import Image
     from ._model import Deployed
 
+FILES = (".tif", ".tiff", ".png", ".csv", ".zip", ".h5")  # ends of names that are no folders
 EPILOG = """\
 examples:
   python tools/deploy.py --weights unet.h5 img.tif
@@ -130,7 +131,7 @@ def main(argv: Sequence[str]) -> int:
 
         each = ([Path(p)] if is_zarr(p) else find_images([p]) for p in args.images)
         return _big.main([path for paths in each for path in paths], kinds, rule, args)
-    batch = Batch(find_images(args.images))
+    batch = Batch(find_images(args.images), "planned" if args.dry_run else "done")
     opened = open_images(batch, args)
     targets = plan_outputs(batch, opened, kinds, args)
     if not batch.left:
@@ -188,7 +189,9 @@ def find_images(patterns: Sequence[str]) -> list[Path]:
             stems = {path.with_suffix("") for path in paths}
             results = [p for p in paths if is_result(p) and p.parent / Path(p.stem).stem in stems]
             if results:
-                said = f"{len(results)} results of an earlier run left out"
+                said = (
+                    f"{len(results)} result{'s' * (len(results) != 1)} of an earlier run left out"
+                )
                 print(f"{pattern}: {said}", file=sys.stderr)
             paths = [path for path in paths if path not in results]
         found += paths
@@ -219,6 +222,8 @@ def plan_outputs(
     after it."""
     from ._segmentation import chosen_pages
 
+    ends = named(kinds, (0,)).values()
+    check_folder(args.folder, f"{batch.paths[0].stem}.{next(iter(ends))}")
     read = {image.resolve() for image in batch.paths}
     taken: dict[Path, Path] = {}
     targets: dict[Path, dict[str, Path]] = {}
@@ -247,6 +252,19 @@ def plan_outputs(
     return targets
 
 
+def check_folder(folder: str | None, first: str) -> None:
+    """Refuse what -o names where it is meant to be the file `first`."""
+    if folder is None or Path(folder).is_dir():
+        return
+    path = Path(folder)
+    if path.exists() or path.suffix.lower() in FILES:
+        raise OutputError(
+            "-o names a folder, not a file",
+            where=folder,
+            remedy=f"With -o {path.parent} the result is {path.parent / first}",
+        )
+
+
 def segment(deployed: Deployed, image: Image, targets: dict[str, Path], args: Any) -> Done:
     """Plan, read, normalise, predict and write one image, sample by sample."""
     from ..net.engines import engines
@@ -267,15 +285,19 @@ def segment(deployed: Deployed, image: Image, targets: dict[str, Path], args: An
     with track(made.tiles, "tiles") as advance:
         objects, only = write(deployed, made, targets, args, advance)
     for kind, files in told(targets):
-        count = f", {objects:,} objects" if kind in ("instances", "objects", "rois") else ""
+        count = f", {how_many(objects or 0)}" if kind in ("instances", "objects", "rois") else ""
         print(f"{files}: {kind}{count}")
     if only == 0:  # it may well be empty
         print(f"note: every pixel of {image.path} is class 0, the background")
     seconds = time.monotonic() - began
     print(f"{seconds:.1f} s; {engines(deployed.predictor.net)}", flush=True)
     names = ", ".join(Path(files).name for _, files in told(targets))
-    names += f" ({objects:,} objects)" if objects is not None else ""
+    names += f" ({how_many(objects)})" if objects is not None else ""
     return Done(made.pages, made.tiles, seconds, names, only)
+
+
+def how_many(objects: int) -> str:
+    return f"{objects:,} object{'s' * (objects != 1)}"
 
 
 def warn_of_one_class(batch: Batch, deployed: Deployed) -> None:

@@ -84,6 +84,39 @@ def test_one_bad_file_does_not_end_the_batch(plate, spoil, said, capsys):
     assert not result.exists() or result.stat().st_size == 0  # as it was
 
 
+def test_a_reason_is_told_once_and_in_the_table_in_short(plate, capsys):
+    for path in plate.glob("a*.tif"):
+        tiff.write(path, np.zeros((1, 3, 9, 9), np.uint8), overwrite=True)
+    _, out, err = run(capsys, *MODEL, plate)
+    assert err.count("It was read as") == 2 and "It was read as" not in out
+    rows = [line.split("  ")[-1] for line in out.splitlines() if line.startswith("plate/a")]
+    assert rows == ["refused: the image has another number of channels than the net"] * 2
+
+
+def test_a_dry_run_says_what_was_planned(plate, capsys):
+    (plate / "b2.tif").write_text("no image")
+    _, out, _ = run(capsys, *MODEL, plate, "--dry-run")
+    assert "2 of 3 images planned; refused: plate/b2.tif" in out and "done" not in out
+
+
+def test_one_is_singular(monkeypatch, capsys):
+    for objects, said in ((1, "1 object"), (2, "2 objects")):
+        monkeypatch.setattr("demitasse.tools._writing.write", lambda *a, n=objects: (n, None))
+        _, out, _ = run(capsys, *MODEL, "img.tif", "--output", "instances")
+        assert out.splitlines()[-2] == f"img.instances.tif: instances, {said}"
+
+
+@pytest.mark.parametrize("name", ["bad/out.tif", "mine"])
+def test_a_file_in_the_place_of_a_folder(name, capsys):
+    Path("mine").write_text("a file")
+    code, _, err = run(capsys, *MODEL, "img.tif", "-o", name)
+    folder = Path(name).parent
+    assert code == 2 and err == (
+        f"error: {name}: -o names a folder, not a file. With -o {folder} the result is "
+        f"{folder / 'img.labels.tif'}.\n"
+    )
+
+
 def test_all_are_bad(capsys):
     code, out, err = run(capsys, "--weights", "missing.h5", "no.tif", "nor.tif")
     assert code == 1 and "0 of 2 images done; refused: no.tif, nor.tif" in out
