@@ -48,6 +48,7 @@ class Predictor:
     exact: cut in tiles, an image gets the scores it has as a whole; a net that pads is not, and
     gets one tile only.  axes: spatial axes of the net, 2 or 3; geometries: along each of them, or,
     where they are known already, `along`.  padding: what lies beyond the image, "mirror" or "zero".
+    said: told a line where a card cannot record its passes.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Predictor:
         where: str = "",
         padding: str = "mirror",
         along: tuple[Geometry, ...] | None = None,
+        said: Callable[[str], None] = lambda line: None,
     ) -> None:
         self.net, self.where, self.padding = net, where or net.graph.path, padding
         self.output = only_output(net.graph, self.where)
@@ -77,7 +79,7 @@ class Predictor:
                 remedy="Two classes need a score of two channels, trained with SoftmaxWithLoss",
             )
         self._memory: dict[tuple[int, ...], int] = {}
-        self._passes = Captured(net, backward=False)
+        self._passes = Captured(net, said, backward=False)
 
     # ------------------------------------------------------------------ choosing tiles
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -194,8 +195,12 @@ def load_deployed(
     names = described.class_names if described else ()
     size = described.pixel_size if described else ()
     padding = described.padding if described else "mirror"
-    predictor = Predictor(net, where=where, padding=padding, along=axes)
+    predictor = Predictor(net, where=where, padding=padding, along=axes, said=_note)
     return Deployed(predictor, rule, tuple(names), path, tuple(size), told)
+
+
+def _note(line: str) -> None:
+    print(f"note: {line}", file=sys.stderr)
 
 
 def net_in(path: str) -> netspec.Source:

@@ -123,6 +123,29 @@ def test_tiles_of_an_image_are_recorded_passes(cupy):
     assert there.launches == 2 * launches
 
 
+def test_tiles_that_cannot_be_recorded_are_run_and_it_is_told_once(cupy, monkeypatch):
+    cupy()
+    text = """input: "x" input_shape { dim: 1 dim: 1 dim: 4 dim: 4 }
+    layer { name: "c" type: "Convolution" bottom: "x" top: "s" convolution_param {
+      num_output: 2 kernel_size: 1 weight_filler { type: "msra" } } }"""
+    image = np.random.default_rng(0).standard_normal((1, 12, 12), np.float32)
+
+    def scores(device, said):
+        net = Net(build(parse_net(text), "TEST"), seed=3, device=device)
+        predictor = Predictor(net, said=said.append)
+        return predictor.predict(image, predictor.tiling((12, 12), (4, 4)))
+
+    def looks(card, run):
+        return capture(card, lambda: (run(), card.host(card.zeros(1, np.float32))))
+
+    lines, capture = [], Card.capture
+    expected = scores(Card(), lines)
+    assert lines == []
+    monkeypatch.setattr(Card, "capture", looks)
+    np.testing.assert_array_equal(scores(Card(), lines), expected)
+    assert len(lines) == 1 and "run one by one" in lines[0]
+
+
 class Halves(Hook):
     def __init__(self, net):
         self.net = net
