@@ -123,6 +123,11 @@ class HDF5Rows:
         self._order: tuple[Position, np.ndarray] | None = None  # order of the present file's rows
 
     @property
+    def count(self) -> int:
+        """The rows of all files."""
+        return sum(self._rows)
+
+    @property
     def row_shapes(self) -> tuple[tuple[int, ...], ...]:
         """Of each dataset, without axis 0; where files differ, of the largest."""
         return max(self._shapes.values(), key=lambda rows: sum(prod(row) for row in rows))

@@ -85,6 +85,7 @@ class Layer(ABC):
     rectifies: bool = False
     absorbed: bool = False  # the layer below does this one's work
 
+    samples: int = 0  # of data that it reads over and over; 0: it does not know how many
     remarks: Sequence[str] = ()  # what the last forward pass has to say: lines for a log
 
     blobs: list[Blob]

@@ -53,6 +53,7 @@ class Data(Source):
         self._transform = transformer(self)
         self._colour = True if transform.force_color else False if transform.force_gray else None
         self._records = Records(self.source)
+        self.samples = self._records.count
         self.reshapes = not self._transform.crop
         self._first = self._load(0, 1)[0]
         self._read: tuple[int, list[Item]] = (-1, [])  # a batch that `reshape` has looked at

@@ -68,7 +68,7 @@ class HDF5Data(Layer):
             rank=context.rank,
             ranks=context.ranks,
         )
-        self.reshapes = self._rows.varies
+        self.reshapes, self.samples = self._rows.varies, self._rows.count
 
     def shapes(self, *bottom: Shape) -> Shapes:
         return Shapes(tuple((self._batch, *row) for row in self._rows.row_shapes))

@@ -48,6 +48,7 @@ class ImageData(Source):
         entries = read_image_list(self.source)
         self._paths = [join(context.folder, param.root_folder + name) for name, _ in entries]
         self._labels = [label for _, label in entries]
+        self.samples = len(entries)
         lost = missing(self._paths)
         if lost is not None:
             raise DataError("does not exist, but the list names it", where=f"{self.source}, {lost}")

@@ -189,7 +189,7 @@ def shown(make: Callable[[], Html]) -> Html:
 def tile_pictures(run: Run, count: int) -> Html:
     from . import _gallery, _samples
 
-    found, seen, path, tests = _samples.tiles(run, count)
+    found, seen, path, tests, only = _samples.tiles(run, count)
     worst = found[:count]
     best = found[max(count, len(found) - count) :][::-1]
     kind = "test" if tests else "training"
@@ -198,6 +198,9 @@ def tile_pictures(run: Run, count: int) -> Html:
         "pixels that is wrong. Left the image, right the contours of prediction and truth."
     )
 
+    alone = f"The net predicts one class everywhere: {only}."
+    warned = [tag("p", tag("b", alone))] if only is not None else []
+
     def pictures(title: str, tiles: Sequence[Any]) -> Iterator[Html]:
         for k, one in enumerate(tiles):
             words = f" {100 * one.error:.2f} % of the pixels wrong, tile {one.number}"
@@ -205,7 +208,7 @@ def tile_pictures(run: Run, count: int) -> Html:
             yield figure(caption, h.image(_gallery.tile(one), f"{title} tile {one.number}"))
 
     figures = [*pictures("Worst", worst), *pictures("Best", best)]
-    return h.join([tag("p", intro), tag("div", *figures, class_="tiles")])
+    return h.join([tag("p", intro), *warned, tag("div", *figures, class_="tiles")])
 
 
 def deformations(run: Run) -> Html:

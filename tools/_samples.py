@@ -30,9 +30,9 @@ from ..netspec.graph import Graph, Node, Value
 from ..solvers.build import state, test_sources, train_source
 from ._model import packing
 from ._runs import Run, text
+from ._tests import SCORED, Classes, ignored_label
 
 MOST_TILES = 200  # that are run through the net
-SCORED = ("SoftmaxWithLoss", "Accuracy")  # layers that compare a score with labels
 
 
 @dataclass(frozen=True)
@@ -130,9 +130,9 @@ def parameters(run: Run) -> Path:
 # ---------------------------------------------------------------------- tiles
 
 
-def tiles(run: Run, count: int) -> tuple[list[Tile], int, str, bool]:
+def tiles(run: Run, count: int) -> tuple[list[Tile], int, str, bool, int | None]:
     """The `count` worst and the `count` best tiles, worst first; of how many; the file of the
-    parameters; whether they are test data."""
+    parameters; whether they are test data; the class that is predicted everywhere, if one is."""
     graph, tests = test_graph(run)
     path = parameters(run)
     net = Net(graph, backward=False, fill=False, folder=str(run.folder))
@@ -142,8 +142,9 @@ def tiles(run: Run, count: int) -> tuple[list[Tile], int, str, bool]:
     if node is None or image is None:
         raise DataError("the test net compares no score with labels", where=str(run.path))
     kept: list[Tile] = []
+    said = Classes()
     seen = 0
-    for found in _scored(net, node, image[0]):
+    for found in _scored(net, node, image[0], said):
         kept.append(found)
         seen += 1
         kept.sort(key=lambda tile: -tile.error)
@@ -151,13 +152,12 @@ def tiles(run: Run, count: int) -> tuple[list[Tile], int, str, bool]:
             del kept[count]  # neither among the worst nor among the best
         if seen == MOST_TILES:
             break
-    return kept, seen, path.name, tests
+    return kept, seen, path.name, tests, said.only
 
 
-def _scored(net: Net, node: Node, image: Value) -> Iterator[Tile]:
-    """Every item of the data once."""
-    param = node.layer.accuracy_param if node.type == "Accuracy" else node.layer.loss_param
-    ignored = param.ignore_label if param.HasField("ignore_label") else None
+def _scored(net: Net, node: Node, image: Value, said: Classes) -> Iterator[Tile]:
+    """Every item of the data once; adds to the classes that are predicted."""
+    ignored = ignored_label(node)
     first = next(n.index for n in net.graph.nodes if image in n.bottoms)
     seen: dict[Value, np.ndarray] = {}
 
@@ -170,6 +170,7 @@ def _scored(net: Net, node: Node, image: Value) -> Iterator[Tile]:
     while True:
         net.forward()
         score, label = (seen[value] for value in node.bottoms[:2])
+        said.add(score, label, ignored)
         for n in range(len(score)):
             number += 1
             truth = label[n].reshape(score.shape[2:])

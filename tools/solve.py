@@ -28,6 +28,7 @@ from ._learns import check_learns
 from ._lock import locked
 from ._progress import follow
 from ._record import RunLog, beside
+from ._tests import Sameness, left_out
 from ._training import TrainingLog
 from ._verify import add_verify
 
@@ -266,8 +267,9 @@ def train(
         log.said(_ranks.header(world, solver))
     if args.caffe_unet_2015:
         log.said(_options.FILLERS_SAID)
-    for line in ignored(solver.param, solver.net.device):
+    for line in (*ignored(solver.param, solver.net.device), *left_out(solver)):
         log.said(line)
+    solver.observer = Observers(solver.observer, Sameness(solver, log.said))
     if solver.param.debug_info:
         show = DebugInfo(solver, lambda place, message, level="I": log.said(message))
         solver.hooks = (*solver.hooks, show)

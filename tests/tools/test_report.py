@@ -150,8 +150,8 @@ def test_names_are_text_whatever_they_hold(run):
 
 def test_worst_tiles_come_first(run):
     worst, best = (_samples.tiles(runs.read("run"), 1)[0][k] for k in (0, -1))
-    every, seen, path, tests = _samples.tiles(runs.read("run"), 3)
-    assert seen == 3 and path == "tiny.h5" and tests
+    every, seen, path, tests, only = _samples.tiles(runs.read("run"), 3)
+    assert seen == 3 and path == "tiny.h5" and tests and only is None
     errors = [tile.error for tile in every]
     assert errors == sorted(errors, reverse=True)
     assert (worst.error, best.error) == (errors[0], errors[-1])
