@@ -76,10 +76,23 @@ def test_ignored_labels_do_not_count():
     score[:, 1] = 1
     label[..., 0, 0] = 1
     seen = Classes()
+    assert seen.only is None
     seen.add(score, label, 255)
-    assert seen.predicted == {1} and seen.only is None
+    assert seen.predicted.tolist() == seen.true.tolist() == [0, 1] and seen.only is None
     label[..., 0, 0] = 0
     seen.add(score, label, 255)
     assert seen.only == 1
     seen.add(-score, label, 255)
-    assert seen.several and seen.only is None
+    assert seen.only is None
+
+
+@pytest.mark.parametrize(("pixels", "only"), [(0, 1), (3, 1), (4, None), (300, None)])
+def test_a_few_pixels_of_another_class_do_not_bring_a_net_to_life(pixels, only):
+    """A third of the pixels belongs to class 0: of 900 that are 300, and a hundredth is 3."""
+    score, label = np.zeros((1, 3, 30, 30)), np.ones((1, 1, 30, 30))
+    label[0, 0, :10] = 0
+    score[0, 1] = 1
+    score.reshape(3, -1)[0, :pixels] = 2
+    seen = Classes()
+    seen.add(score, label, None)
+    assert seen.only == only
