@@ -51,8 +51,12 @@ def nets() -> None:
         Path("models", path.name).write_text(netspec.to_text(narrow(path.name).message))
     tiles("tiles.h5", 188, 4)
     tiles("small.h5", 108, 20)
-    for name, net in (("solver", "unet"), ("solver-small", "unet-small")):
-        Path("models", f"{name}.prototxt").write_text(solver(f"models/{net}.prototxt", "trained"))
+    for name, net, prefix in (
+        ("solver", "unet", "trained"),
+        ("solver-small", "unet-small", "trained"),
+        ("solver-8", "unet-8", "mine/unet-8"),
+    ):
+        Path("models", f"{name}.prototxt").write_text(solver(f"models/{net}.prototxt", prefix))
     text = Path("models/unet.prototxt").read_text()
     for name in ("net", "phseg_v5", "phseg_v5-train", "deploy", "mine"):
         Path(f"{name}.prototxt").write_text(text)
