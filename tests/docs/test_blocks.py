@@ -32,10 +32,11 @@ LANGUAGES = {"sh", "python", "prototxt", "text", "css"}
 SMALLER = {  # what would take too long here, in commands and in what they write
     "max_iter: 3000": "max_iter: 2",
     "--tiles 400": "--tiles 2",
+    "--tiles 200": "--tiles 2",
     "--max-iter 500": "--max-iter 2",
     "--max-iter 2000": "--max-iter 2",
     "--max-iter 200": "--max-iter 4",
-    "test_iter: 2": "test_iter: 1",
+    "test_iter: 8": "test_iter: 1",
     "display: 20": "display: 1",
 }
 RUNS_OF_THEIR_OWN = {"demo", "doctor"}  # `make demo`; tests/tools/test_doctor.py
