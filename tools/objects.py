@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ImageError, OutputError
+from ..errors import ImageError, OutputError, counted
 from ..files import check_writable
 from . import _options
 from ._batch import Batch, Done
@@ -153,11 +153,11 @@ def look(labels: Image, targets: dict[str, Path], args: Any) -> Done:
             mean = of_class(each if args.volumes else each[:, 0], classes)
         findings.add(sample, classes, objects, mean)
     findings.write(overwrite=args.overwrite)
-    print(f"{where}: {labels.summary()}; {total:,} objects, its values being {kind}")
+    print(f"{where}: {labels.summary()}; {counted(total, 'object')}, its values being {kind}")
     for kind, files in told(targets):
         print(f"{files}: {kind}")
     names = ", ".join(Path(files).name for _, files in told(targets))
-    return Done(len(labels), 0, time.monotonic() - began, f"{names} ({total:,} objects)")
+    return Done(len(labels), 0, time.monotonic() - began, f"{names} ({counted(total, 'object')})")
 
 
 def micrograph(labels: Image, args: Any) -> Image:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ImageError, OutputError
+from ..errors import ImageError, OutputError, counted
 from ..files import check_writable, replacing
 from . import _options
 from ._progress import follow
@@ -148,7 +148,10 @@ def report(
     tracks: Sequence[Track], seen: Sequence[int], targets: Sequence[Path], table: Path
 ) -> Iterator[str]:
     """What was found, for the eye."""
-    yield f"{len(seen)} frames, {sum(seen):,} objects, {len(tracks):,} tracks"
+    yield ", ".join(
+        counted(n, what)
+        for n, what in ((len(seen), "frame"), (sum(seen), "object"), (len(tracks), "track"))
+    )
     if tracks:
         lengths = sorted(one.end - one.begin + 1 for one in tracks)
         whole = sum(n == len(seen) for n in lengths)
@@ -157,4 +160,4 @@ def report(
     else:
         yield "warning: there is no object in any frame"
     yield f"{targets[0]} ... {targets[-1].name}: track numbers"
-    yield f"{table}: {len(tracks):,} tracks"
+    yield f"{table}: {counted(len(tracks), 'track')}"
