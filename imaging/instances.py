@@ -11,8 +11,8 @@
 
     seeds               objects that hang together by a bridge are told apart: each piece of their
                         pixels with a probability above `seeds` is the core of one, and the other
-                        pixels belong to the nearest core; pieces that min_size would remove are
-                        no cores
+                        pixels belong to the nearest core, in one piece with it; pieces that
+                        min_size would remove are no cores
 
 Numbers follow the order in which a reader of the map meets the objects, class by class.
 
@@ -85,11 +85,34 @@ def told_apart(
         nearest = ndimage.distance_transform_edt(
             inside == 0, return_distances=False, return_indices=True
         )
-        which = np.searchsorted(ids, inside[tuple(nearest)])
+        which = in_one_piece(
+            np.searchsorted(ids, inside[tuple(nearest)]), inside, ids, mine, neighbours
+        )
         numbers = np.array([number, *range(count + 1, count + len(ids))])
         objects[place][mine] = numbers[which[mine]]
         count += len(ids) - 1
     return objects, count
+
+
+def in_one_piece(
+    which: np.ndarray, inside: np.ndarray, ids: np.ndarray, mine: np.ndarray, neighbours: np.ndarray
+) -> np.ndarray:
+    """Which of the cores `ids` (in `inside`) each pixel of an object (`mine`) goes to, so that all
+    of a core's are in one piece with it: the nearest may lie beyond a gap.  What is cut off goes to
+    whom it touches, and so on."""
+    from scipy import ndimage
+
+    markers = np.where(mine, 0, -1).astype(np.int32)
+    for k, core in enumerate(ids):
+        parts, _ = ndimage.label(mine & (which == k), neighbours)
+        markers[(parts > 0) & (parts == parts[inside == core][0])] = k + 1
+    if not (markers == 0).any():
+        return which
+    surface = np.where(mine, 0, 255).astype(np.uint8)
+    # a rim of background, for SciPy's floods run from the end of a row into the next one
+    rim = [np.pad(a, 1, constant_values=v) for a, v in ((surface, 255), (markers, -1))]
+    found: np.ndarray = ndimage.watershed_ift(*rim, neighbours)
+    return found[(slice(1, -1),) * found.ndim] - 1
 
 
 def select(

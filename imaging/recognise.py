@@ -77,6 +77,13 @@ class Survey:
     def constant(self) -> bool:
         return self.low == self.high
 
+    @property
+    def numbered(self) -> bool:
+        """Whether the values are numbers from 1 on, as objects have, a quarter in one piece."""
+        known = self.values - {0}
+        numbers = not self.fractions and known == set(range(1, len(known) + 1))
+        return numbers and len(known) > 1 and 4 * self.single >= self.seen
+
     def kind(self, *, labels: bool) -> tuple[str, str]:
         """(kind, why in words); the kind is "" where the values do not tell."""
         if self.fractions:

@@ -71,6 +71,8 @@ class Compared:
         guess_is, guess_why = guess.kind(labels=False)
         self._refuse_empty(guess, "prediction", str(self.frames[0].guess.path))
         asked = o.kind or ("instances" if named else None)
+        if asked == "instances" and guess_is == "probability" and guess.numbered:
+            guess_is, guess_why = "instances", f"{guess_why}; numbered from 1"
         self.kind = asked or self._decide(is_a, why, guess_is, guess_why)
         self._views = self._truth_view(is_a, truth), self._guess_view(guess_is, guess, guess_why)
         said = f"{self._views[1]} ({guess_why})"

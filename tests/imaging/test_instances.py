@@ -7,6 +7,7 @@ from demitasse.imaging.instances import instances, select, storage, visible
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy import ndimage
 
 
 def drawn(*rows):
@@ -131,3 +132,22 @@ def test_cores_of_volumes():
     found = instances(labels, seeds=0.7, probabilities=np.stack([1 - prob, prob]))
     assert found.max() == 2 and ((found > 0) == (labels > 0)).all()
     assert (found[1:3, 1:5, 1:10] == 1).all() and (found[1:3, 1:5, 11:19] == 2).all()
+
+
+@given(st.integers(0, 300), st.sampled_from([4, 8]))
+def test_what_was_told_apart_is_in_one_piece_each(seed, connectivity):
+    """The nearest core may lie beyond a gap."""
+    rng = np.random.default_rng(seed)
+    prob = ndimage.gaussian_filter(rng.random((40, 40)), 1.5)
+    prob = (prob - prob.min()) / np.ptp(prob)
+    labels = (prob > 0.45).astype(int)
+    both = np.stack([1 - prob, prob])
+    whole = instances(labels, connectivity=connectivity)
+    found = instances(labels, connectivity=connectivity, seeds=0.7, probabilities=both)
+    structure = ndimage.generate_binary_structure(2, connectivity // 4)
+    assert ((found > 0) == (whole > 0)).all() and found.max() >= whole.max()
+    for number in range(1, found.max() + 1):
+        assert ndimage.label(found == number, structure)[1] == 1
+    cores, count = ndimage.label((prob > 0.7) & (labels > 0), structure)
+    for core in range(1, count + 1):
+        assert len(np.unique(found[cores == core])) == 1

@@ -64,3 +64,16 @@ def test_values_must_be_finite(value):
         survey([[0.5, value]])
     with pytest.raises(ImageError, match="no pixel"):
         survey(np.zeros((0, 4)))
+
+
+def test_objects_in_pieces_are_numbered_still():
+    """And grey values are not, though they begin at 1 and none is left out."""
+    objects = np.zeros((40, 40), np.uint16)
+    for k in range(1, 20):
+        objects[2 * k, : 4 + k] = k
+        objects[2 * k, 30 : 30 + k % 2 * 3] = k
+    some, grey = Survey(), Survey()
+    some.add(objects, "")
+    assert some.kind(labels=False)[0] == "probability" and some.numbered
+    grey.add(np.random.default_rng(0).integers(0, 256, (200, 200), np.uint8), "")
+    assert grey.values == set(range(256)) and not grey.numbered
