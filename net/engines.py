@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from ..errors import counted
 from ..kernels import winograd_cut
 from ..kernels.convolution import WINOGRAD
 from ..layers.filtering import Filtering
@@ -23,6 +24,6 @@ def engines(net: Net) -> str:
         words.append(f"{n}{what if n > 1 else what.rstrip('s')} by {name}{tool}")
         what = ""
     threads = net.workers.threads
-    place = f"{threads} thread{'s' * (threads > 1)}" if net.device.on_host else net.device.title
+    place = counted(threads, "thread") if net.device.on_host else net.device.title
     chosen = "; the fastest as measured here" if net.tuner is not None else ""
     return f"{', '.join(words) or 'no convolutions'}; {place}{chosen}"

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from ..errors import DataError
+from ..errors import DataError, counted
 from ..layers.base import Layer
 from ..netspec.graph import Graph
 from .one_axis import made
@@ -54,8 +54,7 @@ def fed(graph: Graph, layers: Sequence[Layer]) -> str:
     if node is None or len(shape) < 2:
         return ""
     files = [getattr(node.layer, name).source for name in SOURCES if node.layer.HasField(name)]
-    count = shape[1]
-    return f"{files[0]} ({count} channel{'s' * (count != 1)})" if files else ""
+    return f"{files[0]} ({counted(shape[1], 'channel')})" if files else ""
 
 
 def said(net: Net, state: State) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import OutputError
+from ..errors import OutputError, counted
 from ..files import check_writable
 from . import _device, _options, _segmenting
 from ._batch import Batch, Done
@@ -189,9 +189,7 @@ def find_images(patterns: Sequence[str]) -> list[Path]:
             stems = {path.with_suffix("") for path in paths}
             results = [p for p in paths if is_result(p) and p.parent / Path(p.stem).stem in stems]
             if results:
-                said = (
-                    f"{len(results)} result{'s' * (len(results) != 1)} of an earlier run left out"
-                )
+                said = f"{counted(len(results), 'result')} of an earlier run left out"
                 print(f"{pattern}: {said}", file=sys.stderr)
             paths = [path for path in paths if path not in results]
         found += paths
@@ -285,19 +283,19 @@ def segment(deployed: Deployed, image: Image, targets: dict[str, Path], args: An
     with track(made.tiles, "tiles") as advance:
         objects, only = write(deployed, made, targets, args, advance)
     for kind, files in told(targets):
-        count = f", {how_many(objects or 0)}" if kind in ("instances", "objects", "rois") else ""
+        count = (
+            f", {counted(objects or 0, 'object')}"
+            if kind in ("instances", "objects", "rois")
+            else ""
+        )
         print(f"{files}: {kind}{count}")
     if only == 0:  # it may well be empty
         print(f"note: every pixel of {image.path} is class 0, the background")
     seconds = time.monotonic() - began
     print(f"{seconds:.1f} s; {engines(deployed.predictor.net)}", flush=True)
     names = ", ".join(Path(files).name for _, files in told(targets))
-    names += f" ({how_many(objects)})" if objects is not None else ""
+    names += f" ({counted(objects, 'object')})" if objects is not None else ""
     return Done(made.pages, made.tiles, seconds, names, only)
-
-
-def how_many(objects: int) -> str:
-    return f"{objects:,} object{'s' * (objects != 1)}"
 
 
 def warn_of_one_class(batch: Batch, deployed: Deployed) -> None:
