@@ -152,6 +152,20 @@ def test_a_map_is_taken_apart_for_truth_with_instances(truth, drawn):
     assert record("truth.tif", "cells.tif")["kind"] == "instances"
 
 
+def test_objects_of_which_some_are_in_pieces_are_objects_still(truth):
+    """They were read as probabilities, whatever was asked for."""
+    objects = np.zeros((90, 40), np.uint16)
+    for k in range(1, 21):
+        objects[4 * k : 4 * k + 3, 2:38] = k
+    cut = objects.copy()
+    cut[: 4 * 12, 30] = 0  # eleven of twenty
+    tiff.write("objects.tif", objects[None])
+    tiff.write("cut.tif", cut[None])
+    found = record("objects.tif", "cut.tif", "--kind", "instances")
+    assert found["read_as"]["prediction"].startswith("instances")
+    assert found["seg"]["value"] > 0.9
+
+
 def test_sequences_of_masks_are_paired_by_frame(truth, drawn, capsys):
     Path("01_GT/SEG").mkdir(parents=True)
     Path("01_RES").mkdir()
