@@ -15,21 +15,20 @@ STEPS, PASSES, IMAGES = 10, 10, 5  # of a turn
 
 
 def make(
-    base: int, size: int, image: int, precision: str = "fp32", place: str = "cuda"
+    base: int,
+    size: int,
+    image: int,
+    precision: str = "fp32",
+    place: str = "cuda",
+    warpgroups: bool = True,
 ) -> Callable[[], dict[str, Any]]:
-    """place: cuda, or cpu to try the script where there is no card."""
+    """place: cuda, or cpu to try the script where there is no card; warpgroups: take them where the
+    card has them."""
     from demitasse import netspec
-    from demitasse.kernels.device import CPU
     from demitasse.net import Net
     from demitasse.solvers.sgd import SGD
 
-    if place == "cuda":
-        from demitasse.kernels.cuda.card import Card
-
-        device = Card(0, precision)
-        clock: HostClock = CupyClock(device)
-    else:
-        device, clock = CPU, HostClock()
+    device, clock = found_at(place, precision, warpgroups)
     found = {"busy_bytes": taken(device)}
     net, _ = _ours.build(False, base, size, 1, None, {"device": device})
     load(net, base)
@@ -58,6 +57,19 @@ def make(
         return dict(found)
 
     return run
+
+
+def found_at(place: str, precision: str, warpgroups: bool) -> tuple[Any, HostClock]:
+    """The device, and a clock of its own."""
+    if place == "cpu":
+        from demitasse.kernels.device import CPU
+
+        return CPU, HostClock()
+    from demitasse.kernels.cuda.card import Card
+
+    card = Card(0, precision)
+    card.warpgroups = card.warpgroups and warpgroups
+    return card, CupyClock(card)
 
 
 def give(net: Any, size: int) -> None:

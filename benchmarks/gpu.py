@@ -3,16 +3,18 @@
     python benchmarks/gpu.py                          572 pixels, batch 1: under 8 minutes
     python benchmarks/gpu.py --short                  fp32 and tf32, two turns
     python benchmarks/gpu.py --ours fp32,bf16 --peer strict --json figures.json
+    python benchmarks/gpu.py --ours fp32,fp32-warps,tf32,tf32-warps     whether warpgroups pay
     python benchmarks/gpu.py --place cpu --base 2 --size 188     tries the script without a card
 
 Contestants live in processes of their own and take turns (A B C A B C ...) on the same card; the
 card's ceilings, a copy and large matrix products, are measured first.  Figures are medians over the
-turns.  A step copies image, labels and weights from the host, runs forward and backward, and
-updates; of ours it is the solver's, which also looks at the loss and the gradient's norm, and has
-the net's two dropouts.  `deploy` is from an image in memory to labels in memory.  Device events
-measure all but that.  A layer's time is that of the device alone; a ReLU counts as part of the
-convolution below it, a Crop and a Split as part of the Concat.  Memory is what the allocator took
-from the card for training, the recorded graph's pool included.
+turns.  What ends in -warps has the products of a card of 9.0 made by single warps, as other cards
+do, not by warpgroups.  A step copies image, labels and weights from the host, runs forward and
+backward, and updates; of ours it is the solver's, which also looks at the loss and the gradient's
+norm, and has the net's two dropouts.  `deploy` is from an image in memory to labels in memory.
+Device events measure all but that.  A layer's time is that of the device alone; a ReLU counts as
+part of the convolution below it, a Crop and a Split as part of the Concat.  Memory is what the
+allocator took from the card for training, the recorded graph's pool included.
 
 A floor is the least time that the net's work can take (roofline.py): once by the data sheet of
 --card, once by the ceilings just measured; of 3xTF32 and TF32 PyTorch measures them.  --json FILE
@@ -42,6 +44,8 @@ from roofline import counted
 from layers import rows
 
 PRECISIONS = ("fp32", "tf32", "bf16", "fp32-strict")
+WARPS = "-warps"
+CONTESTANTS = (*PRECISIONS, f"fp32{WARPS}", f"tf32{WARPS}")
 PEERS = ("strict", "tf32 last", "tf32", "bf16 last")
 MODES = {"fp32": "3xTF32", "tf32": "TF32", "bf16": "bf16", "fp32-strict": "fp32"}
 JOBS = ("step", "forward", "deploy")
@@ -128,7 +132,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--size", type=int, default=572, help="pixels of a tile along each axis")
     p.add_argument("--image", type=int, default=512, help="pixels of the image to segment")
     p.add_argument("--repeat", type=int, default=7, help="turns, default 7")
-    p.add_argument("--ours", type=_report.several(PRECISIONS), default=list(PRECISIONS))
+    p.add_argument("--ours", type=_report.several(CONTESTANTS), default=list(PRECISIONS))
     p.add_argument("--peer", type=_report.several(PEERS), default=list(PEERS))
     p.add_argument("--card", choices=CARDS, help="whose ceilings the floors are of, if not its own")
     p.add_argument("--budget", type=float, default=420, help="seconds for the contest, default 420")
@@ -157,9 +161,10 @@ def named(card: str) -> str:
 def contestants(args: Any) -> list[Contestant]:
     """Ours and PyTorch's by turns, those first that matter most."""
     common = {"base": args.base, "size": args.size, "image": args.image, "place": args.place}
-    ours = [
-        Contestant(f"demitasse {p}", "_gpu_ours", {**common, "precision": p}) for p in args.ours
-    ]
+    ours = []
+    for name in args.ours:
+        asked = {"precision": name.removesuffix(WARPS), "warpgroups": not name.endswith(WARPS)}
+        ours.append(Contestant(f"demitasse {name}", "_gpu_ours", {**common, **asked}))
     theirs = [Contestant(f"torch {m}", "_gpu_torch", {**common, "mode": m}) for m in args.peer]
     found = []
     for i in range(max(len(ours), len(theirs))):
@@ -206,11 +211,13 @@ def floors_of(
     """Milliseconds of forward pass and step that no kernel can go below on that card, by our
     precisions; limits: only of those whose ceilings are among them."""
     found, parameters, _ = counted("", args.size, args.base)
-    return {
-        p: {k: 1e3 * v for k, v in totals(found, card, MODES[p], parameters).items()}
-        for p in args.ours
-        if limits is None or {"copy_tb_s", CEILINGS[p]} <= set(limits)
-    }
+    made = {}
+    for name in args.ours:
+        precision = name.removesuffix(WARPS)
+        if limits is None or {"copy_tb_s", CEILINGS[precision]} <= set(limits):
+            seconds = totals(found, card, MODES[precision], parameters)
+            made[name] = {part: 1e3 * s for part, s in seconds.items()}
+    return made
 
 
 def ratios(found: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, float]]:

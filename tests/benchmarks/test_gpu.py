@@ -171,6 +171,25 @@ def test_floors_of_measured_ceilings():
     assert gpu.floors_of(args, gpu.measured(half), half)["fp32"]["step"] > made["fp32"]["step"]
 
 
+def test_a_card_can_do_without_warpgroups(monkeypatch):
+    import _gpu_ours
+    import gpu
+
+    args = gpu.parser().parse_args(["--ours", "tf32,tf32-warps", "--peer", "strict"])
+    plain, _, single = gpu.contestants(args)
+    assert plain.name == "demitasse tf32" and single.name == "demitasse tf32-warps"
+    floors = gpu.floors_of(args, gpu.CARDS["h200"])
+    assert floors["tf32-warps"] == floors["tf32"]
+
+    monkeypatch.setitem(sys.modules, "cupy", FakeCupy())
+    asked = ({k: c.options[k] for k in ("precision", "warpgroups")} for c in (plain, single))
+    cards = [_gpu_ours.found_at("cuda", **settings)[0] for settings in asked]
+    assert [card.precision for card in cards] == ["tf32", "tf32"]
+    assert [card.warpgroups for card in cards] == [True, False]
+    monkeypatch.setitem(sys.modules, "cupy", FakeCupy(capability="80"))
+    assert not _gpu_ours.found_at("cuda", "tf32", True)[0].warpgroups
+
+
 def test_the_memory_of_a_graph_counts_and_tells_that_there_is_one(monkeypatch):
     from types import SimpleNamespace as Some
 
