@@ -35,7 +35,7 @@ def make(
     give(net, size)
     solver = SGD(netspec.parse_solver(_ours.SOLVER).message, net)
     for _ in range(4):
-        step(solver, size)  # kernels are compiled, and the pass recorded
+        solver.step(1)  # kernels are compiled, and the pass recorded
     graph = pool_of(solver)
     found["memory_bytes"] = taken(device, graph) - found.pop("busy_bytes")
     found["recorded"] = graph is not None
@@ -48,12 +48,12 @@ def make(
         segment()
 
     def run() -> dict[str, Any]:
-        forward(scorer, size)
+        scorer.forward()
         found["scores"] = thinned(scorer.read("score"))
-        found["forward"] = timed(clock, lambda: forward(scorer, size), PASSES)
-        found["step"] = timed(clock, lambda: step(solver, size), STEPS)
+        found["forward"] = timed(clock, scorer.forward, PASSES)
+        found["step"] = timed(clock, lambda: solver.step(1), STEPS)
         found["deploy"] = host_timed(segment)
-        found["layers"] = layers(net, clock, size)
+        found["layers"] = layers(net, clock)
         return dict(found)
 
     return run
@@ -78,19 +78,6 @@ def give(net: Any, size: int) -> None:
     if "label" in net.inputs:
         net.blobs["label"].data[...] = _unet.labels(size)[:, None]
         net.blobs["weight"].data[...] = 1
-
-
-def forward(net: Any, size: int) -> None:
-    """A card keeps what it was given on the host; on the CPU a pass writes over it."""
-    if net.device.on_host:
-        give(net, size)
-    net.forward()
-
-
-def step(solver: Any, size: int) -> None:
-    if solver.net.device.on_host:
-        give(solver.net, size)
-    solver.step(1)
 
 
 def load(net: Any, base: int) -> None:
@@ -138,13 +125,13 @@ def thinned(scores: np.ndarray) -> list[float]:
     return [float(v) for v in scores[0, :, ::41, ::43].ravel()]
 
 
-def layers(net: Any, clock: HostClock, size: int) -> list[dict[str, Any]]:
+def layers(net: Any, clock: HostClock) -> list[dict[str, Any]]:
     """Milliseconds of each layer in one pass; the device stays behind the host."""
     watch = Watch(net, clock)
     try:
         net.clear_param_diffs()
         clock.busy()
-        forward(net, size)
+        net.forward()
         clock.busy()
         net.backward()
         return watch.layers()

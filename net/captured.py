@@ -69,6 +69,7 @@ class Captured:
         if self._replay is None:
             self._replay = self._captured()
         self._replay()
+        net.step = net.plan.order.backward[0] if self._backward else len(net.layers) - 1
         return sum(weight * float(net.values[top].data.sum()) for weight, top in net.losses())
 
     def _captured(self) -> Callable[[], None]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import GraphError, did_you_mean
 from ..kernels.device import Device
 from ..layers.base import Array, Blob, Layer
 from ..netspec.graph import Graph, Value
@@ -34,6 +35,7 @@ class Holdings:
     flags: Schedule
     planned: Planned
     ahead: Ahead | None
+    step: int  # of net/order.py, the last that ran
 
     @property
     def inputs(self) -> list[str]:
@@ -82,8 +84,26 @@ class Holdings:
         }
 
     def read(self, name: str) -> np.ndarray:
-        """A blob's data, on the host: its own array on the CPU, else a copy."""
-        last = max((v for v in self.values if v.blob == name), key=lambda v: v.version)
+        """A blob's data, on the host: its own array on the CPU, else a copy.
+
+        Raises GraphError where there is no such blob, or its memory does not hold it now: it was
+        not made yet, or is not needed any more.
+        """
+        versions = [value for value in self.values if value.blob == name]
+        if not versions:
+            raise GraphError(
+                f"there is no blob '{name}'",
+                where=self.graph.path,
+                remedy=did_you_mean(name, self.graph.blobs),
+            )
+        last = max(versions, key=lambda value: value.version)
+        spans = self.planned.plan.readable.get(last, ())
+        if not any(start <= self.step <= end for start, end in spans):
+            raise GraphError(
+                f"blob '{name}' is not in memory now: it is made later, or needed no more",
+                where=self.graph.path,
+                remedy="Build the net with Net(..., keep=True), which keeps every blob",
+            )
         return self.device.host(self.values[last].data)
 
     def remarks(self) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ Steps are those of net/order.py.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 
@@ -32,13 +32,14 @@ from .uses import BEFORE, Uses
 @dataclass(frozen=True)
 class Plan:
     """buffers: one lifetime each; of: which buffer holds an array; at: from which byte of it on (0
-    where nothing is said); last: those stored channels last; among: of those that are some channels
-    of another array, from which channel on, and of how many; zero: diffs nobody writes; order: of
-    the steps."""
+    where nothing is said); readable: from which step to which a value's data are there; last: those
+    stored channels last; among: of those that are some channels of another array, from which
+    channel on, and of how many; zero: diffs nobody writes; order: of the steps."""
 
     buffers: tuple[Lifetime, ...]
     of: dict[Key, int]
     at: dict[Key, int]
+    readable: Mapping[Value, Sequence[tuple[int, int]]]
     shapes: dict[Key, tuple[Shape, np.dtype]]
     zero: frozenset[Value]
     one_each: int  # bytes, if every blob had an array of its own as in Caffe
@@ -93,7 +94,8 @@ def plan(
             among[key] = among[target]
     caffe = one_each(graph, layers, inferred, uses.runs, dtype)
     kept = layout.keys(graph, inferred, last)
-    return Plan(tuple(buffers), of, at, draft.shapes, zero, caffe, steps, kept, among)
+    readable = {v: draft.spans["data", root] for v, root in uses.root.items() if ("data", v) in of}
+    return Plan(tuple(buffers), of, at, readable, draft.shapes, zero, caffe, steps, kept, among)
 
 
 @dataclass

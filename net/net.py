@@ -3,8 +3,9 @@
     graph -> layers -> shapes -> schedule -> plan -> arena -> forward, backward
 
 The net owns every array.  Buffers are reused as soon as nobody reads them any more, so after a
-pass only the outputs and the parameters are sure to be readable; `keep=True` gives every blob
-arrays that live through the iteration.
+pass only inputs, outputs and parameters are sure to be readable; `keep=True` gives every blob
+arrays that live through the iteration.  What the caller sets of an input stays until it is set
+again.
 
 Source: Caffe's Net (src/caffe/net.cpp).
 """
@@ -32,6 +33,7 @@ from .memory import Memory
 from .mirrors import mirrors
 from .planning import Planned, plan_net
 from .tuning import Tuner, settle
+from .uses import BEFORE
 
 
 class Net(Holdings):
@@ -99,6 +101,7 @@ class Net(Holdings):
         self._outside: Mapping[Value, Shape] = {}
         self._wants_ahead = ahead and not keep
         self.ahead: Ahead | None = None
+        self.step = BEFORE
         if part is not None:
             self.layers, self._outside = tuple(part[0]), part[1]
         else:
@@ -316,6 +319,7 @@ class Net(Holdings):
             if check:
                 refuse_nonfinite(self.graph.nodes[i], layer, self._tops[i])
             return loss
+        self.step = i
         for run in self.callbacks.before_forward:
             run(i)
         if layer.reshapes:
@@ -353,6 +357,7 @@ class Net(Holdings):
         top = len(self.layers) if start is None else start + 1
         with np.errstate(all="ignore"):
             for i in reversed(range(end, top)):
+                self.step = self.plan.order.backward[i]
                 for run in self.callbacks.before_backward:
                     run(i)
                 for again in self.plan.order.before.get(i, ()):

@@ -20,10 +20,11 @@ BEFORE = -1  # the step before the first layer: inputs are set
 @dataclass(frozen=True)
 class Uses:
     """Of values' data.  written, read: steps of the forward pass; needed: nodes whose backward pass
-    reads it; results: values read after the last step; runs: which nodes run backward; root, group:
-    the first value in each array, and all that share it, as they are written; makers: the nodes
-    that write it; ahead: nodes that run elsewhere (net/ahead.py), elsewhere: values that only they
-    know.  What others read of theirs is there from the start."""
+    reads it; results: values read after the last step, and inputs, which are the caller's; runs:
+    which nodes run backward; root, group: the first value in each array, and all that share it, as
+    they are written; makers: the nodes that write it; ahead: nodes that run elsewhere
+    (net/ahead.py), elsewhere: values that only they know.  What others read of theirs is there from
+    the start."""
 
     written: Mapping[Value, int]
     read: Mapping[Value, Sequence[int]]
@@ -77,11 +78,12 @@ def find(
             found.append(node.tops[0])
         for value in found:
             needed[value].append(i)
+    given = {value.blob: value for value in inferred.values if value.blob in inputs}
     results = frozenset(
         value
         for value in (*graph.outputs, *(t for node in graph.nodes for t in node.tops))
         if value in graph.outputs or not (read[value] or needed[value])
-    )
+    ) | {*given.values()}
     elsewhere = frozenset(v for i in ahead for v in graph.nodes[i].tops)
     elsewhere -= set(crossing(graph, ahead))
     uses = Uses(written, read, needed, results, runs, {}, {}, {}, ahead)

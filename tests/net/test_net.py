@@ -273,3 +273,62 @@ def test_parameters_written_in_the_net_come_before_fillers():
 def test_parameters_written_in_the_net_must_fit(blobs, words):
     with pytest.raises(ShapeError, match=words):
         given_blobs(*blobs)
+
+
+def test_inputs_are_the_callers():
+    """What was set once is there in every pass."""
+    text = data() + data("t", "dim: 2 dim: 2") + ip("a", "x", "y") + (
+        'layer { name: "r" type: "ReLU" bottom: "y" top: "y" }'
+        'layer { name: "c" type: "Concat" bottom: "x" bottom: "y" top: "c" }'
+        'layer { name: "d" type: "ReLU" bottom: "c" top: "c" }'
+    ) + ip("b", "c", "s", n=2) + LOSS  # fmt: skip
+    rng = np.random.default_rng(0)
+    for phase in ("TRAIN", "TEST"):
+        net = build(text, phase, seed=3)
+        given = {name: rng.standard_normal(net.blobs[name].shape) for name in ("x", "t")}
+        for name, values in given.items():
+            net.blobs[name].data[...] = values
+        losses = []
+        for _ in range(3):
+            losses.append(net.forward())
+            if phase == "TRAIN":
+                net.backward()
+        assert losses[0] == losses[1] == losses[2]
+        for name, values in given.items():
+            np.testing.assert_array_equal(net.read(name), values.astype(np.float32))
+
+
+def test_only_what_is_in_memory_is_read():
+    text = data() + data("t", "dim: 2 dim: 2") + ip("a", "x", "y") + ip("b", "y", "z") + (
+        ip("c", "z", "s", n=2) + LOSS
+    )  # fmt: skip
+    net = build(text, "TRAIN", poison=True)
+    with pytest.raises(GraphError, match="blob 'y' is not in memory now"):
+        net.read("y")  # nothing ran yet
+    net.forward()
+    for name in ("x", "y", "z", "s", "t", "l"):
+        assert np.isfinite(net.read(name)).all()
+    net.backward()
+    for name in ("x", "t", "l"):
+        assert np.isfinite(net.read(name)).all()
+    with pytest.raises(GraphError, match=r"blob 'y' is not in memory now.*keep=True"):
+        net.read("y")
+    net.forward(end=2)
+    assert np.isfinite(net.read("y")).all()
+    with pytest.raises(GraphError, match="blob 'z' is not in memory now"):
+        net.read("z")
+
+    net = build(text, "TEST", poison=True)
+    net.forward()
+    assert np.isfinite(net.read("l")).all()
+    with pytest.raises(GraphError, match="blob 'y' is not in memory now"):
+        net.read("y")
+    net = build(text, "TEST", keep=True, seed=1)
+    net.forward()
+    assert np.isfinite(net.read("y")).all()
+
+
+def test_a_blob_that_is_not_there_is_refused():
+    net = build(data() + ip("a", "x", "scores"))
+    with pytest.raises(GraphError, match=r"no blob 'score'\. Did you mean scores"):
+        net.read("score")
