@@ -19,12 +19,10 @@ LOOSE = 64  # pixels, up to which a net is tried that no size fits
 
 
 def trunk(graph: Graph) -> tuple[Value, list[Node]] | None:
-    """The image blob (the first one made from nothing with a spatial extent that some layer with
-    parameters reads) and the nodes that depend on it alone."""
-    for source in graph.nodes:
-        if source.bottoms or not source.tops:
-            continue
-        image, known, nodes = source.tops[0], {source.tops[0]}, []
+    """The image blob (the first top of a layer without bottoms that a convolution depends on, and
+    on no other such top) and the nodes that depend on it alone."""
+    for image in (top for node in graph.nodes if not node.bottoms for top in node.tops):
+        known, nodes = {image}, []
         for node in graph.nodes:
             if node.bottoms and all(v in known for v in (*node.bottoms, *node.likes)):
                 known.update(node.tops)

@@ -81,6 +81,16 @@ PARTS = {
 }
 
 
+def test_the_image_may_be_any_top():
+    text = """
+      layer { name: "in" type: "HDF5Data" top: "label" top: "data" }
+      layer { name: "c" type: "Convolution" bottom: "data" top: "s"
+              convolution_param { num_output: 2 kernel_size: 3 } }
+      layer { name: "l" type: "SoftmaxWithLoss" bottom: "s" bottom: "label" top: "l" }"""
+    image, nodes = trunk(netspec.build(netspec.parse_net(text), "TRAIN"))
+    assert image.blob == "data" and [node.name for node in nodes] == ["c"]
+
+
 @pytest.mark.parametrize("part", PARTS)
 def test_which_layers_see_where_the_image_ends(part):
     kind, param, expected = PARTS[part]
