@@ -1,6 +1,6 @@
 """No two buffers that live at the same time may overlap, whatever their sizes and lifetimes."""
 
-from demitasse.net.arena import ALIGNMENT, Lifetime, Part, lower_bound, place
+from demitasse.net.arena import ALIGNMENT, Lifetime, Part, best_fit, lower_bound, place
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -41,6 +41,14 @@ def test_buffers_that_never_meet_share_their_place():
 def test_a_buffer_fits_between_two_others():
     buffers = [Lifetime("a", 640, 0, 9), Lifetime("b", 1280, 0, 1), Lifetime("c", 640, 2, 3)]
     assert place(buffers).size == 1920
+
+
+def test_a_buffer_takes_the_smallest_gap():
+    always, first = (0, 9), (0, 0)
+    sizes = [(64, always), (128, first), (64, always), (64, first), (64, always), (64, (5, 5))]
+    buffers = [Lifetime("b", size, *span) for size, span in sizes]
+    placed = best_fit(buffers, range(6))
+    assert placed.offsets == (0, 64, 192, 256, 320, 256)  # not at 64, where 128 bytes are free
 
 
 def test_parts_of_a_buffer_are_free_for_others_when_nobody_needs_them():
