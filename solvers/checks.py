@@ -33,7 +33,7 @@ def check(param: Any, test_nets: Sequence[Net], where: str) -> None:
         )
     if any(n < 1 for n in param.test_iter):
         raise SolverError(
-            "test_iter must be at least 1", where=where, found=str(param.test_iter[0])
+            "test_iter must be at least 1", where=where, found=str(min(param.test_iter))
         )
     if len(param.test_iter) != len(test_nets):
         raise SolverError(

@@ -33,7 +33,7 @@ POLICIES: dict[str, Callable[[Any, int, int, Any], Any]] = {
     ),
     "sigmoid": lambda p, i, step, f: p.base_lr / (1 + np.exp(-f(p.gamma) * (f(i) - f(p.stepsize)))),
 }
-# what a policy cannot do without: field -> smallest value
+# what a policy cannot do without, or not below: field -> smallest value
 NEEDED: dict[str, dict[str, float]] = {
     "step": {"stepsize": 1, "gamma": 0.0},
     "exp": {"gamma": 0.0},
@@ -67,6 +67,19 @@ def check(param: Any, where: str) -> None:
                 expected=f"at least {least:g}",
                 found=f"{getattr(param, name):g}",
             )
+    ends = _without_gamma(param)
+    if ends is not None and ends < param.max_iter and not param.HasField("gamma"):
+        raise SolverError(
+            f"lr_policy '{param.lr_policy}' has no gamma, so the rate is 0 from iteration {ends}",
+            where=where,
+            remedy="Add a line such as gamma: 0.1, or gamma: 0 if that is meant",
+        )
+
+
+def _without_gamma(param: Any) -> int | None:
+    """From which iteration on the rate is 0 where gamma is; None: never."""
+    first = {"step": param.stepsize, "exp": 1, "multistep": min(param.stepvalue, default=None)}
+    return first.get(param.lr_policy)
 
 
 def learning_rate(

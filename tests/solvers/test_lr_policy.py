@@ -80,9 +80,34 @@ def test_a_rate_that_is_no_number_is_refused(text):
         ('lr_policy: "multistep" base_lr: 1 gamma: -1', "needs gamma"),
         ('lr_policy: "step" base_lr: 1 gamma: -1 stepsize: 2', "needs gamma"),
         ('lr_policy: "fixd" base_lr: 1', "Did you mean fixed"),
+        ('lr_policy: "poly" base_lr: 1 power: 1', "needs max_iter; expected at least 1, found 0"),
+        (
+            'lr_policy: "step" base_lr: 1 stepsize: 9 max_iter: 10',
+            "has no gamma, so the rate is 0 from iteration 9",
+        ),
+        ('lr_policy: "exp" base_lr: 1 max_iter: 10', "the rate is 0 from iteration 1"),
+        (
+            'lr_policy: "multistep" base_lr: 1 max_iter: 10 stepvalue: 4 stepvalue: 8',
+            "the rate is 0 from iteration 4",
+        ),
     ],
 )
 def test_what_cannot_be_followed_is_refused(text, words):
     with pytest.raises(SolverError) as refused:
         check(param(text), "solver.prototxt")
     assert words in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'lr_policy: "step" base_lr: 1 stepsize: 10 max_iter: 10',  # no step is taken
+        'lr_policy: "step" base_lr: 1 gamma: 0 stepsize: 1 max_iter: 10',  # it is meant
+        'lr_policy: "multistep" base_lr: 1 max_iter: 10',
+        'lr_policy: "inv" base_lr: 1 max_iter: 10',
+        'lr_policy: "sigmoid" base_lr: 1 stepsize: 1 max_iter: 10',
+        'lr_policy: "poly" base_lr: 1 max_iter: 1',
+    ],
+)
+def test_the_least_that_can_be_followed(text):
+    check(param(text), "solver.prototxt")

@@ -177,7 +177,10 @@ def test_parameters_that_overflow_are_never_saved():
         ("test_iter: 1", "no test_interval"),
         ("max_iter: 0", "max_iter must be at least 1"),
         ('test_net: "net.prototxt" test_interval: 2', "one test_iter for each test net"),
-        ("test_iter: 0 test_interval: 2", "test_iter must be at least 1"),
+        (
+            "test_iter: 5 test_iter: 0 test_interval: 2",
+            "test_iter must be at least 1; found 0",
+        ),
     ],
 )
 def test_settings_that_cannot_be_followed(text, words):
