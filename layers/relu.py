@@ -3,7 +3,7 @@
     y = max(x, 0) + slope min(x, 0)            dx = dy where x > 0, else slope dy
 
 Any shape; may work in place.  Where slope >= 0 the top has the sign of the bottom, so backward
-reads the top alone.  A negative slope loses the sign in place: GraphError.
+reads the top alone.
 
 Source: Caffe's src/caffe/layers/relu_layer.cpp.
 """
@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-from ..errors import GraphError
 from .base import Blob, Context, Layer, Shape, Shapes
 
 
@@ -28,13 +27,6 @@ class ReLU(Layer):
         super().__init__(spec, context)
         self.slope = float(spec.relu_param.negative_slope)
         self.backward_reads = ("top0",) if self.slope >= 0 else ("bottom0",)
-        if self.slope < 0 and spec.bottom[0] == spec.top[0]:
-            raise GraphError(
-                f"{self.label} cannot work in place with a negative_slope below 0",
-                where=context.where,
-                found=f"negative_slope {self.slope:g}",
-                remedy="Give the top a name of its own",
-            )
 
     def shapes(self, *bottom: Shape) -> Shapes:
         return Shapes((bottom[0],), scratch=self.context.strip(prod(bottom[0])))

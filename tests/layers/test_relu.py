@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from demitasse.errors import GraphError
+from demitasse import netspec
 from demitasse.kernels.strips import LENGTH
 from demitasse.layers.relu import ReLU
+from demitasse.net import Net
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -55,6 +56,19 @@ def test_backward_reads_one_array_only():
     assert ReLU(spec(-0.1), context()).backward_reads == ("bottom0",)
 
 
-def test_a_negative_slope_below_zero_is_refused_in_place():
-    with pytest.raises(GraphError, match=r"negative_slope -0.5"):
-        ReLU(spec(-0.5, in_place=True), context())
+def test_a_net_keeps_what_a_slope_below_zero_needs_in_place():
+    text = """
+      layer { name: "i" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 } } }
+      layer { name: "a" type: "InnerProduct" bottom: "x" top: "y" inner_product_param {
+        num_output: 4 weight_filler { type: "gaussian" std: 1 } } }
+      layer { name: "r" type: "ReLU" bottom: "y" top: "%s" relu_param { negative_slope: -0.5 } }
+      layer { name: "l" type: "Reduction" bottom: "%s" top: "l" loss_weight: 1 }"""
+    gradients = []
+    for top in "y", "z":
+        net = Net(netspec.build(netspec.parse_net(text % (top, top)), "TRAIN"), seed=1)
+        net.blobs["x"].data[...] = numbers((2, 3))
+        net.forward()
+        net.backward()
+        gradients.append(net.flat_diff.copy())
+    np.testing.assert_array_equal(*gradients)
+    assert gradients[0].any()
