@@ -30,7 +30,7 @@ from .base import Array, Blob, Context, Shape, Shapes
 from .counted import Counted
 from .sizes import times
 
-_NUMBER = re.compile(r"%0?\d*[diu]")
+_FORMAT = re.compile(r"%(%|0?\d*[diu])")
 
 
 class HDF5Output(Counted):
@@ -64,7 +64,7 @@ class HDF5Output(Counted):
                     found=f"'{name}'",
                 )
         for pattern in (param.file_name, *self._names):
-            if len(_NUMBER.sub("", pattern).replace("%%", "").split("%")) > 1:
+            if "%" in _FORMAT.sub("", pattern):
                 raise SpecError(
                     f"{self.label} has a name with a format that it does not know",
                     where=context.where,
@@ -76,7 +76,7 @@ class HDF5Output(Counted):
 
     @staticmethod
     def _name(pattern: str, number: int) -> str:
-        return _NUMBER.sub(lambda m: m[0] % number, pattern).replace("%%", "%")
+        return _FORMAT.sub(lambda m: "%" if m[0] == "%%" else m[0] % number, pattern)
 
     def _stored(self, shape: Shape) -> Shape:
         """The shape of a bottom in the file."""

@@ -60,6 +60,15 @@ def test_passes_follow_each_other_in_one_file(tmp_path):
         np.testing.assert_array_equal(file["score002"], np.arange(6))
 
 
+def test_a_percent_sign_may_stand_before_a_d(tmp_path):
+    data = np.ones((1, 2, 1))
+    rig("file_name: 'o.h5' dset_name: '50%%d'", [data], tmp_path).forward()
+    with h5py.File(tmp_path / "o.h5") as file:
+        assert list(file) == ["50%d"]
+    with pytest.raises(SpecError, match="a format that it does not know"):
+        rig("file_name: 'o.h5' dset_name: '50%%%f'", [data], tmp_path)
+
+
 def test_passes_go_into_numbered_files(tmp_path):
     deep = np.arange(32.0).reshape(2, 1, 2, 2, 2, 2)
     one = rig("file_name: 'o%d.h5' dset_name: 'x'", [deep], tmp_path)
