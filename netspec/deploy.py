@@ -205,8 +205,8 @@ def _check_inputs(
             f"the deployment net needs {len(needed)} inputs, {listed}, and it is not clear that "
             f"'{missing[0]}' is one of them",
             where=source.path,
-            remedy="Name all of them (inputs=[...], or a shape for each), or name blobs between "
-            "them and the prediction",
+            remedy="Give each a shape, in an Input layer or as an argument, or take out of the net "
+            "what the prediction does not need",
         )
     if shape is not None and not isinstance(shape, Mapping):
         if len(needed) != 1:

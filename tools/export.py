@@ -131,7 +131,7 @@ def load(args: argparse.Namespace) -> tuple[Net, weights.Model | None]:
     more = 4 if args.to == "bioimageio" else 0  # a test image with something to see
     net = Net(graph, fill=False, inputs=shapes(net, args.size, more), backward=False)
     net.load(found, complete=True)
-    return net, described
+    return net, described or found.model
 
 
 def shapes(net: Net, size: Sequence[int] | None, more: int) -> dict[str, tuple[int, ...]]:

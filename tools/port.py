@@ -229,7 +229,7 @@ def port(found: weights.Weights, target: Path, args: Any) -> None:
         )
     net.load(given, complete=False)
     if target.suffix == ".h5":
-        model = described or describe(message, net, args)
+        model = described or describe(message, net, args, found.model)
         layers = {n: a for n, a in net.owned_parameters().items() if n not in left_out}
         weights.write_model(target, layers, model, overwrite=args.overwrite)
         lacking = [name for name in left_out if net.params.get(name)]
@@ -300,9 +300,17 @@ def reshaped(net: Any, found: weights.Weights, report: weights.Report) -> list[w
     return pairs
 
 
-def describe(message: Any, net: Any, args: Any) -> weights.Model:
-    """What a model file says beside its parameters."""
+def describe(message: Any, net: Any, args: Any, known: weights.Model | None) -> weights.Model:
+    """What a model file says beside its parameters; known: what their file said of another net."""
     from .. import __version__
+
+    if known is not None:
+        origin = {**known.origin, "net": Path(args.net).name, "left out": list(args.leave_out)}
+        known = replace(known, deploy=netspec.to_text(message), origin=origin)
+        if not args.normalization:
+            return known
+        origin.pop(UNTOLD, None)
+        return replace(known, normalization=json.loads(Normalization(args.normalization).to_json()))
 
     shape: tuple[int, ...] = net.blobs[net.inputs[0]].shape if net.inputs else ()
     now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)

@@ -286,3 +286,33 @@ def test_the_generation_of_2014_is_written_too(net, refused):
 def test_what_2014_did_not_know_is_refused(refused):
     said = refused(NETS / "residual_bn" / "weights.caffemodel", "-o", "a.caffemodel", "--v1")
     assert "had no parameters in V1" in said and not Path("a.caffemodel").exists()
+
+
+def test_a_model_that_gets_another_net_is_known_as_before(capsys):
+    text = """
+      layer { name: "data" type: "Input" top: "data"
+              input_param { shape { dim: 1 dim: 1 dim: 8 dim: 8 } } }
+      layer { name: "c" type: "Convolution" bottom: "data" top: "%s"
+              convolution_param { num_output: 2 kernel_size: 3 weight_filler { type: "xavier" } } }
+    """
+    net = Net(netspec.build(netspec.parse_net(text % "s"), "TEST"))
+    model = weights.Model(
+        text % "s", {"name": "zscore", "parameters": {}}, ("background", "cell"), 1,
+        pixel_size=(0.5, 0.25), origin={"iterations": 7},
+    )  # fmt: skip
+    weights.write_model("unet.h5", net.parameters(), model)
+    Path("again.prototxt").write_text(text % "score")
+    assert run("unet.h5", "--net", "again.prototxt", "-o", "a.h5") == 0
+    assert "normalised" not in capsys.readouterr().out
+    found = weights.read("a.h5").model
+    assert 'top: "score"' in found.deploy and found.origin["iterations"] == 7
+    assert (found.normalization, found.class_names) == (model.normalization, model.class_names)
+    assert found.pixel_size == model.pixel_size
+    argv = ["unet.h5", "--net", "again.prototxt", "-o", "b.h5", "--normalization", "none"]
+    assert run(*argv) == 0
+    assert weights.read("b.h5").model.normalization["name"] == "none"
+
+    args = export.parser().parse_args(
+        ["--to", "onnx", "--weights", "unet.h5", "--model", "again.prototxt", "-o", "a.onnx"]
+    )
+    assert export.load(args)[1].normalization == model.normalization
