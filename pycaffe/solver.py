@@ -54,15 +54,14 @@ class Solver:
     def _start(self, source: Source) -> None:
         param = source.message
         param.type = self._type
-        if param.random_seed < 0:
-            param.random_seed = settings.next_seed()
+        seed = {"seed": settings.next_seed()} if param.random_seed < 0 else {}
         self._endless = not param.HasField("max_iter")
         if self._endless:  # a script may make its own steps
             param.max_iter = (1 << 31) - 1
         self._callbacks = _Callbacks()
         observer = solver_log(param)
         self._engine = solvers.build(
-            source, hooks=[self._callbacks], observer=observer, net_options=options()
+            source, hooks=[self._callbacks], observer=observer, net_options={**options(), **seed}
         )
         observer.attach(self._engine)
         self.net = Net.of(self._engine.net)

@@ -179,3 +179,18 @@ def test_a_solver_speaks_in_glogs_format_unless_it_is_silenced(solver_file, monk
     monkeypatch.setenv("GLOG_minloglevel", "2")
     solver.step(1)
     assert capsys.readouterr().err == ""
+
+
+def test_a_training_goes_on_in_another_process(solver_file, tmp_path):
+    """Which draws another seed, where the prototxt gives none."""
+    path = solver_file(random_seed=None)
+    first = caffe.SGDSolver(path)
+    first.step(3)
+    first.snapshot()
+    again = caffe.SGDSolver(path)
+    assert again._engine.net.seed != first._engine.net.seed
+    again.restore(str(tmp_path / "snap_iter_3.solverstate"))
+    assert again.iter == 3
+    np.testing.assert_array_equal(flat(again._engine), flat(first._engine))
+    caffe.set_random_seed(8)
+    assert caffe.SGDSolver(path)._engine.net.seed == 8
