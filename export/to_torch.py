@@ -9,6 +9,7 @@ every change of size.
 
 from __future__ import annotations
 
+import json
 import re
 import textwrap
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..net import Net
+from ..net.params import Param
 from .pieces import Piece, take_apart
 from .to_onnx import measured
 from .torch_layers import SAY, batch_norm, merges
@@ -26,6 +28,7 @@ _INLINE = frozenset(
     {"AbsVal", "BNLL", "BatchNorm", "Dropout", "ELU", "PReLU", "ReLU", "Scale", "Sigmoid"}
     | {"Softmax", "TanH"}
 )
+PARTS = ("weight", "bias")  # of a module, in the order of a layer's parameters
 _BREAKS = frozenset({"Deconvolution", "Pooling"})
 
 
@@ -92,24 +95,39 @@ def _only_reader(piece: Piece, readers: list[Piece], results: set[str]) -> Piece
     return readers[0] if single and piece.tops[0] not in results else None
 
 
-def _owners(net: Net) -> dict[str, set[str]]:
-    """Of layers that use the parameters of others: whose."""
-    found: dict[str, set[str]] = {}
+def _owners(net: Net) -> dict[str, dict[int, Param]]:
+    """Of layers that use parameters of others: which of theirs is whose."""
+    found: dict[str, dict[int, Param]] = {}
     for i, param in enumerate(net.param_table):
         if param.owner != i:
-            found.setdefault(param.layer, set()).add(net.param_table[param.owner].layer)
+            found.setdefault(param.layer, {})[param.index] = net.param_table[param.owner]
     return found
 
 
-def _say(t: TorchWriter, piece: Piece, bottoms: list[str], owners: dict[str, set[str]]) -> str:
+def _say(
+    t: TorchWriter, piece: Piece, bottoms: list[str], owners: dict[str, dict[int, Param]]
+) -> str:
     value = SAY[piece.type](t, piece, bottoms)
     if piece.name in owners:
-        if len(owners[piece.name]) > 1 or not value.startswith("self."):
-            raise piece.refuse("it shares parameters with several layers", "PyTorch")
-        (owner,) = owners[piece.name]
-        mine = value.partition("(")[0]
-        t.made[-1] = f"{mine} = {t.module_of(owner)}  # the same parameters"
+        _share(t, piece, value.partition("(")[0], owners[piece.name])
     return value
+
+
+def _share(t: TorchWriter, piece: Piece, mine: str, owners: dict[int, Param]) -> None:
+    """Let the module of a layer that was just made use the parameters of others."""
+    made = dict(line.split(" = ", 1) for line in t.made)
+    modules = {t.module_of(owner.layer) for owner in owners.values()}
+    alike = len(modules) == 1 and made.get(mine) == made.get(*modules)
+    if alike and len(owners) == len(piece.params) and all(owners[k].index == k for k in owners):
+        t.made[-1] = f"{mine} = {modules.pop()}  # the same parameters"
+        return
+    for k, owner in owners.items():
+        theirs = t.module_of(owner.layer)
+        pair = [f"{m}.{PARTS[i]}" for m, i in ((mine, k), (theirs, owner.index)) if i < len(PARTS)]
+        arrays = [t.tensors.get(name.removeprefix("self.")) for name in pair]
+        if len(pair) < 2 or any(a is None for a in arrays) or not np.array_equal(*arrays):
+            raise piece.refuse(f"it shares a parameter with '{owner.layer}'", "PyTorch")
+        t.made.append(" = ".join(pair))
 
 
 def class_name(name: str) -> str:
@@ -117,6 +135,12 @@ def class_name(name: str) -> str:
     words = [word for word in re.split(r"[^0-9A-Za-z]+", name) if word]
     joined = "".join(word[0].upper() + word[1:] for word in words) or "Net"
     return f"Net{joined}" if joined[0].isdigit() else joined
+
+
+def _quotable(text: str) -> str:
+    """Without what would end a docstring, or be read as something else in it: names in a file are
+    whatever a stranger wrote there."""
+    return text.replace("\\", "/").replace('"' * 3, "'" * 3).replace("\0", " ")
 
 
 def _text(
@@ -129,16 +153,16 @@ def _text(
     returned: str,
 ) -> str:
     name = class_name(net.name)
-    paragraphs = "".join("\n" + textwrap.fill(p, WIDTH) + "\n" for p in about)
+    file = f"{stem}.safetensors"
+    first = f"{net.name or 'A net'} in PyTorch; {file} holds its parameters.\n"
+    told = _quotable(first + "".join("\n" + textwrap.fill(p, WIDTH) + "\n" for p in about))
     result = "torch.Tensor" if len(net.outputs) == 1 else "tuple[torch.Tensor, ...]"
     given = ", ".join(f"{a}: torch.Tensor" for a in arguments)
     helpers = "".join(f"\n\n{HELPERS[h]}" for h in writer.helpers)
     made = "".join(f"        {line}\n" for line in writer.made) or "        pass\n"
     body = "".join(f"        {line}".rstrip() + "\n" for line in lines)
     return (
-        f'"""{net.name or "A net"} in PyTorch; {stem}.safetensors holds its parameters.\n'
-        f"{paragraphs}"
-        '"""\n\n'
+        f'"""{told}"""\n\n'
         "import torch\nfrom safetensors.torch import load_file\nfrom torch import nn\n"
         "from torch.nn import functional as F\n"
         f"{helpers}\n\n"
@@ -149,7 +173,7 @@ def _text(
         f"    def forward(self, {given}) -> {result}:\n"
         f"{body}"
         f"        return {returned}\n\n\n"
-        f'def load(path: str = "{stem}.safetensors") -> {name}:\n'
+        f"def load(path: str = {json.dumps(file, ensure_ascii=False)}) -> {name}:\n"
         '    """The net with its trained parameters, ready to predict."""\n'
         f"    net = {name}()\n"
         "    net.load_state_dict(load_file(path))\n"

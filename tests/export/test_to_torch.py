@@ -147,3 +147,52 @@ def test_a_file_that_is_written_again_at_once_is_read_again(tmp_path, monkeypatc
         path.write_text(f"value = {value}\n")
         os.utime(path, (1e9, 1e9))
         assert nets.imported(path).value == value
+
+
+SHARED = """
+layer { name: "data" type: "Input" top: "data"
+        input_param { shape { dim: 1 dim: 2 dim: 9 dim: 9 } } }
+layer { name: "a" type: "Convolution" bottom: "data" top: "a" param { name: "w" } PARAM
+        convolution_param { num_output: 2 kernel_size: 3 bias_filler { type: "gaussian" std: 1 }
+                            weight_filler { type: "gaussian" std: 1 } } }
+layer { name: "b" type: "Convolution" bottom: "a" top: "b" param { name: "w" } PARAM
+        convolution_param { num_output: 2 kernel_size: 3 bias_filler { type: "gaussian" std: 1 }
+                            weight_filler { type: "gaussian" std: 1 } STRIDE } }"""
+
+
+def sharing(bias="", stride="", name=""):
+    text = SHARED.replace("PARAM", bias).replace("STRIDE", stride)
+    return nets.built(f"name: '{name}'" + text)
+
+
+@pytest.mark.parametrize("bias", ["", 'param { name: "b" }'], ids=["own bias", "one bias"])
+@pytest.mark.parametrize("stride", ["", "stride: 2"], ids=["alike", "other stride"])
+def test_some_parameters_are_shared(bias, stride, tmp_path):
+    torch()
+    net = sharing(bias, stride)
+    inputs, expected = nets.answered(net)
+    module = loaded(net, tmp_path)
+    nets.agree(answers(module, net, inputs), expected)
+    assert module.b.weight is module.a.weight
+    assert (module.b.bias is module.a.bias) == bool(bias)
+
+
+def test_parameters_that_are_used_differently_cannot_be_shared():
+    text = """
+      layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 } } }
+      layer { name: "a" type: "InnerProduct" bottom: "x" top: "a" param { name: "w" }
+              inner_product_param { num_output: 3 weight_filler { type: "xavier" } } }
+      layer { name: "b" type: "InnerProduct" bottom: "a" top: "b" param { name: "w" }
+              inner_product_param { num_output: 3 transpose: true } }"""
+    with pytest.raises(GraphError, match=r"'b'.*it shares a parameter with 'a'"):
+        to_torch(nets.built(text), "net")
+
+
+def test_a_name_is_no_code():
+    net = sharing(name=r'x"""\nimport nowhere\n""" \\')
+    assert '"""\nimport nowhere' in net.name and net.name.endswith("\\")
+    for text, _ in (to_torch(net, "net"), to_torch(sharing(), 'n"\\', [net.name])):
+        found = ast.parse(text).body
+        kinds = [type(statement).__name__ for statement in found[:4]]
+        assert kinds == ["Expr", "Import", "ImportFrom", "ImportFrom"]
+        assert found[1].names[0].name == "torch"
