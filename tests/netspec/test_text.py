@@ -1,6 +1,7 @@
 """Prototxt in, message and positions out; every refusal is a SpecError that says where."""
 
 import math
+import tracemalloc
 
 import pytest
 from demitasse.errors import SpecError
@@ -333,3 +334,15 @@ def test_a_zero_byte_in_a_string():
     said = refusal('name: "a"\nlayer { top: "b\\0" }')
     assert "x.prototxt:2:14: the string of 'top' holds a zero byte" in said
     assert read('label: 1 data: "a\\0"', "Datum").data == b"a\0"
+
+
+def test_a_long_string_takes_no_more_than_its_length():
+    text = 'name: "' + "a" * 500_000 + r"\t" * 1000 + '"'
+    tracemalloc.start()
+    try:
+        name = parse_net(text).message.name
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert name == "a" * 500_000 + "\t" * 1000
+    assert peak < 8 * len(text)
