@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import weights
-from ..errors import SolverError
+from ..errors import OutputError, SolverError
 from ..files import check_writable
 from ..net.saving import save_caffemodel, save_hdf5
 
@@ -60,7 +60,8 @@ def seed_of(path: Path) -> int | None:
 
 
 def write(solver: Solver) -> Path:
-    """Write both files, the state last: a state on disk always has its parameters."""
+    """Write both files, the state last: a state on disk always has its parameters.  Where there is
+    no room for it, the parameters' is given back to the smaller files that follow."""
     param, net = solver.param, solver.net
     hdf5 = param.snapshot_format == HDF5
     model, state = names(param.snapshot_prefix, solver.iter, hdf5=hdf5)
@@ -77,7 +78,11 @@ def write(solver: Solver) -> Path:
     }
     history = [net.device.host(view).reshape(p.shape) for view, p in remembered(solver)]
     found = weights.State(solver.iter, solver.current_step, str(model), history, extra)
-    (weights.write_hdf5_state if hdf5 else weights.write_binary_state)(state, found)
+    try:
+        (weights.write_hdf5_state if hdf5 else weights.write_binary_state)(state, found)
+    except OutputError:
+        model.unlink(missing_ok=True)
+        raise
     return state
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from demitasse import weights
+from demitasse.errors import WriteError
 from demitasse.solvers import newest, snapshot
 from demitasse.tools import caffe, solve
 
@@ -26,6 +27,7 @@ WRITES = """
 import os, sys
 os.environ["OMP_NUM_THREADS"] = "1"
 from demitasse import netspec, solvers
+from demitasse.errors import WriteError
 solver = solvers.build(netspec.read_solver("solver.prototxt"), ahead=False)
 for _ in sys.stdin:
     if not os.fork():
@@ -138,6 +140,22 @@ def test_a_disk_that_is_full_at_the_end(run, full):
         ended.code == 1 and "could not be written" in ended.err and "Free some space" in ended.err
     )
     assert "the last good snapshot is tiny_iter_2.solverstate.h5" in ended.out
+    assert weights.read("tiny.h5").model.origin["iterations"] == 4
+    assert not list(Path().glob("*tiny_iter_4*"))
+
+
+def test_a_disk_that_is_full_in_the_middle_of_a_snapshot(run, monkeypatch):
+    """The disk was full when half of the last snapshot was written.
+    That half is removed, which leaves room for the model.
+    """
+
+    def full(path, state):
+        assert Path(state.learned_net).exists()
+        raise WriteError("No space left on device", where=str(path))
+
+    monkeypatch.setattr(weights, "write_hdf5_state", full)
+    ended = run(solve.main, SOLVER)
+    assert ended.code == 1 and "No space left on device" in ended.err
     assert weights.read("tiny.h5").model.origin["iterations"] == 4
     assert not list(Path().glob("*tiny_iter_4*"))
 
