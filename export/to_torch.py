@@ -122,12 +122,16 @@ def _share(t: TorchWriter, piece: Piece, mine: str, owners: dict[int, Param]) ->
         t.made[-1] = f"{mine} = {modules.pop()}  # the same parameters"
         return
     for k, owner in owners.items():
-        theirs = t.module_of(owner.layer)
-        pair = [f"{m}.{PARTS[i]}" for m, i in ((mine, k), (theirs, owner.index)) if i < len(PARTS)]
-        arrays = [t.tensors.get(name.removeprefix("self.")) for name in pair]
-        if len(pair) < 2 or any(a is None for a in arrays) or not np.array_equal(*arrays):
+        one, other = _part(mine, k), _part(t.module_of(owner.layer), owner.index)
+        known = one in t.tensors and other in t.tensors
+        if not (known and np.array_equal(t.tensors[one], t.tensors[other])):
             raise piece.refuse(f"it shares a parameter with '{owner.layer}'", "PyTorch")
-        t.made.append(" = ".join(pair))
+        t.made.append(f"self.{one} = self.{other}")
+
+
+def _part(module: str, index: int) -> str:
+    """What the state dict calls a module's parameter; nothing that it has, from the third on."""
+    return f"{module.removeprefix('self.')}.{PARTS[index] if index < len(PARTS) else index}"
 
 
 def class_name(name: str) -> str:
