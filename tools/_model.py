@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import sys
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +25,7 @@ from ..kernels.device import CPU
 from ..kernels.workers import usable_cpus
 from ..layers.base import Context
 from ..net import Net
-from ..net.inference import build_layers
+from ..net.inference import build_layers, infer
 from ..net.one_axis import geometries
 from ..net.sizes import Geometry, trunk
 from ..netspec.graph import Graph
@@ -56,12 +57,14 @@ def describe(solver: Solver, source: netspec.Source) -> Description:
     """The deployable model of a solver's net, which was read from `source`: the net less data and
     loss, the packing's normalisation and classes, and where it comes from.
 
-    Raises GraphError where nothing is left to deploy.
+    Raises GraphError where nothing is left to deploy, or a part of it was not trained.
     """
-    net = solver.net
+    net, state = solver.net, solver.param.train_state
     packed = packing(net.graph)
-    shape = image_shape(net, source)
-    message = netspec.deploy(source, shape=(1, *shape[1:]), softmax=False)
+    same = {"level": state.level, "stages": state.stage}
+    shape = image_shape(net, source, same)
+    message = netspec.deploy(source, shape=(1, *shape[1:]), softmax=False, **same)
+    refuse_untrained(netspec.Source(source.path, message), net)
     size = micrometres(packed.get("pixel_size"), packed.get("pixel_unit", "um"))
     model = weights.Model(
         deploy=netspec.to_text(message),
@@ -83,12 +86,27 @@ def describe(solver: Solver, source: netspec.Source) -> Description:
     return Description(model, frozenset(names))
 
 
-def image_shape(net: Net, source: netspec.Source) -> tuple[int, ...]:
-    """The shape of the image blob of a training net, which was read from `source`: what its filters
-    read, or, where layers of the net augment that, what the deployment net reads."""
+def refuse_untrained(deployed: netspec.Source, net: Net) -> None:
+    """GraphError where a deployment net has parameters that the training net has not."""
+    graph = netspec.build(deployed, "TEST")
+    layers = build_layers(graph, net.layers[0].context)
+    needs = infer(graph, layers).needs
+    for node, need in zip(graph.nodes, needs, strict=True):
+        if need.params and node.name not in net.params:
+            raise GraphError(
+                f"layer '{node.name}' is in the net that segments, but not in the one that learns",
+                where=node.where,
+                remedy="Give both the same layers: look at include and exclude",
+            )
+
+
+def image_shape(net: Net, source: netspec.Source, state: Mapping[str, Any]) -> tuple[int, ...]:
+    """The shape of the image blob of a training net, which was read from `source` in a state (of
+    netspec.deploy): what its filters read, or, where layers of the net augment that, what the
+    deployment net reads."""
     found, shapes = trunk(net.graph), net.planned.inferred.values
     if found is None:
-        deployed = trunk(netspec.build(netspec.deploy(source), "TEST"))
+        deployed = trunk(netspec.build(netspec.deploy(source, **state), "TEST"))
         by_blob = {value.blob: shape for value, shape in shapes.items()}
         if deployed is not None and deployed[0].blob in by_blob:
             return by_blob[deployed[0].blob]

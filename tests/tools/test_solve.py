@@ -349,3 +349,27 @@ layer { name: "lit" type: "Eltwise" bottom: "data" bottom: "noise" top: "lit"
     found = weights.read("tiny.h5")
     assert found.kind == "model" and "noise" not in found.model.deploy
     assert guarded(deploy.main, ["--weights", "tiny.h5", "img.tif"]) == 0
+
+
+def add_slopes(where):
+    """A layer that learns, in some states of the net."""
+    path, pool = Path("net.prototxt"), 'layer { name: "pool"'
+    slopes = f'layer {{ name: "extra" type: "PReLU" bottom: "d0" top: "d0" include {{ {where} }} }}'
+    path.write_text(path.read_text().replace(pool, f"{slopes}\n{pool}"))
+
+
+def test_the_model_is_of_the_stage_that_was_trained(tiny):
+    add_slopes('stage: "deep"')
+    with Path("solver.prototxt").open("a") as file:
+        file.write('train_state { stage: "deep" }')
+    assert guarded(solve.main, ["solver.prototxt"]) == 0
+    found = weights.read("tiny.h5")
+    assert "extra" in found.layers and 'name: "extra"' in found.model.deploy
+
+
+def test_a_layer_that_only_segments_is_not_trained(tiny, capsys):
+    add_slopes("phase: TEST")
+    assert guarded(solve.main, ["solver.prototxt"]) == 0
+    said = capsys.readouterr().out
+    assert "only snapshots will be written" in said and "layer 'extra' is in the net that" in said
+    assert not Path("tiny.h5").exists()
