@@ -38,6 +38,9 @@ def build_layers(graph: Graph, context: Context) -> tuple[Layer, ...]:
     return tuple(layers)
 
 
+Above = tuple[int, Inferred] | None  # what layers above that one keep
+
+
 def in_place(node: Node, i: int) -> bool:
     """Whether top i is written over bottom i (Caffe: the same name at the same index)."""
     return i < len(node.bottoms) and node.tops[i].blob == node.bottoms[i].blob
@@ -58,11 +61,12 @@ def infer(
     layers: Sequence[Layer],
     inputs: Mapping[str, Shape] | None = None,
     outside: Mapping[Value, Shape] | None = None,
+    above: Above = None,
 ) -> Inferred:
     """Shapes throughout the graph.
 
     inputs: shapes that replace those of Input layers' blobs, by blob name; outside: of values that
-    another part of the net makes (net/ahead.py).  Raises ShapeError.
+    another part of the net makes (net/ahead.py); above: what stays as it is.  Raises ShapeError.
     """
     inputs = dict(inputs or {})
     shapes: dict[Value, Shape] = dict(outside or {})
@@ -73,6 +77,8 @@ def infer(
             own = (None,) * len(given) if all(given) else layer.shapes().tops
             tops = (a or b for a, b in zip(given, own, strict=True))
             need = Shapes(tops=tuple(shape for shape in tops if shape is not None))
+        elif above is not None and node.index > above[0]:
+            need = above[1].needs[node.index]
         else:
             need = layer.shapes(*(shapes[value] for value in (*node.bottoms, *node.likes)))
         for top, shape in zip(node.tops, need.tops, strict=True):

@@ -27,7 +27,7 @@ from .ahead import Ahead, begin
 from .filling import first_values
 from .finite import refuse_nonfinite
 from .holdings import Holdings
-from .inference import build_layers
+from .inference import Above, build_layers
 from .kept import Callbacks, Kept, prepare
 from .memory import Memory
 from .mirrors import mirrors
@@ -96,12 +96,11 @@ class Net(Holdings):
             backward = graph.phase == "TRAIN" or graph.force_backward
         self.plans_backward, self._fuse, self._recompute = backward, fuse, recompute
         self.rank, self.ranks, self.tuner = rank, ranks, tuner
-        self.callbacks, self.device = Callbacks(), device
+        self.callbacks, self.device, self.step = Callbacks(), device, BEFORE
         self.workers = Workers(threads or usable_cpus() if device.on_host else 1)
         self._outside: Mapping[Value, Shape] = {}
         self._wants_ahead = ahead and not keep
         self.ahead: Ahead | None = None
-        self.step = BEFORE
         if part is not None:
             self.layers, self._outside = tuple(part[0]), part[1]
         else:
@@ -166,11 +165,12 @@ class Net(Holdings):
         """
         exchange.share(self, other)
 
-    def reshape(self, inputs: Mapping[str, Shape]) -> None:
+    def reshape(self, inputs: Mapping[str, Shape], last: int | None = None) -> None:
         """Take other input shapes: a new plan and arena; parameters stay, and with `keep` also what
-        layers without bottoms hold, where its shape stays.  Errors as when the net was made."""
+        layers without bottoms hold, where its shape stays.  last: layers above that one keep their
+        shapes, and cannot run.  Errors as when the net was made."""
         self._tune(inputs)
-        planned = self._plan(inputs)
+        planned = self._plan(inputs, None if last is None else (last, self.planned.inferred))
         table = params.table(self.graph, self.layers, planned.inferred.needs)
         for old, new in zip(self.param_table, table, strict=True):
             if old.shape != new.shape:
@@ -216,7 +216,7 @@ class Net(Holdings):
         if self.tuner is not None and self.device.on_host:
             settle(self.graph, self.layers, inputs, self._outside, self.plans_backward, self.tuner)
 
-    def _plan(self, inputs: Mapping[str, Shape] | None) -> Planned:
+    def _plan(self, inputs: Mapping[str, Shape] | None, above: Above = None) -> Planned:
         return plan_net(
             self.graph,
             self.layers,
@@ -228,6 +228,7 @@ class Net(Holdings):
             recompute=self._recompute,
             ahead=self._wants_ahead,
             outside=self._outside,
+            above=above,
             device=self.device,
         )
 

@@ -14,7 +14,7 @@ from ..netspec.graph import Graph, Value
 from . import arena, fusion, layout, lifetimes, uses
 from .ahead import prefix, without_gradient
 from .fusion import Fused
-from .inference import Inferred
+from .inference import Above, Inferred
 from .lifetimes import Plan
 from .recompute import choose
 from .schedule import Schedule, schedule
@@ -69,14 +69,16 @@ def plan_net(
     recompute: bool = False,
     ahead: bool = False,
     outside: Mapping[Value, Shape] | None = None,
+    above: Above = None,
     device: Device = CPU,
 ) -> Planned:
     """Plan everything.  fuse: let layers do each other's work (net/fusion.py); recompute: give up
     data and make them again, in training (net/recompute.py).  Neither where blobs are kept or
-    shapes change in every pass.  ahead: leave out what can run ahead; outside: as for `infer`.
+    shapes change in every pass.  ahead: leave out what can run ahead; outside, above: as for
+    `infer`.
     Raises ShapeError and GraphError.  Pure, apart from data layers, which look at their files to
     learn the shapes in them."""
-    inferred = infer_or_suggest(graph, layers, inputs, outside)
+    inferred = infer_or_suggest(graph, layers, inputs, outside, above)
     flags = schedule(graph, layers, inferred.needs)
     elsewhere = prefix(graph, layers, inferred) if ahead else frozenset()
     if elsewhere:

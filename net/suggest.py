@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from ..errors import ShapeError
 from ..layers.base import Context, Layer, Shape
 from ..netspec.graph import Graph, Node, Value
-from .inference import Inferred, build_layers, infer
+from .inference import Above, Inferred, build_layers, infer
 from .one_axis import alike, along, made
 from .sizes import legal, misfit, trunk
 
@@ -19,10 +19,11 @@ def infer_or_suggest(
     layers: Sequence[Layer],
     inputs: Mapping[str, Shape] | None = None,
     outside: Mapping[Value, Shape] | None = None,
+    above: Above = None,
 ) -> Inferred:
     """`infer`, but a size that does not fit is refused with the nearest legal sizes."""
     try:
-        inferred = infer(graph, layers, inputs, outside)
+        inferred = infer(graph, layers, inputs, outside, above)
         shapes = inferred.values
         problem = misfit(graph, layers, shapes)
     except ShapeError as error:

@@ -132,6 +132,7 @@ class NetBlobs:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._waiting: dict[str, base.Blob] = {}
+        self._followed: int | None = None  # up to which layer the net took the inputs' shapes
         self._idle: dict[str, np.ndarray] = {}  # diffs of blobs that no gradient reaches: zeros
         self.twins, self._held = twins(engine.device), dict[tuple[str, str], Twin]()
         # the last version of every input, and who makes it
@@ -166,15 +167,19 @@ class NetBlobs:
         sides = (_resized(self.host(name, side), dims) for side in ("data", "diff"))
         self._waiting[name] = base.Blob(*sides)
 
-    def settle(self) -> None:
-        """Give the net the inputs' new shapes, and what was written into them."""
-        if not self._waiting:
-            return
+    def settle(self, last: int | None = None) -> None:
+        """Give the net the inputs' new shapes, and what was written into them; last: layers above
+        that one are not to run, and follow when they are."""
         engine = self.engine
+        last = None if last == len(engine.layers) - 1 else last
+        behind = self._followed is not None and (last is None or last > self._followed)
+        if not self._waiting and not behind:
+            return
         shapes = {name: self.now(name).shape for name in engine.inputs}
-        if any(shape != engine.blobs[name].shape for name, shape in shapes.items()):
+        if behind or any(shape != engine.blobs[name].shape for name, shape in shapes.items()):
             self._held.clear()  # or they would keep the old memory
-            engine.reshape(shapes)
+            engine.reshape(shapes, last)
+            self._followed = last
         given = {name: blob for name, blob in self._waiting.items() if name in shapes}
         self._waiting.clear()
         for name, blob in given.items():

@@ -153,7 +153,7 @@ class Net:
     def _forward(self, start: int, end: int) -> float:
         """Run layers start..end; return the loss."""
         with self._twins.computing():
-            self._arrays.settle()
+            self._arrays.settle(end)
             if start > 0:
                 self._arrays.take()
             loss = self._engine.forward(start, end)
@@ -163,7 +163,7 @@ class Net:
     def _backward(self, start: int, end: int) -> None:
         """Run layers start..end backward, downward."""
         with self._twins.computing():
-            self._arrays.settle()
+            self._arrays.settle(start)
             self._arrays.take()
             self._engine.backward(start, end)
 

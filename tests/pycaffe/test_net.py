@@ -345,3 +345,34 @@ def test_a_python_layers_parameters_may_be_set_before_the_first_pass(python_net)
     net.params["p"][0].data[0] = 3
     net.blobs["x"].data[...] = 1
     assert (net.forward()["y"] == 3).all()
+
+
+TWO_SIZES = """force_backward: true
+layer { name: "data" type: "Input" top: "data"
+        input_param { shape { dim: 1 dim: 1 dim: 8 dim: 8 } } }
+layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
+        convolution_param { num_output: 2 kernel_size: 3 weight_filler { type: "xavier" } } }
+layer { name: "relu" type: "ReLU" bottom: "conv" top: "conv" }
+layer { name: "fc" type: "InnerProduct" bottom: "conv" top: "fc"
+        inner_product_param { num_output: 5 weight_filler { type: "xavier" } } }"""
+
+
+def test_layers_that_do_not_run_need_not_fit(tmp_path):
+    """As where dreams are made of a net for images of one size, layer by layer."""
+    (tmp_path / "net.prototxt").write_text(TWO_SIZES)
+    net = caffe.Net(str(tmp_path / "net.prototxt"), caffe.TEST)
+    image = np.random.default_rng(0).standard_normal((1, 1, 20, 24)).astype("f4")
+    small = net.forward(data=image[..., :8, :8])["fc"].copy()
+    inside = net.blobs["conv"].data.copy()
+    net.blobs["data"].reshape(1, 1, 20, 24)
+    net.blobs["data"].data[...] = image
+    top = net.forward(end="relu")["conv"]
+    assert top.shape == (1, 2, 18, 22) and net.blobs["fc"].data.shape == (1, 5)
+    np.testing.assert_allclose(top[..., :6, :6], inside, atol=1e-5)
+    net.blobs["conv"].diff[...] = top
+    assert net.backward(start="relu")["data"].shape == image.shape
+    with pytest.raises(ShapeError, match="'fc' would need parameters of another shape"):
+        net.forward()
+    assert net.forward(end="conv")["conv"].shape == (1, 2, 18, 22)
+    net.blobs["data"].reshape(1, 1, 8, 8)
+    np.testing.assert_array_equal(net.forward(data=image[..., :8, :8])["fc"], small)
