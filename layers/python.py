@@ -68,7 +68,7 @@ class Python(Layer):
             raise SpecError(
                 f"{self.label} names {named}, which cannot be imported ({error})",
                 where=where,
-                remedy="Put the folder it is in on PYTHONPATH",
+                remedy=_remedy(param.module, error.name or ""),
             ) from error
         cls = getattr(module, param.layer, None)
         if not (isinstance(cls, type) and issubclass(cls, PythonLayer)):
@@ -188,3 +188,15 @@ def _showing(data: Array, diff: Array) -> PythonBlob:
     blob = PythonBlob((), data.dtype)
     blob.show(np.asarray(data), diff)
     return blob
+
+
+def _remedy(module: str, missing: str) -> str:
+    """What helps where a module, or one that it imports, is missing."""
+    if missing == "caffe":
+        return (
+            "It wants Caffe's interface: run the command by "
+            'python -m demitasse.pycaffe "$(command -v demitasse)" ..., which has it'
+        )
+    if module == missing or module.startswith(f"{missing}."):
+        return "Put the folder it is in on PYTHONPATH"
+    return f"Install {missing}, which it imports, or put its folder on PYTHONPATH"

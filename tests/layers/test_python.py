@@ -337,3 +337,18 @@ def test_blobs_have_pycaffes_names():
     blobs.add_blob(3)
     blobs.add_blob()
     assert [b.shape for b in blobs] == [(3,), ()] and blobs[0].data.dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    "imports, remedy",
+    [
+        ("caffe", r'demitasse\.pycaffe "\$\(command -v demitasse\)"'),
+        ("no_such_module", "Install no_such_module, which it imports"),
+    ],
+)
+def test_what_a_module_imports_may_be_missing(imports, remedy, tmp_path, monkeypatch):
+    (tmp_path / f"wants_{imports}.py").write_text(f"import {imports}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, imports, raising=False)
+    with pytest.raises(SpecError, match=remedy):
+        create(spec("L", module=f"wants_{imports}"), Context(allow_python=True))
