@@ -54,6 +54,8 @@ def _pooling(t: TorchWriter, p: Piece, x: Sequence[str]) -> str:
     rows = zip(p.makes[0][2:], window.stride, size, window.pad, strict=True)
     if any((out - 1) * step >= n + pad for out, step, n, pad in rows):
         raise p.refuse("its last windows see nothing of their bottom", "PyTorch")
+    if any(2 * pad > kernel for pad, kernel in zip(window.pad, window.kernel, strict=True)):
+        raise p.refuse("PyTorch pads a pooling by half its window at most", "PyTorch")
     words = [x[0], sizes(window.kernel)]
     words += [] if window.stride == window.kernel else [f"stride={sizes(window.stride)}"]
     words += [f"padding={sizes(window.pad)}"] if any(window.pad) else []
@@ -104,7 +106,7 @@ def _dropout(t: TorchWriter, p: Piece, x: Sequence[str]) -> str:
 
 
 def _function(template: str) -> Say:
-    return lambda t, p, x: template.format(x[0] if template.startswith("{") else bare(x[0]))
+    return lambda t, p, x: template.format(bare(x[0]))
 
 
 def _elu(t: TorchWriter, p: Piece, x: Sequence[str]) -> str:
@@ -248,7 +250,7 @@ def number(value: Any) -> str:
 
 
 SAY: dict[str, Say] = {
-    "AbsVal": _function("{}.abs()"),
+    "AbsVal": _function("torch.abs({})"),
     "BNLL": _function("F.softplus({})"),
     "BatchNorm": batch_norm,
     "Bias": _bias,

@@ -24,9 +24,24 @@ def centre_crop(x: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
 # what a name may not be: nn.Module's own, Python's, and what the code uses
 TAKEN = frozenset(
     {*dir(builtins), "F", "centre_crop", "load", "load_file", "nn", "self", "torch"}
-    | {"apply", "buffers", "children", "compile", "cpu", "cuda", "double", "eval", "float"}
-    | {"forward", "half", "modules", "parameters", "state_dict", "to", "train", "training"}
-    | {"type", "zero_grad"}
+    | {"T_destination", "add_module", "apply", "bfloat16", "buffers", "call_super_init", "children"}
+    | {"compile", "cpu", "cuda", "double", "dump_patches", "eval", "extra_repr", "float", "forward"}
+    | {"half", "ipu", "load_state_dict", "modules", "mtia", "parameters", "requires_grad_"}
+    | {"share_memory", "state_dict", "to", "to_empty", "train", "training", "type", "xpu"}
+    | {"zero_grad"}
+    | {f"get_{what}" for what in ("buffer", "extra_state", "parameter", "submodule")}
+    | {f"set_{what}" for what in ("extra_state", "submodule")}
+    | {f"named_{what}" for what in ("buffers", "children", "modules", "parameters")}
+    | {f"register_{what}" for what in ("buffer", "module", "parameter")}
+    | {
+        f"register_{what}_hook"
+        for what in ("backward", "forward", "forward_pre", "full_backward", "full_backward_pre")
+    }
+    | {
+        f"register_{what}_{when}_hook"
+        for what in ("state_dict", "load_state_dict")
+        for when in ("pre", "post")
+    }
 )
 
 

@@ -10,6 +10,7 @@ from demitasse.errors import GraphError
 from demitasse.export.tensors import write_tensors
 from demitasse.export.to_torch import class_name, to_torch
 from demitasse.export.torch_layers import SAY
+from demitasse.export.torch_writer import TAKEN
 
 from . import nets
 
@@ -110,6 +111,32 @@ def test_names_that_python_or_torch_have_already(tmp_path):
     torch()
     inputs, expected = nets.answered(net)
     nets.agree(answers(loaded(net, tmp_path), net, inputs), expected)
+
+
+def test_no_layer_replaces_what_every_module_has():
+    known = {name for name in dir(torch().nn.Module) if not name.startswith("_")}
+    assert known <= TAKEN
+
+
+def test_what_is_element_by_element_takes_any_value(tmp_path):
+    torch()
+    net = nets.built("""
+      layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 1 dim: 2 dim: 3 } } }
+      layer { name: "v" type: "ValueTransformation" bottom: "x" top: "v"
+              value_transformation_param { offset { v: 0.3 } scale { v: 2 } } }
+      layer { name: "a" type: "AbsVal" bottom: "v" top: "a" }""")
+    inputs, expected = nets.answered(net)
+    nets.agree(answers(loaded(net, tmp_path), net, inputs), expected)
+
+
+def test_a_pooling_padded_beyond_half_its_window_is_refused():
+    net = nets.built("""
+      layer { name: "x" type: "Input" top: "x"
+              input_param { shape { dim: 1 dim: 1 dim: 9 dim: 9 } } }
+      layer { name: "p" type: "Pooling" bottom: "x" top: "p"
+              pooling_param { pool: MAX kernel_size: 3 stride: 1 pad: 2 } }""")
+    with pytest.raises(GraphError, match=r"'p'.*half its window at most"):
+        to_torch(net, "net")
 
 
 @pytest.mark.parametrize(
