@@ -26,6 +26,7 @@ import numpy as np
 
 from ..errors import ShapeError, SpecError
 from ..kernels import channels as kernel
+from ..netspec import schema
 from .base import Blob, Buffer, Context, Layer, Shape, Shapes
 
 
@@ -64,7 +65,7 @@ class BatchNorm(Layer):
         )
 
     def fillers(self) -> Sequence[Any]:
-        return (type(self.spec.bias_param.filler)(),) * 3  # constant 0
+        return (schema.FillerParameter(),) * 3  # constant 0
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         view = _view(bottom[0].shape)

@@ -5,14 +5,18 @@ Which messages a layer reads is found in its source, so that the page is what th
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 import re
+import textwrap
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from demitasse.layers import registry
+from demitasse.layers.base import Layer
 from demitasse.netspec import schema
 
 PROTO = Path(inspect.getfile(schema)).with_name("caffe.proto")
@@ -77,6 +81,8 @@ SHARED = {
     "NetState": "Which layers of a net there are.",
     "NetStateRule": "In which states a layer is there: `include`, `exclude`.",
     "BlobShape": "Lengths of axes.",
+    "VectorFloat": "A number for each axis, or for each channel: `{ v: 10 v: 10 }`.",
+    "VectorInt32": "A whole number for each axis.",
 }
 # what a deployed net or an old file has, and what is not written by hand
 NOT_BY_HAND = ("layers", "input", "input_dim", "input_shape", "blobs")
@@ -128,15 +134,45 @@ def section(kind: str) -> str:
     return "\n\n".join(parts)
 
 
-def messages(one: type) -> list[str]:
-    """The fields of LayerParameter that a layer's source names, its bases' included."""
+def messages(one: type[Layer]) -> list[str]:
+    """The messages of a LayerParameter that a layer reads, and Caffe's for its type.
+
+    Looked through are its class, its bases, and what of layers/ these call or make.  A message is
+    read as an attribute, or its name handed on as a string (to a base, to getattr).
+    """
     known = schema.message("LayerParameter").DESCRIPTOR.fields_by_name
-    found: dict[str, None] = {}
-    for base in one.__mro__:
-        if base.__module__.startswith("demitasse.layers.") and base.__name__ != "Layer":
-            source = inspect.getsource(importlib.import_module(base.__module__))
-            found |= dict.fromkeys(w for w in re.findall(r"\.(\w+_param)\b", source) if w in known)
+    own = f"{registry.MODULES[one.type]}_param"  # sigmoid_param has nothing for us to read
+    found = {own: None} if own in known else {}
+    seen: set[Any] = set()
+    waiting: list[Any] = list(one.__mro__)
+    while waiting:
+        part = waiting.pop(0)
+        if part in seen or not part.__module__.startswith("demitasse.layers."):
+            continue
+        seen.add(part)
+        tree = ast.parse(textwrap.dedent(inspect.getsource(part)))
+        found |= dict.fromkeys(w for w in mentioned(tree) if w in known and w.endswith("_param"))
+        scope = vars(importlib.import_module(part.__module__))
+        named = [scope.get(node.id) for node in ast.walk(tree) if isinstance(node, ast.Name)]
+        # another layer that is named here (Split asks who of its readers is a Crop) reads its own
+        waiting += [x for x in named if inspect.isfunction(x) or is_helper(x)]
     return list(found)
+
+
+def is_helper(thing: Any) -> bool:
+    return inspect.isclass(thing) and not issubclass(thing, Layer)
+
+
+def mentioned(tree: ast.AST) -> Iterator[str]:
+    """Attributes and strings, without those that are only asked for: HasField("...")."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "HasField":
+            node = node.func
+        if isinstance(node, ast.Attribute):
+            yield node.attr
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+        yield from mentioned(node)
 
 
 def count(allowed: int | tuple[int, int | None]) -> str:
