@@ -8,6 +8,7 @@ import sys
 import tomllib
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from .test_blocks import PAGES, ROOT
@@ -161,6 +162,23 @@ def test_the_errors_of_the_pictures_say_what_the_page_says_of_them():
     assert dearest["pixel_error"] == "thick" and dearest["rand_error"] == "gap"
     assert {n for n, s in scores.items() if s["warping_error"] == 0} >= {"thick", "shift", "lost"}
     assert set(scores["truth"].values()) == {0.0}
+
+
+@pytest.mark.usefixtures("made")
+def test_how_far_the_skips_win_where_weights_are_too_small():
+    import variances
+
+    net = variances.net("gaussian")
+    net.blobs["data"].data[...] = variances.image()
+    net.forward()
+    page = (ROOT / "docs/explanation/unet.md").read_text()
+    told = re.findall(r"1/([\d,]+) (?:of that of[\w\s]+)?at level (\d)", page)
+    assert [level for _, level in told] == list("3210")
+    for times, level in told:
+        side, below = (
+            np.square(net.read(f"{n}{level}{c}"), dtype=float).mean() for n, c in ("dc", "ua")
+        )
+        assert side / below == pytest.approx(int(times.replace(",", "")), rel=0.05)
 
 
 @pytest.mark.usefixtures("made")
