@@ -40,6 +40,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "speed": speed.tables,
     "floors": floors.tables,
     "errors": mistakes.table,
+    "thinned": mistakes.thinned,
     "variances": variances.table,
 }
 MEASURED = {"variances"}  # from another machine their last digit may differ
