@@ -54,7 +54,7 @@ test: lint
 
 docs: .venv/.dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
-	@echo build/site/index.html
+	@echo "build/site/index.html; with the search: $(BIN)/python -m http.server -d build/site"
 
 bench: .venv/.dev
 	@for name in layers step deploy memory scaling; do \
