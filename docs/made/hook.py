@@ -1,7 +1,7 @@
 """What the site leaves out of pages that are read in the repository, too (mkdocs.yml).
 
 Marks of blocks are for the tests that run them; links out of docs/ have no page to go to, so their
-words alone are kept.
+words alone are kept.  These are mostly names of tests: they may break behind an underscore.
 """
 
 from __future__ import annotations
@@ -19,6 +19,6 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
     def kept(found: re.Match[str]) -> str:
         out = posixpath.normpath(posixpath.join(folder, found[2])).startswith("..")
-        return found[1] if out else found[0]
+        return found[1].replace("_", r"\_<wbr>") if out else found[0]
 
     return LINK.sub(kept, MARK.sub(r"\1", markdown))
