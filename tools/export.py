@@ -125,9 +125,10 @@ def load(args: argparse.Namespace) -> tuple[Net, weights.Model | None]:
     where = args.model or f"{args.weights} (its deploy net)"
     message, net = deployed(where, found, described, model=False)
     drop_last_softmax(message)
-    if args.prob or args.to == "bioimageio":
-        add_softmax(message, net)
     graph = netspec.build(netspec.Source(where, message), "TEST")
+    if args.prob or args.to == "bioimageio":
+        add_softmax(message, graph)
+        graph = netspec.build(netspec.Source(where, message), "TEST")
     more = 4 if args.to == "bioimageio" else 0  # a test image with something to see
     net = Net(graph, fill=False, inputs=shapes(net, args.size, more), backward=False)
     net.load(found, complete=True)
@@ -150,17 +151,16 @@ def shapes(net: Net, size: Sequence[int] | None, more: int) -> dict[str, tuple[i
     return {blob: (1, *shape[1:])}
 
 
-def add_softmax(message: Any, net: Net) -> None:
-    """Put a softmax behind the net's only output."""
-    if len(net.outputs) != 1:
+def add_softmax(message: Any, graph: netspec.Graph) -> None:
+    """Put a softmax behind the only output of a net, which is this graph."""
+    outputs = [value.blob for value in graph.outputs]
+    if len(outputs) != 1:
         raise OutputError(
-            "probabilities are made of one score",
-            where=net.graph.path,
-            found=", ".join(net.outputs),
+            "probabilities are made of one score", where=graph.path, found=", ".join(outputs)
         )
-    (score,) = net.outputs
+    (score,) = outputs
     taken = {layer.name for layer in message.layer}
-    name = "prob" if "prob" not in {*taken, *net.graph.blobs} else f"prob_{score}"
+    name = "prob" if "prob" not in {*taken, *graph.blobs} else f"prob_{score}"
     message.layer.add(name=name, type="Softmax", bottom=[score], top=[name])
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from demitasse import netspec, weights
 from demitasse.errors import DemitasseError
+from demitasse.net import Net
 from demitasse.tools import cli, export
 from demitasse.tools._main import guarded
 
@@ -76,6 +78,22 @@ def test_an_onnx_file_of_one_size_that_gives_probabilities(capsys):
     (found,) = session.run(None, {"data": np.zeros((2, 1, 204, 188), np.float32)})
     assert found.shape == (2, 2, 20, 4)
     np.testing.assert_allclose(found.sum(1), 1, atol=1e-6)
+
+
+def test_a_net_that_ends_in_a_softmax_gives_probabilities_or_scores():
+    text = """
+      layer { name: "x" type: "Input" top: "x"
+              input_param { shape { dim: 1 dim: 1 dim: 9 dim: 9 } } }
+      layer { name: "c" type: "Convolution" bottom: "x" top: "c" convolution_param {
+              num_output: 3 kernel_size: 3 weight_filler { type: "xavier" } } }
+      layer { name: "prob" type: "Softmax" bottom: "c" top: "prob" }"""
+    Path("n.prototxt").write_text(text)
+    net = Net(netspec.build(netspec.parse_net(text), "TEST"))
+    weights.write_hdf5("n.caffemodel.h5", net.owned_parameters())
+    argv = ["--to", "onnx", "--weights", "n.caffemodel.h5", "--model", "n.prototxt", "-o", "n.onnx"]
+    for more, last in (["--prob"], "Softmax"), ([], "Convolution"):
+        made, _ = export.load(export.parser().parse_args([*argv, *more]))
+        assert made.graph.nodes[-1].type == last
 
 
 def test_torch_code_and_its_parameters(capsys):
