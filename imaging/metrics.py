@@ -6,10 +6,11 @@ of all.  So slices are looked at one by one and need not be held.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..errors import ImageError, did_you_mean
 from . import classes, membranes, objects
 from .score import Score
 from .views import Pair
@@ -19,11 +20,15 @@ CLASS_NAMES = {"membrane": ("border", "interior"), "instances": ("background", "
 
 @dataclass(frozen=True)
 class Settings:
-    """What some measures need to know; distance in pixels; kind: one of DEFAULTS' keys."""
+    """What some measures need to know; distance in pixels; kind: one of DEFAULTS' keys, or
+    ImageError."""
 
     distance: float = 3.0
     min_iou: float = 0.5
     kind: str = "membrane"
+
+    def __post_init__(self) -> None:
+        _known(self.kind, DEFAULTS, "kind of comparison")
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -125,12 +130,24 @@ def evaluate(
 ) -> dict[str, Score]:
     """The measures `names` (keys of MEASURES; default: those of the settings' kind) of all pairs.
 
-    With no pair at all the result is empty.
+    With no pair at all the result is empty.  Raises ImageError for a measure that there is not.
     """
     settings = settings or Settings()
     names = DEFAULTS[settings.kind] if names is None else names
+    for name in names:
+        _known(name, MEASURES, "measure")
     parts: dict[str, list[Any]] = {name: [] for name in names}
     for pair in pairs:
         for name in names:
             parts[name].append(MEASURES[name].part(pair, settings))
     return {n: MEASURES[n].score(found, settings) for n, found in parts.items() if found}
+
+
+def _known(word: str, table: Collection[str], what: str) -> None:
+    """Raise ImageError where a table has no such row."""
+    if word not in table:
+        raise ImageError(
+            f"there is no {what} '{word}'",
+            expected=f"one of {', '.join(table)}",
+            remedy=did_you_mean(word, table),
+        )

@@ -22,6 +22,7 @@ from ..net.sizes import Geometry, local, trunk
 from ..netspec import Graph
 from . import tiles
 
+AXES = ("depth", "height", "width")
 EVERY_COUNT = 64  # of tiles along an axis is tried up to here, then ever fewer
 
 
@@ -81,6 +82,20 @@ class Predictor:
         self._memory: dict[tuple[int, ...], int] = {}
         self._passes = Captured(net, said, backward=False)
 
+    def _check(self, shape: Sequence[int], *leading: str, where: str = "") -> None:
+        """Raise ShapeError where this is no shape of the net's images: of their spatial axes,
+        behind the `leading` ones."""
+        axes, found = (*leading, *AXES[-self.axes :]), " x ".join(map(str, shape))
+        if len(shape) != len(axes):
+            raise ShapeError(
+                "the image has another number of axes than the net",
+                where=where,
+                expected=f"({', '.join(axes)})",
+                found=found,
+            )
+        if not all(shape):
+            raise ShapeError("the image has no pixel", where=where, found=found)
+
     # ------------------------------------------------------------------ choosing tiles
 
     def memory(self, inputs: Sequence[int]) -> int:
@@ -93,8 +108,10 @@ class Predictor:
     def tiling(self, shape: Sequence[int], inputs: Sequence[int]) -> Tiling:
         """The tiling of an image of `shape` by tiles of `inputs` pixels.
 
-        Raises ShapeError where such tiles do not fit the net, or would change the result.
+        Raises ShapeError where such tiles do not fit the net, or would change the result, or this
+        is no shape (*spatial) of an image.
         """
+        self._check(shape)
         counts = tiles.counts(shape, inputs, self.geometries)
         if not self.exact and math.prod(counts) > 1:
             one = tiles.grid(shape, (1,) * len(shape), self.geometries)
@@ -115,8 +132,10 @@ class Predictor:
         """The tiling with the fewest pixels to compute.
 
         budget: bytes of activations it may use; count: how many tiles there should be (the nearest
-        possible number).  Raises MemoryBudgetError where even the smallest tile needs more.
+        possible number).  Raises MemoryBudgetError where even the smallest tile needs more, and
+        ShapeError where this is no shape (*spatial) of an image.
         """
+        self._check(shape)
         best: tuple[tuple[int, int], Tiling] | None = None
         smallest: Tiling | None = None
         for inputs in self._candidates(shape):
@@ -195,8 +214,9 @@ class Predictor:
 
         on_tile(done, all) is called after each tile; out: where to write (classes, *spatial);
         where: the image's file, for messages.
-        Raises ShapeError where the number of channels differs from the net's.
+        Raises ShapeError where the number of axes or channels differs from the net's.
         """
+        self._check(image.shape, "channels", where=where)
         if image.shape[0] != self.channels:
             raise ShapeError(
                 "the image has another number of channels than the net",

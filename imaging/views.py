@@ -20,18 +20,27 @@ import numpy as np
 
 from ..data.distances import compact
 from ..data.weight_map import separate
-from ..errors import ImageError
+from ..errors import ImageError, did_you_mean
 
 KINDS = ("probability", "binary", "classes", "instances")
 
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """pixels (height, width), or (depth, height, width), and what they are: one of KINDS."""
+    """pixels (height, width), or (depth, height, width), and what they are: one of KINDS, or
+    ImageError."""
 
     pixels: np.ndarray
     kind: str
     threshold: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ImageError(
+                f"there is no kind '{self.kind}' of pixels",
+                expected=f"one of {', '.join(KINDS)}",
+                remedy=did_you_mean(self.kind, KINDS),
+            )
 
     @cached_property
     def interior(self) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ShapeError
+from ..errors import ShapeError, WeightsError
 from ..layers.base import Shape
 from ..weights import Report, Weights, match
 from .origin import fed
@@ -54,6 +54,12 @@ def unlike(
 def load(net: Holdings, found: Weights, *, complete: bool, adopt: bool = False) -> Report:
     """Copy the parameters of a file into layers of the same name; with `adopt` its arrays become
     the parameters, where they can."""
+    if not isinstance(found, Weights):
+        raise WeightsError(
+            "is not the content of a parameter file",
+            where=str(found),
+            remedy="Read the file first: net.load(weights.read(path), complete=True)",
+        )
     shared = {(p.layer, p.index) for i, p in enumerate(net.param_table) if p.owner != i}
     expected = {name: [a.shape for a in arrays] for name, arrays in net.parameters().items()}
     report = match(expected, found, shared=shared)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..errors import SpecError
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -71,5 +73,15 @@ class Source:
 
 
 def as_source(source: Any, path: str = "<message>") -> Source:
-    """A Source of a Source (itself) or of a bare NetParameter message."""
-    return source if isinstance(source, Source) else Source(path, source)
+    """A Source of a Source (itself) or of a bare NetParameter message; SpecError of anything else,
+    as a path."""
+    if isinstance(source, Source):
+        return source
+    if not hasattr(source, "layer"):
+        raise SpecError(
+            "this is no net",
+            expected="what read_net or parse_net gives, or a NetParameter",
+            found=repr(source),
+            remedy="Read a file first: netspec.read_net(path)",
+        )
+    return Source(path, source)

@@ -185,3 +185,30 @@ def test_each_tile_size_is_planned_once():
     p = predictor(np.float32)
     candidates = list(p._candidates((5000, 5000)))
     assert len(candidates) == len(set(candidates))
+
+
+def test_an_image_without_its_channel_axis_is_refused():
+    p, image = predictor(np.float32), np.zeros((130, 150), np.float32)
+    with pytest.raises(ShapeError, match=r"number of axes.*\(channels, height, width\).*130 x 150"):
+        p.predict(image, p.choose(image.shape))
+
+
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [
+        ((1, 130, 150), r"number of axes.*expected \(height, width\), found 1 x 130 x 150"),
+        ((130,), r"number of axes.*found 130"),
+        ((0, 30), r"no pixel; found 0 x 30"),
+    ],
+)
+def test_no_tiling_for_what_is_no_image_of_the_net(shape, words):
+    p = predictor(np.float32)
+    for ask in (p.choose, lambda shape: p.tiling(shape, (38, 38))):
+        with pytest.raises(ShapeError, match=words):
+            ask(shape)
+
+
+def test_a_tiling_of_an_image_of_other_axes_is_refused():
+    p = predictor(np.float32)
+    with pytest.raises(ShapeError, match="found 1 x 2 x 30 x 30"):
+        p.predict(np.zeros((1, 2, 30, 30), np.float32), p.choose((30, 30)))

@@ -61,3 +61,10 @@ def test_ignored_pixels_belong_to_nobody():
 def test_sizes_must_agree():
     with pytest.raises(ImageError, match=r"page 3: .*expected \(2, 3\), found \(3, 2\)"):
         Pair(View(np.ones((2, 3)), "binary"), View(np.ones((3, 2)), "binary"), where="a, page 3")
+
+
+def test_a_kind_that_there_is_not_is_refused_with_the_nearest():
+    with pytest.raises(
+        ImageError, match=r"no kind 'probable'.*probability, binary.*mean probability\?"
+    ):
+        View(np.zeros((2, 2)), "probable")

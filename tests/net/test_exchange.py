@@ -1,8 +1,11 @@
 """Arrays of a file that become a net's parameters without being copied."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from demitasse import netspec, weights
+from demitasse.errors import WeightsError
 from demitasse.net import Net
 from devices import WHERE, device
 
@@ -132,3 +135,9 @@ def test_a_net_of_which_the_file_lacks_a_layer_copies():
     del given.layers["two"]
     assert built.load(given, complete=False, adopt=True).missing == ("two",)
     assert not any(lies_in(built, given).values()) and built.flat_data.size == 24
+
+
+@pytest.mark.parametrize("given", ["w.h5", Path("w.h5")])
+def test_a_path_is_no_content_of_a_file(given):
+    with pytest.raises(WeightsError, match=r"^w.h5: .*\bweights\.read\("):
+        net().load(given, complete=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from demitasse.errors import GraphError, SpecError
-from demitasse.netspec import Value, build, parse_net, read_net, schema
+from demitasse.netspec import Value, build, deploy, parse_net, read_net, schema
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 RUNS = [
@@ -213,3 +213,12 @@ def test_what_does_not_connect_is_refused_by_name(text, where, words):
 def test_in_place_before_the_other_readers_is_fine():
     text = IN + X + 'layer { name: "r" bottom: "x" top: "x" }layer { name: "q" bottom: "x" }'
     build(parse_net(text + 'layer { name: "s" bottom: "x" }'), "TEST")
+
+
+@pytest.mark.parametrize("given", ["net.prototxt", Path("net.prototxt"), None])
+def test_what_is_no_net_is_refused_in_words(given):
+    """A path above all."""
+    with pytest.raises(SpecError, match=r"expected what read_net or parse_net gives.*read_net\("):
+        build(given, "TEST")
+    with pytest.raises(SpecError, match="is no net"):
+        deploy(given)
