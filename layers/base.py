@@ -28,6 +28,7 @@ from typing import Any, ClassVar
 from ..errors import GraphError
 from .blob import Array as Array
 from .blob import Blob as Blob
+from .blob import HeldBlob as HeldBlob
 from .blob import Shape as Shape
 from .context import Context as Context
 

@@ -28,7 +28,7 @@ def share(net: Net, other: Net) -> None:
             read = (fed(one.graph, one.layers) for one in (other, net))
             raise unlike(name, net.graph.path, (found, mine), *read)
         for blob, shared in zip(blobs, theirs, strict=True):
-            blob.data = shared.data
+            blob.bind(shared.data, blob.diff)
     if all(p.layer in other.params for p in net.param_table):
         net.flat_data = net.device.zeros(0, net.dtype)
 
@@ -90,7 +90,7 @@ def _adopted(net: Holdings, given: Mapping[tuple[str, int], np.ndarray]) -> bool
     if not all(array.dtype == net.dtype and array.flags.carray for array in mine.values()):
         return False
     for p in net.param_table:
-        net.params[p.layer][p.index].data = mine[p.owner].reshape(p.shape)
+        net.params[p.layer][p.index].bind(mine[p.owner].reshape(p.shape), None)
     net.flat_data = net.device.zeros(0, net.dtype)
     return True
 

@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import GraphError, ShapeError
+from ..errors import GraphError
 from ..kernels.device import CPU, Device
-from ..kernels.workers import Workers, usable_cpus
-from ..layers.base import Array, Blob, Context, Layer, Shape
+from ..kernels.workers import Workers
+from ..layers.base import Array, Blob, Context, HeldBlob, Layer, Shape
 from ..netspec.graph import Graph, Value
 from . import dynamic, exchange, fusion, limits, params
 from .ahead import Ahead, begin
@@ -32,6 +32,7 @@ from .kept import Callbacks, Kept, prepare
 from .memory import Memory
 from .mirrors import mirrors
 from .planning import Planned, plan_net
+from .settings import float_type, known_engine, thread_count
 from .tuning import Tuner, settle
 from .uses import BEFORE
 
@@ -58,7 +59,8 @@ class Net(Holdings):
     ahead: make data and augment them in a thread, before they are needed (net/ahead.py; not with
     keep); part: this is such a part of another net, of these layers, with these shapes outside.
 
-    Raises GraphError, ShapeError, MemoryBudgetError (before anything is allocated) and DataError.
+    Raises SpecError (an unknown type of layer, Python that is not allowed, a setting that there is
+    not), GraphError, ShapeError, MemoryBudgetError (before anything is allocated) and DataError.
     """
 
     def __init__(
@@ -91,13 +93,13 @@ class Net(Holdings):
         part: tuple[Sequence[Layer], Mapping[Value, Shape]] | None = None,
     ) -> None:
         self.graph, self.name, self.phase = graph, graph.name, graph.phase
-        self.dtype, self.seed, self._keep, self._poison = np.dtype(dtype), seed, keep, poison
+        self.dtype, self.seed, self._keep, self._poison = float_type(dtype), seed, keep, poison
         if backward is None:
             backward = graph.phase == "TRAIN" or graph.force_backward
         self.plans_backward, self._fuse, self._recompute = backward, fuse, recompute
         self.rank, self.ranks, self.tuner = rank, ranks, tuner
         self.callbacks, self.device, self.step = Callbacks(), device, BEFORE
-        self.workers = Workers(threads or usable_cpus() if device.on_host else 1)
+        self.workers = Workers(thread_count(threads, device))
         self._outside: Mapping[Value, Shape] = {}
         self._wants_ahead = ahead and not keep
         self.ahead: Ahead | None = None
@@ -115,7 +117,7 @@ class Net(Holdings):
                     budget=budget,
                     allow_python=allow_python,
                     workers=self.workers,
-                    engine=engine,
+                    engine=known_engine(engine),
                     caffe_unet_2015=caffe_unet_2015,
                     device=device,
                 ),
@@ -145,11 +147,7 @@ class Net(Holdings):
         size = params.flat_size(self.param_table)
         self.flat_data = self.device.zeros(size, self.dtype)
         self.flat_diff = self.device.zeros(size if self.plans_backward else 0, self.dtype)
-        blobs = []
-        for p in self.param_table:
-            here = slice(p.offset, p.offset + p.count)
-            diff = self.flat_diff[here].reshape(p.shape) if self.plans_backward else None
-            blobs.append(Blob(self.flat_data[here].reshape(p.shape), diff))
+        blobs = params.views(self.param_table, self.flat_data, self.flat_diff)
         self.params: dict[str, list[Blob]] = {}
         for layer in self.layers:
             layer.blobs = []
@@ -172,15 +170,7 @@ class Net(Holdings):
         self._tune(inputs)
         planned = self._plan(inputs, None if last is None else (last, self.planned.inferred))
         table = params.table(self.graph, self.layers, planned.inferred.needs)
-        for old, new in zip(self.param_table, table, strict=True):
-            if old.shape != new.shape:
-                raise ShapeError(
-                    f"layer '{old.layer}' would need parameters of another shape",
-                    where=self.graph.nodes[old.node].where,
-                    expected=" x ".join(map(str, old.shape)),
-                    found=" x ".join(map(str, new.shape)),
-                    remedy="Only spatial sizes and the batch may change",
-                )
+        params.check_unchanged(self.graph, self.param_table, table)
         limits.check(self, planned, self._most)
         if self.ahead is not None:
             self.ahead.flush()
@@ -200,7 +190,7 @@ class Net(Holdings):
     def _release(self) -> None:
         """Let go of the memory before other is allocated."""
         for blob in (*self.values.values(), *self.blobs.values()):
-            blob.data = blob.diff = None
+            blob.bind(None, None)
         for held in (self._scratch, self._inputs):
             held.clear()
         self._freed.clear()
@@ -239,17 +229,17 @@ class Net(Holdings):
         self._memory = memory
         for value in inferred.values:
             blob = self.values.setdefault(value, Blob(None))
-            blob.data, blob.diff = view(("data", value)), view(("diff", value))
+            blob.bind(view(("data", value)), view(("diff", value)))
         self._inputs: list[tuple[Array, Array]] = []  # (as the caller sets it, as layers read it)
         for name in graph.blobs:
             versions = [self.values[v] for v in inferred.values if v.blob == name]
             diffs = [blob.diff for blob in versions if blob.diff is not None]
-            blob = self.blobs.setdefault(name, Blob(None))
-            blob.data, blob.diff = versions[-1].data, diffs[0] if diffs else None
+            data = versions[-1].data
             if name in self.inputs and not self.device.on_host:
-                blob.data = self._given(name, blob)
-            if name in self.inputs and versions[0].data is not blob.data:
-                self._inputs.append((blob.data, versions[0].data))
+                data = self._given(name, data.shape)
+            self.blobs.setdefault(name, HeldBlob(None)).bind(data, diffs[0] if diffs else None)
+            if name in self.inputs and versions[0].data is not data:
+                self._inputs.append((data, versions[0].data))
         self._bottoms = [[self.values[v] for v in node.bottoms] for node in graph.nodes]
         self._tops = [[self.values[v] for v in node.tops] for node in graph.nodes]
         fusion.apply(self.layers, planned.fused, self._tops)
@@ -274,11 +264,11 @@ class Net(Holdings):
         self._changing = any(layer.reshapes for layer in self.layers)
         self._freed: dict[int, list[Array]] = memory.freed() if self._poison else {}
 
-    def _given(self, name: str, blob: Blob) -> Array:
+    def _given(self, name: str, shape: Shape) -> Array:
         """What a caller sets of an input, where the net's arrays are not on the host."""
         known = self._hosted.get(name)
-        if known is None or known.shape != blob.shape:
-            self._hosted[name] = known = np.zeros(blob.shape, self.dtype)
+        if known is None or known.shape != shape:
+            self._hosted[name] = known = np.zeros(shape, self.dtype)
         return known
 
     def _reshape(self, i: int) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import GraphError, ShapeError
-from ..layers.base import Layer, Shape, Shapes
+from ..layers.base import Array, Blob, HeldBlob, Layer, Shape, Shapes
 from ..netspec.graph import Graph, Node
 from ..weights.match import fits_shape
 
@@ -147,3 +147,26 @@ def check_shared(
 def flat_size(params: Sequence[Param]) -> int:
     """Elements of the flat arrays: those of all owners."""
     return max((p.offset + p.count for p in params), default=0)
+
+
+def views(params: Sequence[Param], data: Array, diff: Array) -> list[Blob]:
+    """A blob for each parameter, in the flat arrays; without gradients where there are none."""
+    blobs: list[Blob] = []
+    for p in params:
+        here = slice(p.offset, p.offset + p.count)
+        gradient = diff[here].reshape(p.shape) if diff.size else None
+        blobs.append(HeldBlob(data[here].reshape(p.shape), gradient))
+    return blobs
+
+
+def check_unchanged(graph: Graph, old: Sequence[Param], new: Sequence[Param]) -> None:
+    """Raise ShapeError where a net's parameters would have other shapes than they have."""
+    for was, wanted in zip(old, new, strict=True):
+        if was.shape != wanted.shape:
+            raise ShapeError(
+                f"layer '{was.layer}' would need parameters of another shape",
+                where=graph.nodes[was.node].where,
+                expected=" x ".join(map(str, was.shape)),
+                found=" x ".join(map(str, wanted.shape)),
+                remedy="Only spatial sizes and the batch may change",
+            )

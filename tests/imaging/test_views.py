@@ -64,7 +64,5 @@ def test_sizes_must_agree():
 
 
 def test_a_kind_that_there_is_not_is_refused_with_the_nearest():
-    with pytest.raises(
-        ImageError, match=r"no kind 'probable'.*probability, binary.*mean probability\?"
-    ):
+    with pytest.raises(ImageError, match=r"'probable'.*binary, classes.*mean probability\?"):
         View(np.zeros((2, 2)), "probable")

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from demitasse import netspec
-from demitasse.errors import DemitasseError, GraphError, ShapeError
+from demitasse.errors import DemitasseError, GraphError, ShapeError, SpecError
 from demitasse.layers.base import Context
 from demitasse.net import Net
 from demitasse.net.inference import build_layers
@@ -332,3 +332,30 @@ def test_a_blob_that_is_not_there_is_refused():
     net = build(data() + ip("a", "x", "scores"))
     with pytest.raises(GraphError, match=r"no blob 'score'\. Did you mean scores"):
         net.read("score")
+
+
+def test_an_array_of_the_net_is_written_into_and_not_replaced():
+    net = build(data() + ip("s", "x", "s"), "TEST")
+    for blob in (net.blobs["x"], net.params["s"][0]):
+        for name in ("data", "diff"):
+            with pytest.raises(AttributeError, match=rf"write into it, blob.{name}\[...\] = val"):
+                setattr(blob, name, np.ones((2, 3), np.float32))
+    net.blobs["x"].data += 1
+    net.params["s"][0].data[...] = 1
+    net.forward()
+    np.testing.assert_array_equal(net.read("s"), np.full((2, 3), 3.0))
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"engine": "Fast"}, r"'Fast'.*one of auto, caffe, fast"),
+        ({"threads": -2}, r"threads.*at least 1.*found -2"),
+        ({"threads": 0}, r"threads.*at least 1.*found 0"),
+        ({"dtype": np.float16}, r"float32 or float64, found float16"),
+        ({"dtype": "int32"}, r"float32 or float64, found int32"),
+    ],
+)
+def test_settings_that_there_are_not_are_refused(settings, words):
+    with pytest.raises(SpecError, match=words):
+        build(data(), **settings)
