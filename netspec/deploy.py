@@ -4,7 +4,8 @@
                -> Input layers for what is then missing -> Softmax behind a softmax loss's score
 
 What is a label is found out from the losses and metrics: of their bottoms, those that learnt
-layers made are predictions, the others labels or weights.  The deployment net is made of the
+layers made are predictions, the others labels or weights.  A loss is what is of such a type, or has
+a loss_weight and tops that nobody reads.  The deployment net is made of the
 layers that the predictions need.
 """
 
@@ -47,7 +48,8 @@ def deploy(
     shape: of each input blob, or of the only one; left out, the file's own Input shape is kept if
     there is one.  softmax: put a Softmax layer "prob" behind the score of a softmax loss (the score
     is then read, and so no longer an output, but still a blob).  inputs: the blobs to be given from
-    outside, needed where more than one could be meant; they may lie in the middle of the net.
+    outside, no others, needed where more than one could be meant; they may lie in the middle of the
+    net.
     """
     source, stages = as_source(source), tuple(stages)
     train, test = (
@@ -55,7 +57,7 @@ def deploy(
         for phase in (schema.TRAIN, schema.TEST)
     )
     predicted, labels = (a | b for a, b in zip(train.roles(), test.roles(), strict=True))
-    roots = test.roots(predicted, labels)
+    roots = test.roots(predicted, labels, inputs)
     kept, given = test.needed(roots)
     if not kept:
         raise GraphError(
@@ -125,16 +127,25 @@ class _Flow:
         predicted: set[str] = set()
         labels: set[str] = set()
         for i, layer in enumerate(self.layers):
-            if layer.type in AUTO_TOP | METRICS and self.reads[i]:
+            if (layer.type in AUTO_TOP | METRICS or self._is_weighted(i)) and self.reads[i]:
                 learnt = {v.blob for v in self.reads[i] if self._is_learnt(v)}
                 learnt = learnt or {self.reads[i][0].blob}
                 predicted |= learnt
                 labels |= {v.blob for v in self.reads[i]} - learnt
         return predicted, labels - predicted
 
-    def roots(self, predicted: set[str], labels: set[str]) -> list[_Version]:
-        """The versions worth computing: predictions, and what else nobody reads, labels apart."""
-        sinks = {i for i, layer in enumerate(self.layers) if layer.type in SINKS}
+    def roots(
+        self, predicted: set[str], labels: set[str], given: Collection[str] = ()
+    ) -> list[_Version]:
+        """The versions worth computing: predictions, and what else nobody reads, labels apart; if
+        there are such that need nothing but `given`, these alone."""
+        sinks = {
+            i for i, layer in enumerate(self.layers) if layer.type in SINKS or self._is_weighted(i)
+        }
+        every = range(len(self.layers))
+        others = {i for i in every if given and not self._needs(i) <= set(given)}
+        if any(self.reads[i] for i in every if i not in others):
+            sinks |= others
         read = {v for i, versions in enumerate(self.reads) if i not in sinks for v in versions}
         made = [v for v in self.newest.values() if v.maker >= 0 and v.blob not in labels]
         sound = [v for v in made if not sinks & {v.maker, *self._makers(v)}]
@@ -173,8 +184,18 @@ class _Flow:
     def _inputs(self, version: _Version) -> set[_Version]:
         return {v for v in self._ancestors(version) if v.maker < 0}
 
+    def _needs(self, i: int) -> set[str]:
+        """The blobs from outside that layer i is computed from."""
+        return {v.blob for version in self.reads[i] for v in self._inputs(version)}
+
     def _makers(self, version: _Version) -> set[int]:
         return {v.maker for v in self._ancestors(version)}
+
+    def _is_weighted(self, i: int) -> bool:
+        """Whether layer i has a loss weight, and tops that nobody reads."""
+        layer = self.layers[i]
+        read = {v for versions in self.reads for v in versions}
+        return any(layer.loss_weight) and read.isdisjoint(_Version(i, top) for top in layer.top)
 
     def _is_learnt(self, version: _Version) -> bool:
         return any(i >= 0 and self.layers[i].type in LEARNT for i in self._makers(version))
@@ -205,8 +226,8 @@ def _check_inputs(
             f"the deployment net needs {len(needed)} inputs, {listed}, and it is not clear that "
             f"'{missing[0]}' is one of them",
             where=source.path,
-            remedy="Give each a shape, in an Input layer or as an argument, or take out of the net "
-            "what the prediction does not need",
+            remedy="Give each a shape, in an Input layer or as an argument, name those alone that "
+            "the prediction needs (inputs=[...]), or take out of the net what it does not need",
         )
     if shape is not None and not isinstance(shape, Mapping):
         if len(needed) != 1:

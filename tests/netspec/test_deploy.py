@@ -134,6 +134,45 @@ def test_a_softmax_that_is_there_is_enough_and_a_taken_name_is_avoided():
     assert names(deploy(parse_net(text + taken)))[-1] == "prob_score"
 
 
+# ---- losses of one's own ---------------------------------------------------------------------
+
+PROB = layer("Softmax", "prob", "score", "prob")
+DICE = layer("Python", "dice", "prob label", "dice", 'loss_weight: 1 python_param { layer: "D" }')
+
+
+def test_a_loss_of_any_type_is_known_by_its_weight():
+    net = deploy(parse_net(data("data", "label") + FC + PROB + DICE))
+    assert names(net) == ["data", "fc", "prob"]
+
+
+def test_a_weighted_layer_that_others_read_is_none():
+    text = data("data") + FC + layer("Sigmoid", "s", "score", "s", "loss_weight: 0.1")
+    assert names(deploy(parse_net(text + layer("Power", "p", "s", "p")))) == [
+        "data",
+        "fc",
+        "s",
+        "p",
+    ]
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        DICE.replace("loss_weight: 1", ""),
+        layer("Eltwise", "d", "prob label", "d")
+        + layer("Reduction", "r", "d", "r", "loss_weight: 1"),
+        layer("Eltwise", "d", "prob label", "d") + layer("ReLU", "r", "d", "d"),
+    ],
+)
+def test_inputs_that_are_named_are_the_only_ones(loss):
+    """Where it cannot be seen what the label is."""
+    source = parse_net(data("data", "label") + FC + PROB + loss)
+    with pytest.raises(GraphError, match=r"needs 2 inputs.*those alone that the prediction needs"):
+        deploy(source)
+    assert names(deploy(source, inputs=["data"])) == ["data", "fc", "prob"]
+    assert names(deploy(source, inputs=["score"])) == ["score", "prob"]
+
+
 # ---- phases and saved nets -------------------------------------------------------------------
 
 
