@@ -1,13 +1,15 @@
 """Which class stands for which layer type: one visible table.
 
 A layer lives in the module named here, in a class named like its type.  The module is imported
-when a net first asks for the type, so that `import demitasse` stays fast.
+when a net first asks for the type, so that `import demitasse` stays fast.  Whoever builds a net may
+bring types of their own, `Net(types=[Softsign])`; they do not enter the table.
 
 Source: Caffe's src/caffe/layer_factory.cpp, where registration is hidden in a macro.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
@@ -88,11 +90,36 @@ MODULES = {
 FORK_ONLY = frozenset({"GradientReversal"})
 
 
-def layer_class(type_name: str, *, name: str = "", where: str = "") -> type[Layer]:
-    """The class of a type; SpecError names the nearest types where there is none.
+def check_own(own: Sequence[type[Layer]]) -> None:
+    """Raise SpecError where types of the caller's own are no layers, or have a taken name."""
+    taken = set(MODULES)
+    for cls in own:
+        if not (isinstance(cls, type) and issubclass(cls, Layer) and hasattr(cls, "type")):
+            raise SpecError(
+                "this is no layer type",
+                expected="a class derived from demitasse.layers.base.Layer, its name as `type`",
+                found=repr(cls),
+            )
+        if cls.type in taken:
+            raise SpecError(
+                f"there is a layer type '{cls.type}' already",
+                found=repr(cls),
+                remedy="Give yours another name",
+            )
+        taken.add(cls.type)
+
+
+def layer_class(
+    type_name: str, *, name: str = "", where: str = "", own: Sequence[type[Layer]] = ()
+) -> type[Layer]:
+    """The class of a type, of the table or of the caller's own; SpecError names the nearest types
+    where there is none.
 
     name and where belong to the layer that asks, for the message.
     """
+    for cls in own:
+        if cls.type == type_name:
+            return cls
     if type_name in MODULES:
         module = import_module(f".{MODULES[type_name]}", __package__)
         found: type[Layer] = getattr(module, type_name)
@@ -107,13 +134,14 @@ def layer_class(type_name: str, *, name: str = "", where: str = "") -> type[Laye
         )
     else:
         what = f"{layer} is of an unknown type '{type_name}'"
-    near = did_you_mean(type_name, [*MODULES, *FORK_ONLY]) if type_name else ""
-    known = f"Known types: {', '.join(MODULES)}"
+    types = [*MODULES, *(cls.type for cls in own)]
+    near = did_you_mean(type_name, [*types, *FORK_ONLY]) if type_name else ""
+    known = f"Known types: {', '.join(types)}"
     if type_name in FORK_ONLY:
         near = ""  # it would only repeat the name
     raise SpecError(what, where=where, remedy=f"{near} {known}".strip())
 
 
-def create(spec: Any, context: Context) -> Layer:
+def create(spec: Any, context: Context, own: Sequence[type[Layer]] = ()) -> Layer:
     """The layer that a LayerParameter message describes."""
-    return layer_class(spec.type, name=spec.name, where=context.where)(spec, context)
+    return layer_class(spec.type, name=spec.name, where=context.where, own=own)(spec, context)

@@ -1,6 +1,7 @@
 """Shapes of every value of a graph, before any array exists.
 
 build_layers   graph -> one Layer per node (each reads its message once)
+rebuilt        the same for a graph of which only messages changed
 infer          layers + input shapes -> what each layer needs, and the shape of each value
 """
 
@@ -23,19 +24,31 @@ class Inferred:
     values: Mapping[Value, Shape]
 
 
-def build_layers(graph: Graph, context: Context) -> tuple[Layer, ...]:
-    """One layer per node; `context` is completed with the node's place, phase and position."""
+def build_layers(
+    graph: Graph, context: Context, own: Sequence[type[Layer]] = ()
+) -> tuple[Layer, ...]:
+    """One layer per node; `context` is completed with the node's place, phase and position; own:
+    types beside those of the registry.  Raises SpecError."""
+    registry.check_own(own)
     layers = []
     for node in graph.nodes:
         phase = "TRAIN" if node.layer.phase == 0 else "TEST"
         if not node.layer.HasField("phase"):
             phase = graph.phase
         layer = registry.create(
-            node.layer, replace(context, phase=phase, index=node.index, where=node.where)
+            node.layer, replace(context, phase=phase, index=node.index, where=node.where), own
         )
         refuse_illegal_in_place(node, layer)
         layers.append(layer)
     return tuple(layers)
+
+
+def rebuilt(graph: Graph, layers: Sequence[Layer]) -> tuple[Layer, ...]:
+    """Layers of the same types, in the same contexts, for a graph whose messages differ."""
+    return tuple(
+        type(layer)(node.layer, layer.context)
+        for node, layer in zip(graph.nodes, layers, strict=True)
+    )
 
 
 Above = tuple[int, Inferred] | None  # what layers above that one keep

@@ -55,7 +55,8 @@ class Net(Holdings):
     caffe_unet_2015: filler xavier is the Gaussian that it was in the U-Net authors' Caffe; memory:
     bytes that activations and parameters may take (default: what there is); histories: arrays as
     large as all parameters that a solver keeps of them, which count as well;
-    device: where its arrays are (kernels/device.py);
+    device: where its arrays are (kernels/device.py); types: classes of layers of your own, which
+    the net may name by their `type`;
     ahead: make data and augment them in a thread, before they are needed (net/ahead.py; not with
     keep); part: this is such a part of another net, of these layers, with these shapes outside.
 
@@ -89,6 +90,7 @@ class Net(Holdings):
         memory: int | None = None,
         histories: int = 0,
         device: Device = CPU,
+        types: Sequence[type[Layer]] = (),
         ahead: bool = False,
         part: tuple[Sequence[Layer], Mapping[Value, Shape]] | None = None,
     ) -> None:
@@ -121,6 +123,7 @@ class Net(Holdings):
                     caffe_unet_2015=caffe_unet_2015,
                     device=device,
                 ),
+                types,
             )
         self._tune(inputs)
         planned = self._plan(inputs)

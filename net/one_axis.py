@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..layers.base import Context, Layer, Shape
+from ..layers.base import Layer, Shape
 from ..netspec.graph import Graph, Value
-from .inference import build_layers
+from .inference import rebuilt
 from .sizes import Geometry, geometry, trunk, try_size
 
 _REPEATED = ("kernel_size", "stride", "pad", "dilation")
@@ -26,7 +26,7 @@ def geometries(graph: Graph, layers: Sequence[Layer], output: str) -> tuple[Geom
     if alike(graph, axes):
         return (geometry(graph, layers, output),) * axes
     cut = [along(graph, axis, axes) for axis in range(axes)]
-    return tuple(geometry(one, build_layers(one, Context()), output) for one in cut)
+    return tuple(geometry(one, rebuilt(one, layers), output) for one in cut)
 
 
 def image_shape(graph: Graph, layers: Sequence[Layer]) -> Shape:

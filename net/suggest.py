@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..errors import ShapeError
-from ..layers.base import Context, Layer, Shape
+from ..layers.base import Layer, Shape
 from ..netspec.graph import Graph, Node, Value
-from .inference import Above, Inferred, build_layers, infer
+from .inference import Above, Inferred, infer, rebuilt
 from .one_axis import alike, along, made
 from .sizes import legal, misfit, trunk
 
@@ -59,7 +59,7 @@ def suggestion(
             cut = [one.nodes[node.index] for node in nodes]
             where = f" along {'zyx'[-axes:][axis]}" if axes <= 3 else f" along axis {axis + 2}"
             near[size, where] = both_sides(
-                build_layers(one, Context()), image, cut, (*shape[:2], size), size
+                rebuilt(one, layers), image, cut, (*shape[:2], size), size
             )
     if not any(near.values()) or all(sizes == [size] for (size, _), sizes in near.items()):
         return None

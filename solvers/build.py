@@ -45,9 +45,9 @@ def build(
     ahead: let data and augmentation run ahead of the training (net/ahead.py; the same results);
     folder: what relative paths are relative to (default: the current directory); rank, ranks: which
     of how many processes that train the net together this is; tests are its own; net_options:
-    further arguments of every `Net`, as keep or allow_python; strict: every layer of those files
-    must be in the net, and every layer of the net in one of them.  Raises SolverError, SpecError,
-    GraphError, ShapeError, DataError, WeightsError or OutputError.
+    further arguments of every `Net`, as keep, allow_python or types; strict: every layer of those
+    files must be in the net, and every layer of the net in one of them.  Raises SolverError,
+    SpecError, GraphError, ShapeError, DataError, WeightsError or OutputError.
     """
     param, where = source.message, source.path
     cls = solver_class(param.type, where)

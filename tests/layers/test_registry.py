@@ -6,7 +6,8 @@ import sys
 import pytest
 from demitasse.errors import SpecError
 from demitasse.layers.base import Context, Layer
-from demitasse.layers.registry import FORK_ONLY, MODULES, create, layer_class
+from demitasse.layers.neuron import Neuron
+from demitasse.layers.registry import FORK_ONLY, MODULES, check_own, create, layer_class
 
 from .driver import layer
 
@@ -24,6 +25,40 @@ def test_every_entry_names_a_class_of_that_type(name):
 def test_all_of_caffe_is_there():
     ours = {name for name in MODULES if name not in FORK}
     assert len(ours) == 61 and not set(MODULES) & FORK_ONLY and set(MODULES) >= FORK
+
+
+class Mine(Neuron):
+    type = "Mine"
+
+    def function(self, x, y):
+        y[...] = 3 * x
+
+    def gradient(self, known, dy, dx):
+        dx[...] = 3 * dy
+
+
+def test_a_type_of_the_callers_own():
+    assert layer_class("Mine", own=[Mine]) is Mine
+    assert isinstance(create(layer("type: 'Mine'"), Context(), [Mine]), Mine)
+    with pytest.raises(SpecError, match=r"'Mein'\. Did you mean Mine\? Known.*, WindowData, Mine"):
+        layer_class("Mein", own=[Mine])
+    with pytest.raises(SpecError, match="unknown type 'Mine'"):
+        layer_class("Mine")
+
+
+@pytest.mark.parametrize(
+    ("own", "words"),
+    [
+        (["Mine"], "no layer type.*class derived.*found 'Mine'"),
+        ([dict], "no layer type"),
+        ([Layer], "no layer type.*its name as `type`"),
+        ([type("Other", (Mine,), {"type": "ReLU"})], "layer type 'ReLU' already.*another name"),
+        ([Mine, type("Other", (Mine,), {})], "layer type 'Mine' already"),
+    ],
+)
+def test_what_can_be_no_type_of_ones_own(own, words):
+    with pytest.raises(SpecError, match=words):
+        check_own(own)
 
 
 def test_create():

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from demitasse import netspec
 from demitasse.errors import ShapeError
-from demitasse.layers import registry
 from demitasse.layers.base import Buffer, Layer, Shapes
 from demitasse.net import Net, dynamic
 from hypothesis import given, settings
@@ -43,7 +42,7 @@ def conv(bottom, top, n=3):
 
 def build(*layers, **kwargs):
     graph = netspec.build(netspec.parse_net("\n".join(layers)), "TRAIN")
-    return Net(graph, **{"dtype": np.float64, **kwargs})
+    return Net(graph, types=[Repeat], **{"dtype": np.float64, **kwargs})
 
 
 HEAD = [data("x", 6, 2, 7, 7), data("t", 6), conv("x", "c")]
@@ -178,16 +177,6 @@ class Repeat(Layer):
         bottom[0].diff[...] = top[0].diff.reshape(n, *bottom[0].shape).sum(0)
 
 
-@pytest.fixture
-def repeat(monkeypatch):
-    known = registry.layer_class
-    monkeypatch.setattr(
-        registry,
-        "layer_class",
-        lambda kind, **kwargs: Repeat if kind == "Repeat" else known(kind, **kwargs),
-    )
-
-
 # before the layer that grows: saved arrays, an in-place layer, and blobs that are read after it
 BEFORE = [
     data("x", 6, 2, 7, 7),
@@ -206,7 +195,7 @@ AFTER = [
 
 
 @pytest.mark.parametrize("kwargs", [{}, {"keep": True}, {"poison": True}])
-def test_a_blob_may_outgrow_its_plan(repeat, kwargs):
+def test_a_blob_may_outgrow_its_plan(kwargs):
     scalar = 'layer { name: "k" type: "Input" top: "k" input_param { shape { } } }'
     net = build(*BEFORE, scalar, layer("Repeat", "g k", "g2"), *AFTER, **kwargs)
     blob, sizes = net.blobs["g2"], []
@@ -231,7 +220,7 @@ def test_a_blob_may_outgrow_its_plan(repeat, kwargs):
     assert blob.shape == (2, 3, 3, 3) and net.planned.arena_bytes < sizes[0]
 
 
-def test_what_was_large_once_stays_planned_for(repeat, monkeypatch):
+def test_what_was_large_once_stays_planned_for(monkeypatch):
     scalars = [data("k", 1), data("m", 1)]
     net = build(
         data("x", 2, 3),
@@ -250,7 +239,7 @@ def test_what_was_large_once_stays_planned_for(repeat, monkeypatch):
         assert (net.blobs["y"].shape, net.blobs["z"].shape) == ((2 * k, 3), (2 * m, 3))
 
 
-def test_parameters_must_keep_their_shape_and_the_net_stays_as_it_was(repeat):
+def test_parameters_must_keep_their_shape_and_the_net_stays_as_it_was():
     scalar = 'layer { name: "k" type: "Input" top: "k" input_param { shape { } } }'
     flat = layer("Reshape", "x2", "r", "reshape_param { shape { dim: 2 dim: -1 } }")
     net = build(data("x", 2, 3), scalar, layer("Repeat", "x k", "x2"), flat, ip("r", "y"))

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from demitasse import netspec, solvers, weights
-from demitasse.errors import DemitasseError, SolverError
+from demitasse.errors import DemitasseError, SolverError, SpecError
+from demitasse.layers.neuron import Neuron
 
 DATA = """
 layer { name: "x" type: "DummyData" top: "x" top: "y"
@@ -148,3 +149,27 @@ def test_weights_that_do_not_fit():
     weights.write_hdf5("d.h5", {"ip": [np.ones((1, 3), "f4"), np.ones(1, "f4")], "probe": wrong})
     with pytest.raises(DemitasseError, match="layer probe, blob 0: file has 3x1, net wants 2x1"):
         build('net: "net.prototxt" test_iter: 1 weights: "d.h5"')
+
+
+class Threefold(Neuron):
+    type = "Threefold"
+
+    def function(self, x, y):
+        np.multiply(x, 3, out=y)
+
+    def gradient(self, known, dy, dx):
+        np.multiply(dy, 3, out=dx)
+
+
+def test_types_of_the_callers_own_are_in_every_net():
+    text = NET.replace('bottom: "s" bottom: "y"', 'bottom: "t" bottom: "y"')
+    text += 'layer { name: "t" type: "Threefold" bottom: "s" top: "t" }'
+    head, _, loss = text.rpartition('layer { name: "loss"')
+    loss, _, own = loss.partition("\n")
+    Path("net.prototxt").write_text(f'{head}{own}\nlayer {{ name: "loss"{loss}')
+    solver = build('net: "net.prototxt" test_iter: 1', net_options={"types": [Threefold]})
+    for net in (solver.net, *solver.test_nets):
+        assert isinstance(net.layers[-2], Threefold)
+    solver.step(2)
+    with pytest.raises(SpecError, match="unknown type 'Threefold'"):
+        build('net: "net.prototxt"')
