@@ -102,8 +102,7 @@ def taken(device: Any, graph: Any = None) -> int:
 
 def segmenter(net: Any, base: int, image: int) -> Callable[[], np.ndarray]:
     """From an image in memory to labels in memory."""
-    from demitasse.imaging.predict import Predictor, largest
-    from demitasse.tools._segmentation import default_budget
+    from demitasse.imaging.predict import Predictor, default_budget, largest
 
     load(net, base)
     pixels = np.random.default_rng(0).standard_normal((1, image, image), np.float32)

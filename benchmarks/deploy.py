@@ -66,8 +66,8 @@ def prepare(folder: str, base: int, image: int) -> tuple[int, list[int]]:
 def _prepare(folder: str, base: int, image: int, pipe: Any) -> None:
     import tifffile
     from demitasse import netspec, weights
+    from demitasse.imaging.deployed import load_deployed
     from demitasse.tools import _segmentation, deploy
-    from demitasse.tools._model import load_deployed
 
     message = netspec.deploy(_unet.source(base), shape=(1, 1, 572, 572), softmax=False)
     model = weights.Model(netspec.to_text(message), {"name": "zscore", "parameters": {}}, (), 1)
@@ -76,7 +76,7 @@ def _prepare(folder: str, base: int, image: int, pipe: Any) -> None:
     weights.write_model(path / "unet.h5", layers, model)
     rng = np.random.default_rng(0)
     tifffile.imwrite(path / "image.tif", rng.integers(0, 256, (image, image), np.uint8))
-    predictor = load_deployed(str(path / "unet.h5"), None, None).predictor
+    predictor = load_deployed(str(path / "unet.h5")).predictor
     options = deploy.parser().parse_args(["--weights", "unet.h5", "image.tif"])
     tiling = _segmentation.choose(predictor, (image, image), options)
     pipe.send((tiling.inputs[0], list(tiling.counts)))

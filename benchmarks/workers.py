@@ -93,9 +93,9 @@ def prepare(folder: Path, base: int, size: int, tile: int) -> list[str]:
 
 def measure(command: list[str], workers: int) -> dict[str, Any]:
     """Segment the image on so many workers."""
+    from demitasse.imaging.deployed import load_deployed
     from demitasse.scale import dask
     from demitasse.tools import _big, _segmenting, _tile_tasks, deploy
-    from demitasse.tools._model import load_deployed
 
     args = deploy.parser().parse_args(command)
     rule = _segmenting.normalization(args)

@@ -17,12 +17,14 @@ import numpy as np
 from ..errors import MemoryBudgetError, ShapeError
 from ..net import Net
 from ..net.captured import Captured
+from ..net.limits import installed, room
 from ..net.one_axis import geometries
 from ..net.sizes import Geometry, local, trunk
 from ..netspec import Graph
 from . import tiles
 
 AXES = ("depth", "height", "width")
+MEMORY = 2 << 30  # bytes of activations
 EVERY_COUNT = 64  # of tiles along an axis is tried up to here, then ever fewer
 
 
@@ -233,6 +235,14 @@ class Predictor:
             if on_tile is not None:
                 on_tile(done, len(cover))
         return out
+
+
+def default_budget(net: Net) -> int:
+    """Bytes of activations: of a computer some, for others work on it too; of a card all that is
+    free beside the parameters."""
+    if net.device.free() is None:
+        return min(MEMORY, installed() // 2)
+    return max(0, room(net) - int(net.flat_data.nbytes))
 
 
 def only_output(graph: Graph, where: str) -> str:

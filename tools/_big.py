@@ -23,18 +23,18 @@ import numpy as np
 
 from ..data import statistics
 from ..errors import DeviceError, OutputError
+from ..imaging.deployed import Deployed, load_deployed
 from ..scale.done import done
 from . import _big_folder as folder
 from . import _tile_tasks as tasks
 from ._batch import Batch, Done
 from ._big_plan import Plan, create, plan
-from ._model import load_deployed
+from ._model import grey_values, print_note
 from ._options import net_options
 from ._progress import follow
 
 if TYPE_CHECKING:
     from ..data.normalize import Normalization
-    from ._model import Deployed
 
 KINDS = ("labels", "prob", "score")
 Run = Callable[..., Iterator[Any]]  # (load, work, tasks) -> results
@@ -44,8 +44,8 @@ def main(paths: Sequence[Path], kinds: Sequence[str], rule: Normalization | None
     """Segment images one after the other, each in parts."""
     check(kinds, args)
     batch = Batch(paths, "planned" if args.dry_run else "done")
-    deployed = load_deployed(args.weights, args.model, rule, **net_options(args))
-    print(deployed.grey_values())
+    deployed = load_deployed(args.weights, args.model, rule, said=print_note, **net_options(args))
+    print(grey_values(deployed))
     with runner(None if args.dry_run else args.dask, args.threads) as run:
         for path in batch.paths:
             with batch.sparing(path):

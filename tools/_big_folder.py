@@ -23,8 +23,8 @@ from ..files import check_writable, replacing
 from ..imaging import ngff
 
 if TYPE_CHECKING:
+    from ..imaging.deployed import Deployed
     from ._big_plan import Plan
-    from ._model import Deployed
 
 JOB = "job.json"
 

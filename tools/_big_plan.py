@@ -22,10 +22,10 @@ from ._tile_tasks import Job
 
 if TYPE_CHECKING:
     from ..data.normalize import Normalization
+    from ..imaging.deployed import Deployed
     from ..imaging.image import Image
     from ..imaging.predict import Tiling
     from ..imaging.tiles import Tile
-    from ._model import Deployed
 
 CHUNK = 1024  # pixels along a side of a chunk, at most where a tile can be cut so
 

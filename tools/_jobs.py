@@ -28,8 +28,8 @@ from ..errors import DemitasseError, MemoryBudgetError
 from ._main import said
 
 if TYPE_CHECKING:
+    from ..imaging.deployed import Deployed
     from ..imaging.image import Image
-    from ._model import Deployed
 
 RESULTS = ".results"  # no uploaded file has a name that begins with a dot
 MOST = 16  # images that are kept; of those the oldest that is finished makes room

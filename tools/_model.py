@@ -6,7 +6,6 @@ import datetime
 import json
 import sys
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,27 +14,20 @@ import numpy as np
 
 from .. import __version__, netspec, weights
 from ..data.hdf5 import read_list
-from ..data.normalize import DEFAULT, Normalization
-from ..errors import DemitasseError, GraphError, WeightsError
-from ..h5 import attributes, file_size, open_h5
+from ..data.normalize import DEFAULT
+from ..errors import DemitasseError, GraphError
+from ..h5 import attributes, open_h5
+from ..imaging.deployed import CALLER, UNTOLD, Deployed, drop_last_softmax, smallest
 from ..imaging.pixel_size import micrometres
-from ..imaging.predict import Predictor, only_output
-from ..kernels import convolution
-from ..kernels.device import CPU
-from ..kernels.workers import usable_cpus
-from ..layers.base import Context
+from ..imaging.predict import Predictor
 from ..net import Net
 from ..net.inference import build_layers, infer
-from ..net.one_axis import geometries
-from ..net.sizes import Geometry, trunk
+from ..net.sizes import trunk
 from ..netspec.graph import Graph
 from ._options import spoken
 
 if TYPE_CHECKING:
     from ..solvers import Solver
-
-UNTOLD = "normalization unknown"  # in the origin of a model whose maker was not told it
-LARGE = 16 << 20  # bytes of a parameter file that take as long to read as a part of Numba to import
 
 
 @dataclass(frozen=True)
@@ -135,24 +127,13 @@ def packing(graph: Graph, folder: str = "") -> dict[str, Any]:
     return {}
 
 
-@dataclass(frozen=True)
-class Deployed:
-    """A net ready to segment, and how its images are normalised; weights: its file; told: who says
-    how they are normalised, "" where nobody does."""
-
-    predictor: Predictor
-    normalization: Normalization
-    class_names: tuple[str, ...]
-    weights: str
-    pixel_size: tuple[float, ...] = ()  # micrometres
-    told: str = ""
-
-    def grey_values(self) -> str:
-        """A line on how images are normalised, and who says so."""
-        if not self.told:
-            return untold(self.weights)
-        name = self.normalization.name
-        return f"grey values: {'as they are' if name == 'none' else name} ({self.told})"
+def grey_values(deployed: Deployed) -> str:
+    """A line on how images are normalised, and who says so."""
+    if not deployed.told:
+        return untold(deployed.weights)
+    name = deployed.normalization.name
+    told = "--normalization" if deployed.told == CALLER else deployed.told
+    return f"grey values: {'as they are' if name == 'none' else name} (from {told})"
 
 
 def untold(path: str) -> str:
@@ -163,61 +144,8 @@ def untold(path: str) -> str:
     )
 
 
-def load_deployed(
-    path: str, model: str | None, normalization: Normalization | None, **options: Any
-) -> Deployed:
-    """Read a parameter file and build its net.
-
-    model: the prototxt a bare Caffe file needs, or a model definition of the Fiji plugin;
-    normalization: instead of what the file says; options: further arguments of `Net`.
-    Raises WeightsError where parameters are missing, foreign, not finite or of other shapes.
-    """
-    found = read_beside(path, **options)
-    described = found.model
-    if model is not None and weights.is_modeldef(model):
-        from ._modeldef import as_model
-
-        described = as_model(weights.read_modeldef(model), found)
-        where = f"{model} (its model_prototxt)"
-        message = netspec.parse_net(described.deploy, where).message
-    elif model is not None:
-        message, where = netspec.deploy(netspec.read_net(model), softmax=False), model
-    elif described is not None:
-        where = f"{path} (its deploy net)"
-        message = netspec.parse_net(described.deploy, where).message
-    else:
-        raise WeightsError(
-            "holds parameters but not the net they belong to",
-            where=path,
-            remedy="Give the net as well: --model deploy.prototxt",
-        )
-    bad = found.nonfinite()
-    if bad:
-        raise WeightsError(
-            f"holds values that are not finite, in {', '.join(bad[:3])}",
-            where=path,
-            remedy="The training diverged before it was written; take an earlier snapshot",
-        )
-    drop_last_softmax(message)
-    net, axes = smallest(netspec.Source(where, message), found, **options)
-    net.load(found, complete=True, adopt=True)
-    told = ""
-    if normalization is not None:
-        rule, told = normalization, "from --normalization"
-    elif described is not None:
-        rule = Normalization.from_json(json.dumps(dict(described.normalization)))
-        if not described.origin.get(UNTOLD):
-            told = "from the model" if described is found.model else f"from {model}"
-    else:
-        rule = Normalization("none")
-    names = described.class_names if described else ()
-    size = described.pixel_size if described else ()
-    padding = described.padding if described else "mirror"
-    predictor = Predictor(net, where=where, padding=padding, along=axes, said=_note)
-    return Deployed(predictor, rule, tuple(names), path, tuple(size), told)
-
-
-def _note(line: str) -> None:
+def print_note(line: str) -> None:
+    """What a net says that a user should know."""
     print(f"note: {line}", file=sys.stderr)
 
 
@@ -227,19 +155,6 @@ def net_in(path: str) -> netspec.Source:
     if described is None:
         return netspec.read_net(path)
     return netspec.parse_net(described.deploy, f"{path} (its deploy net)")
-
-
-def read_beside(path: str, **options: Any) -> weights.Weights:
-    """The content of a parameter file; options: of the net to come.
-
-    Reading much lets other threads run: one imports the compiled kernels meanwhile, where the net
-    will want them.  Why they cannot be imported is found again by whoever needs them."""
-    device, threads = options.get("device", CPU), options.get("threads") or usable_cpus()
-    if not device.on_host or threads == 1 or file_size(path, error=WeightsError) < LARGE:
-        return weights.read(path)
-    with ThreadPoolExecutor(1, "demitasse") as beside:
-        beside.submit(convolution.prepare)
-        return weights.read(path)
 
 
 def unfit(message: Any, found: weights.Weights, where: str) -> str:
@@ -253,53 +168,3 @@ def unfit(message: Any, found: weights.Weights, where: str) -> str:
     except DemitasseError as error:
         return error.what + (f", {error.found}" if error.found is not None else "")
     return ""
-
-
-def drop_last_softmax(message: Any) -> None:
-    """Remove Softmax layers that nobody reads behind, so that their bottom, the score, is the
-    output: whoever predicts wants the score, and makes probabilities of it once."""
-    read: set[str] = set()
-    for i in reversed(range(len(message.layer))):
-        layer = message.layer[i]
-        if layer.type == "Softmax" and not read & set(layer.top):
-            del message.layer[i]
-        else:
-            read.update(layer.bottom)
-
-
-def smallest(
-    source: netspec.Source, found: weights.Weights, **options: Any
-) -> tuple[Net, tuple[Geometry, ...]]:
-    """The deploy net at its smallest legal size, so that building it allocates little, and its
-    geometries.
-
-    An Input layer without a shape gets the channels and the spatial axes that the filters reading
-    it were trained on.
-    """
-    message = source.message
-    for layer in message.layer:
-        if layer.type == "Input" and not len(layer.input_param.shape):
-            number, spatial = seen(message, layer.top[0], found)
-            layer.input_param.shape.add(dim=(1, number, *(1,) * spatial))
-    graph = netspec.build(source, "TEST")
-    layers = build_layers(graph, Context(allow_python=options.get("allow_python", False)))
-    axes = geometries(graph, layers, only_output(graph, source.path))
-    inputs = {
-        value.blob: (1, layers[i].shapes().tops[0][1], *(along.smallest for along in axes))
-        for i, node in enumerate(graph.nodes)
-        if node.type == "Input"
-        for value in node.tops
-    }
-    return Net(graph, fill=False, inputs=inputs, **options), axes
-
-
-def seen(message: Any, blob: str, found: weights.Weights) -> tuple[int, int]:
-    """How many channels and spatial axes the filters that read `blob` have in the file; 1 and 2 if
-    none of them does."""
-    for layer in message.layer:
-        if blob in layer.bottom and layer.type == "Convolution":
-            filters = found.layers.get(layer.name, [None])[:1]
-            if filters and filters[0] is not None and filters[0].ndim > 2:
-                number = int(filters[0].shape[1]) * layer.convolution_param.group
-                return number, filters[0].ndim - 2
-    return 1, 2

@@ -15,7 +15,7 @@ from .. import __version__
 from ..errors import ImageError, WeightsError
 
 if TYPE_CHECKING:
-    from ._model import Deployed
+    from ..imaging.deployed import Deployed
     from ._segmentation import Plan
 
 OUTPUTS = ("labels", "prob", "score", "instances", "ome")

@@ -15,20 +15,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..errors import ImageError, MemoryBudgetError, ShapeError
 from ..imaging import averaging, tiff
 from ..imaging.pixel_size import micrometres
+from ..imaging.predict import default_budget
 from ..imaging.rescale import Rescaling, rescaling
 from ..net.limits import installed, room
 
 if TYPE_CHECKING:
+    from ..imaging.deployed import Deployed
     from ..imaging.image import Image
     from ..imaging.predict import Predictor, Tiling
-    from ..net import Net
-    from ._model import Deployed
 
 T = TypeVar("T", int, float)
 
 FLOAT = 4  # bytes
 MAX_TILES = 10_000  # of one page
-MEMORY = 2 << 30  # bytes of activations
 
 
 @dataclass(frozen=True)
@@ -282,14 +281,6 @@ def choose(predictor: Predictor, shape: Sequence[int], args: Any) -> Tiling:
             remedy="Take smaller tiles: --memory or --tile-size",
         )
     return tiling
-
-
-def default_budget(net: Net) -> int:
-    """Bytes of activations: of a computer some, for others work on it too; of a card all that is
-    free beside the parameters."""
-    if net.device.free() is None:
-        return min(MEMORY, installed() // 2)
-    return max(0, room(net) - int(net.flat_data.nbytes))
 
 
 def size(count: int) -> str:

@@ -21,9 +21,10 @@ from ..data import statistics
 from ..data.normalize import Normalization
 from ..errors import WeightsError
 from ..imaging import ngff, tiles
+from ..imaging.deployed import Deployed, load_deployed
 from ..imaging.image import Image
 from ..imaging.windows import Sample, open_image
-from ._model import Deployed, load_deployed
+from ._model import print_note
 from ._results import result
 
 LABELS = "labels"
@@ -77,7 +78,7 @@ def load_image(job: Job, threads: int) -> tuple[Job, Image]:
 def load(job: Job, threads: int) -> Segmenting:
     """What `segment` needs."""
     options = {**job.options, "threads": threads}
-    deployed = load_deployed(job.weights, job.model, job.rule, **options)
+    deployed = load_deployed(job.weights, job.model, job.rule, said=print_note, **options)
     image = open_image(job.image, axes=job.axes)
     return Segmenting(job, image, deployed, load_results(job, threads), Lock())
 

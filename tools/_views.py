@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from ..imaging.deployed import Deployed
     from ..imaging.image import Image
     from ._jobs import Job
-    from ._model import Deployed
 
 SIDE = 4096
 FILES = ("labels.tif", "ome.tif", "objects.csv", "rois.zip")

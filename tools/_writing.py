@@ -16,8 +16,8 @@ from ._segmentation import as_said, known, micrometres_of
 BY_SIZE = ("ome", "score", "prob", "labels", "instances")
 
 if TYPE_CHECKING:
+    from ..imaging.deployed import Deployed
     from ..imaging.image import Image
-    from ._model import Deployed
     from ._segmentation import Plan
 
 

@@ -132,7 +132,7 @@ def pads_of(modeldef: weights.ModelDef) -> Pads:
 
 def check(args: Any, log: Glog) -> None:
     """Build the net at its smallest size, load the weights and run it once."""
-    from ._modeldef import build, read_weights
+    from ..imaging.modeldef import build, read_weights
 
     needs(args, "model", "weights")
     modeldef = weights.read_modeldef(args.model)
@@ -182,7 +182,7 @@ def check_outputs(net: Any, modeldef: weights.ModelDef, tile: caffe_tiles.Tile) 
 
 def predict(args: Any, log: Glog) -> None:
     """Write the mean scores over all versions of every image; the file appears whole or not."""
-    from ._modeldef import build, read_weights
+    from ..imaging.modeldef import build, read_weights
 
     needs(args, "infileH5", "outfileH5", "model", "weights")
     modeldef = weights.read_modeldef(args.model)

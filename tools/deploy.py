@@ -21,8 +21,8 @@ from ._findings import OVERLAY, named, told
 from ._results import OBJECTS, OUTPUTS
 
 if TYPE_CHECKING:
+    from ..imaging.deployed import Deployed
     from ..imaging.image import Image
-    from ._model import Deployed
 
 FILES = (".tif", ".tiff", ".png", ".csv", ".zip", ".h5")  # ends of names that are no folders
 EPILOG = """\
@@ -136,10 +136,12 @@ def main(argv: Sequence[str]) -> int:
     targets = plan_outputs(batch, opened, kinds, args)
     if not batch.left:
         return batch.end()
-    from ._model import load_deployed
+    from ..imaging.deployed import load_deployed
+    from ._model import grey_values, print_note
 
-    deployed = load_deployed(args.weights, args.model, rule, **_options.net_options(args))
-    print(deployed.grey_values())
+    options = _options.net_options(args)
+    deployed = load_deployed(args.weights, args.model, rule, said=print_note, **options)
+    print(grey_values(deployed))
     for path in batch.left:
         with batch.sparing(path):
             batch.done[path] = segment(deployed, opened[path], targets[path], args)

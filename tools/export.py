@@ -24,9 +24,9 @@ from ..export.to_onnx import measured, to_onnx
 from ..export.to_torch import to_torch
 from ..export.words import normalised
 from ..files import check_writable, replacing
+from ..imaging.deployed import drop_last_softmax
 from ..net import Net
 from . import _options
-from ._model import drop_last_softmax
 from .draw import extent
 from .port import deployed, modeldef
 

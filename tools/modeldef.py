@@ -106,10 +106,10 @@ def main(argv: Sequence[str]) -> int:
 
 def make(args: Any) -> ModelDef:
     """The model, its sizes measured on the net."""
+    from ..imaging.modeldef import source_of
     from ..layers.base import Context
     from ..net.inference import build_layers
     from ..net.one_axis import deepest, geometries
-    from ._modeldef import source_of
 
     axes = len(args.element_size)
     source = netspec.read_net(args.net)
@@ -161,7 +161,7 @@ def text(path: str, message: Any) -> str:
 
 def try_weights(modeldef: ModelDef, args: Any) -> None:
     """Refuse weights that do not fit the model."""
-    from ._modeldef import build, read_weights
+    from ..imaging.modeldef import build, read_weights
     from .caffe_unet import check_outputs, pads_of
 
     pads = pads_of(modeldef)

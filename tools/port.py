@@ -20,8 +20,9 @@ from .. import netspec, weights
 from ..data.normalize import NAMES, Normalization
 from ..errors import GraphError, OutputError, WeightsError, did_you_mean
 from ..files import check_writable
+from ..imaging.deployed import UNTOLD, smallest
 from . import _options
-from ._model import UNTOLD, unfit, untold
+from ._model import unfit, untold
 from ._verify import add_verify
 
 EPILOG = """\
@@ -255,7 +256,7 @@ def purpose(target: Path, why: str, *, whole: bool) -> str:
 
 def modeldef(path: str, found: weights.Weights) -> weights.Model | None:
     """What a model definition of the Fiji plugin says; None for other files."""
-    from ._modeldef import as_model
+    from ..imaging.modeldef import as_model
 
     if not weights.is_modeldef(path):
         return None
@@ -272,7 +273,6 @@ def deployed(
     model: it must be able to stand alone; otherwise a net that cannot is taken as it is.
     """
     from ..net import Net
-    from ._model import smallest
 
     if described is not None:
         whole = netspec.parse_net(described.deploy, f"{path} (its model_prototxt)")

@@ -70,12 +70,14 @@ def port(text: str) -> int:
 
 
 def main(argv: Sequence[str]) -> int:
-    from ._model import load_deployed
+    from ..imaging.deployed import load_deployed
+    from ._model import print_note
 
     args = parser().parse_args(argv)
     rule = _segmenting.normalization(args)
     _device.started(args)
-    deployed = load_deployed(args.weights, args.model, rule, **_options.net_options(args))
+    options = _options.net_options(args)
+    deployed = load_deployed(args.weights, args.model, rule, said=print_note, **options)
     with ended_by_sigterm(), tempfile.TemporaryDirectory(prefix="demitasse-") as folder:
         serve(deployed, args, Path(folder))
     return 0

@@ -8,10 +8,10 @@ import pytest
 import tifffile
 from demitasse import weights
 from demitasse.imaging import tiff
+from demitasse.imaging.deployed import load_deployed
 from demitasse.imaging.predict import Predictor
 from demitasse.tools import _results, deploy, plan
 from demitasse.tools._main import guarded
-from demitasse.tools._model import load_deployed
 from scipy.special import expit
 
 BARE = ["--weights", "tiny_iter_4.caffemodel.h5", "--model", "net.prototxt"]
@@ -55,7 +55,7 @@ def segmented(*argv, image="img.tif"):
 def test_the_parameters_are_the_files_arrays_not_copies_of_them(monkeypatch):
     read, found = weights.read, []
     monkeypatch.setattr(weights, "read", lambda path: found.append(read(path)) or found[0])
-    net = load_deployed("tiny.h5", None, None).predictor.net
+    net = load_deployed("tiny.h5").predictor.net
     assert net.flat_data.size == 0
     for name, blobs in net.params.items():
         for blob, array in zip(blobs, found[0].layers[name], strict=True):

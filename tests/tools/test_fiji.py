@@ -18,11 +18,11 @@ import tifffile
 from demitasse import netspec, weights
 from demitasse.imaging import caffe_tiles
 from demitasse.imaging.caffe_tiles import Pads
+from demitasse.imaging.modeldef import build
 from demitasse.net import Net
 from demitasse.net.saving import save_hdf5
 from demitasse.tools import caffe_unet, deploy, fiji, port
 from demitasse.tools._main import guarded
-from demitasse.tools._modeldef import build
 from demitasse.weights import ModelDef, write_modeldef
 
 # ---- what the plugin writes ---------------------------------------------------------------------

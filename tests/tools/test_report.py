@@ -159,9 +159,9 @@ def test_worst_tiles_come_first(run):
 
 def test_the_error_of_a_tile_is_what_the_net_says(run, monkeypatch):
     """Against the prediction of deploy's own way through the net."""
-    from demitasse.tools._model import load_deployed
+    from demitasse.imaging.deployed import load_deployed
 
-    predictor = load_deployed("run/tiny.h5", None, None).predictor
+    predictor = load_deployed("run/tiny.h5").predictor
     with h5py.File("train.h5") as file:
         images, labels = file["data"][:], file["label"][:, 0]
     for tile in _samples.tiles(runs.read("run"), 3)[0]:

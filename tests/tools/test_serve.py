@@ -19,9 +19,9 @@ import PIL.Image
 import pytest
 import tifffile
 from demitasse.imaging import averaging, tiff
+from demitasse.imaging.deployed import load_deployed
 from demitasse.tools import _http, _jobs, deploy, serve
 from demitasse.tools._main import guarded
-from demitasse.tools._model import load_deployed
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -77,7 +77,7 @@ def started(tmp_path):
         args = serve.parser().parse_args(["--weights", "tiny.h5", *argv])
         folder = tmp_path / f"served{len(running)}"
         folder.mkdir()
-        jobs = _jobs.Jobs(load_deployed(args.weights, None, None), args, folder)
+        jobs = _jobs.Jobs(load_deployed(args.weights), args, folder)
         server = _http.Server(0, jobs, folder, args.max_upload)
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()

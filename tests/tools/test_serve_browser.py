@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import tifffile
 from demitasse.imaging import tiff
+from demitasse.imaging.deployed import load_deployed
 from demitasse.tools import _http, _jobs, deploy, serve, solve
 from demitasse.tools._main import guarded
-from demitasse.tools._model import load_deployed
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 from selenium.webdriver import ActionChains  # noqa: E402
@@ -153,7 +153,7 @@ def served(chromium, tmp_path):
     args = serve.parser().parse_args(["--weights", "tiny.h5", "--tiles", "9"])
     folder = tmp_path / "served"
     folder.mkdir()
-    jobs = _jobs.Jobs(load_deployed("tiny.h5", None, None), args, folder)
+    jobs = _jobs.Jobs(load_deployed("tiny.h5"), args, folder)
     server = _http.Server(0, jobs, folder, 1 << 20)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()

@@ -8,12 +8,12 @@ import h5py
 import numpy as np
 import pytest
 from demitasse.errors import DeviceError, MemoryBudgetError
+from demitasse.imaging.predict import default_budget
 from demitasse.kernels.cuda import card as cards
 from demitasse.kernels.cuda.card import Card
 from demitasse.net import Net
 from demitasse.netspec import build, parse_net
 from demitasse.tools import _device
-from demitasse.tools._segmentation import default_budget
 
 from ...emulator.cupy import CompileException
 from ...emulator.device_array import DeviceArray

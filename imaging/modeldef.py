@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .. import netspec, weights
-from ..errors import DemitasseError, GraphError, WeightsError
+from .. import __version__, netspec, weights
+from ..errors import DemitasseError, GraphError
 from ..net import Net
 from ..netspec.filter import kept_layers
 from ..weights import ModelDef, Weights
-from ._model import seen
+from .caffe_tiles import Pads
+from .deployed import refuse_nonfinite, seen
 
 
 def source_of(modeldef: ModelDef, image: Sequence[int]) -> netspec.Source:
@@ -53,12 +54,7 @@ def channels_of(modeldef: ModelDef, found: Weights) -> int:
 def read_weights(path: str) -> Weights:
     """Parameters to predict with; WeightsError where they are not finite."""
     found = weights.read(path)
-    if bad := found.nonfinite():
-        raise WeightsError(
-            f"holds values that are not finite, in {', '.join(bad[:3])}",
-            where=path,
-            remedy="The training diverged before it was written; take an earlier snapshot",
-        )
+    refuse_nonfinite(found)
     return found
 
 
@@ -77,9 +73,6 @@ def build(modeldef: ModelDef, found: Weights, image: Sequence[int], **options: A
 def as_model(modeldef: ModelDef, found: Weights) -> weights.Model:
     """The same as our own model file describes a net, so that deploy and port can go on as with
     one of these."""
-    from .. import __version__
-    from ..imaging.caffe_tiles import Pads
-
     pads = Pads(modeldef.downsample_factor, modeldef.pad_input, modeldef.pad_output)
     number = channels_of(modeldef, found)
     message = source_of(modeldef, (number, *pads.least)).message
