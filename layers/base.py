@@ -26,6 +26,7 @@ from math import prod
 from typing import Any, ClassVar
 
 from ..errors import GraphError
+from ..netspec.graph import AUTO_TOP
 from .blob import Array as Array
 from .blob import Blob as Blob
 from .blob import HeldBlob as HeldBlob
@@ -103,7 +104,7 @@ class Layer(ABC):
             ("bottom", self.bottoms, spec.bottom),
             ("top", self.tops, spec.top),
         ):
-            if kind == "top" and self.is_loss and not names:
+            if kind == "top" and self.type in AUTO_TOP and not names:
                 continue  # the net gives the loss a top that has no name
             least, most = (allowed, allowed) if isinstance(allowed, int) else allowed
             if len(names) < least or (most is not None and len(names) > most):

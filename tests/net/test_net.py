@@ -8,6 +8,7 @@ import pytest
 from demitasse import netspec
 from demitasse.errors import DemitasseError, GraphError, ShapeError, SpecError
 from demitasse.layers.base import Context
+from demitasse.layers.euclidean_loss import EuclideanLoss
 from demitasse.net import Net
 from demitasse.net.inference import build_layers
 from demitasse.net.planning import plan_net
@@ -359,3 +360,13 @@ def test_an_array_of_the_net_is_written_into_and_not_replaced():
 def test_settings_that_there_are_not_are_refused(settings, words):
     with pytest.raises(SpecError, match=words):
         build(data(), **settings)
+
+
+def test_a_loss_of_ones_own_names_its_top():
+    class Mine(EuclideanLoss):
+        type = "Mine"
+
+    text = data("s") + data("t") + LOSS.replace("EuclideanLoss", "Mine")
+    assert build(text, types=[Mine]).forward() == 0
+    with pytest.raises(GraphError, match=r"wrong number of tops; expected 1, found none"):
+        build(text.replace('top: "l"', ""), types=[Mine])
