@@ -193,10 +193,8 @@ def _showing(data: Array, diff: Array) -> PythonBlob:
 def _remedy(module: str, missing: str) -> str:
     """What helps where a module, or one that it imports, is missing."""
     if missing == "caffe":
-        return (
-            "It wants Caffe's interface: run the command by "
-            'python -m demitasse.pycaffe "$(command -v demitasse)" ..., which has it'
-        )
+        command = 'python -m demitasse.pycaffe "$(command -v demitasse)" ...'
+        return f"It wants Caffe's interface: run the command by {command}, which has it"
     if module == missing or module.startswith(f"{missing}."):
         return "Put the folder it is in on PYTHONPATH"
     return f"Install {missing}, which it imports, or put its folder on PYTHONPATH"
