@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 
@@ -38,8 +39,9 @@ class Region:
 def write_rois(path: str | Path, regions: Iterable[Region], *, overwrite: bool = False) -> None:
     """Write regions as a zip file, whole or not at all."""
     roifile = library()
-    with replacing(path, overwrite=overwrite) as temporary:
-        roifile.roiwrite(temporary, map(_roi, regions), mode="w")
+    with replacing(path, overwrite=overwrite) as temporary, ZipFile(temporary, "w") as archive:
+        for region in regions:
+            archive.writestr(f"{region.name}.roi", _roi(roifile, region).tobytes())
 
 
 def library() -> Any:
@@ -54,8 +56,7 @@ def library() -> Any:
     return roifile
 
 
-def _roi(region: Region) -> Any:
-    roifile = library()
+def _roi(roifile: Any, region: Region) -> Any:
     corners = np.concatenate(region.rings)
     (top, left), (bottom, right) = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
     roi = roifile.ImagejRoi(

@@ -102,7 +102,7 @@ def test_a_rank_whose_nccl_fails_ends_the_job_and_says_which_it_is(job, solve, h
     began = time.monotonic()
     settings = json.dumps({"cards": 2, how: 4})
     code, out, err = job(2, ON_CARDS, settings, solve, "solver.prototxt", "-gpu", "auto").end()
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
     assert code == 2
     assert "NCCL 2.27.7 sums on " in out and "cuda:0, " in out and "cuda:1\n" in out
     assert "rank 1 of 2 on " in err and "error: NCCL could not " in err and "rank 0 of 2" not in err
