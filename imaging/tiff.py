@@ -104,7 +104,7 @@ def find(patterns: Sequence[str | Path]) -> list[Path]:
             what = "matches no file"
         if not here:
             raise ImageError(what, where=pattern)
-        found += sorted(here, key=_natural)
+        found += sorted(here, key=natural)
     return found
 
 
@@ -212,7 +212,8 @@ def _imagej_type(array: np.ndarray) -> np.dtype:
     return np.dtype(np.float32)
 
 
-def _natural(path: Path) -> list[tuple[int, int, str]]:
+def natural(path: Path) -> list[tuple[int, int, str]]:
+    """What to sort files by, so that 2 comes before 10."""
     parts = re.split(r"(\d+)", path.name.lower())
     return [(0, int(p), "") if p.isdecimal() else (1, 0, p) for p in parts]
 

@@ -3,17 +3,16 @@
 A side is one file, or many: a folder, or a pattern in quotes ('01_GT/SEG/man_seg*.tif').
 
     one and one      page by page; equally many
-    many and many    by the frame number, the last number in the name (man_seg005.tif and
-                     mask005.tif), or by the name up to its first dot
+    many and many    by the name up to its first dot (A1.tif and A1.prob.tif), or where these differ
+                     by the frame number, the last number in it (man_seg005.tif and mask005.tif)
     many and one     frame number n is page n
-    one and many     pages and files in their order; equally many
+    one and many     pages and files in their order, 2 before 10; equally many
 
 man_seg_TTT_ZZZ.tif, an annotated slice of a volume, is page ZZZ of the prediction of frame TTT.
 """
 
 from __future__ import annotations
 
-import glob
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,11 +22,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import ImageError
+from ..imaging import tiff
 
 if TYPE_CHECKING:
     from ..imaging.image import Image
 
-SUFFIXES = (".tif", ".tiff", ".png")
 _SLICE = re.compile(r"man_seg_(\d+)_(\d+)$")
 
 
@@ -59,8 +58,6 @@ class Files:
         self._last: tuple[Path, Image] | None = None
 
     def open(self, path: Path) -> Image:
-        from ..imaging import tiff
-
         if self._last is None or self._last[0] != path:
             self._last = path, tiff.read(path, axes=self._axes)
         return self._last[1]
@@ -82,22 +79,28 @@ class Files:
 def find(text: str) -> tuple[list[Path], bool]:
     """The files that the user named, and whether it was as many; ImageError where there is none."""
     path = Path(text)
-    if path.is_dir():
-        found = _images(path) or _images(path / "SEG")
-    elif not path.exists() and glob.has_magic(text):
-        found = sorted(Path(p) for p in glob.glob(text, recursive=True) if Path(p).is_file())
-    else:
-        return [path], False
-    if not found:
-        raise ImageError("there is no image", where=text, expected="files " + ", ".join(SUFFIXES))
-    return found, True
+    try:
+        found = tiff.find([path])
+    except ImageError:
+        if not (path / "SEG").is_dir():
+            raise
+        found = tiff.find([path / "SEG"])
+    return found, found != [path]
 
 
-def _images(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    every = (p for p in folder.iterdir() if not p.name.startswith("."))  # as patterns have it
-    return sorted(p for p in every if p.suffix.lower() in SUFFIXES)
+def pairs(frames: Sequence[Frame]) -> str:
+    """Truth and prediction of the first and the last frame, for the eye; nothing where each is of
+    one file, page by page."""
+    ours, theirs = {f.truth.path for f in frames}, {f.guess.path for f in frames}
+    if len(ours) == len(theirs) == 1:
+        return ""
+
+    def words(side: Side, files: set[Path]) -> str:
+        told = side.page is not None and (side.page > 0 or len(files) == 1)
+        return side.path.name + (f", page {side.page}" if told else "")
+
+    ends = dict.fromkeys((frames[0], frames[-1]))
+    return " ... ".join(f"{words(f.truth, ours)} with {words(f.guess, theirs)}" for f in ends)
 
 
 def match(
@@ -148,10 +151,8 @@ def _stacks(
 def _files(
     ours: Sequence[Path], theirs: Sequence[Path], where: str, volumes: bool
 ) -> tuple[list[Frame], int]:
-    key: Callable[[Path], object] = _frame_of
-    if any(_frame_of(p) is None for p in (*ours, *theirs)):
-        key = lambda p: p.name.split(".")[0]  # noqa: E731
-    by_key: dict[object, Path] = {}
+    key = _key(ours, theirs)
+    by_key: dict[int | str | None, Path] = {}
     for path in theirs:
         other = by_key.setdefault(key(path), path)
         if other is not path:
@@ -161,6 +162,8 @@ def _files(
                 found=f"{other} and {path}",
                 remedy=_by_pattern(other, path),
             )
+    numbers = {_frame_of(path) for path in ours} - {None}
+    label: Callable[[Path], int | str | None] = _frame_of if len(numbers) == len(ours) else key
     frames: list[Frame] = []
     for path in ours:
         name, guess = key(path), by_key.get(key(path))
@@ -175,22 +178,22 @@ def _files(
         part = _SLICE.match(path.stem)
         if part and volumes:
             raise ImageError("is a slice and no volume", where=str(path))
-        label = f"{name}/{int(part[2])}" if part else name
-        assert isinstance(label, int | str)
-        twin = next((frame.truth.path for frame in frames if frame.name == label), None)
+        name = f"{name}/{int(part[2])}" if part else label(path)
+        assert name is not None
+        twin = next((frame.truth.path for frame in frames if frame.name == name), None)
         if twin:
             raise ImageError(
                 "two files of the truth are of one frame",
-                found=f"{twin} and {path}, both frame {label}",
+                found=f"{twin} and {path}, both frame {name}",
                 remedy=_by_pattern(twin, path),
             )
-        frames.append(Frame(label, Side(path, whole), Side(guess, int(part[2]) if part else whole)))
+        frames.append(Frame(name, Side(path, whole), Side(guess, int(part[2]) if part else whole)))
     return frames, len(set(by_key) - {key(p) for p in ours})
 
 
 def _by_pattern(one: Path, other: Path) -> str:
     """What to do about two files of one frame: patterns that part them, where names do."""
-    ends = [p.name.removeprefix(p.name.split(".")[0]) for p in (one, other)]
+    ends = [p.name.removeprefix(_name(p)) for p in (one, other)]
     starts = ["", ""]
     if ends[0] == ends[1]:
         starts = [re.split(r"\d", p.name)[0] for p in (one, other)]
@@ -202,9 +205,26 @@ def _by_pattern(one: Path, other: Path) -> str:
     return f"Name those you mean by a pattern{told or ' in quotes'}"
 
 
+def _key(ours: Sequence[Path], theirs: Sequence[Path]) -> Callable[[Path], int | str | None]:
+    """What two files of one frame have in common: `_name`, if each file has its own and either all
+    of the truth's are found or frame numbers repeat; else `_frame_of`, if all have a number."""
+    sides = ours, theirs
+    if any(_frame_of(path) is None for side in sides for path in side):
+        return _name
+    a, b = ({_name(path) for path in side} for side in sides)
+    own = (len(a), len(b)) == (len(ours), len(theirs))
+    repeat = any(len({_frame_of(path) for path in side}) < len(side) for side in sides)
+    slices = any(_SLICE.match(path.stem) for path in ours)
+    return _name if own and not slices and (a <= b or (repeat and a & b)) else _frame_of
+
+
+def _name(path: Path) -> str:
+    return path.name.split(".")[0]
+
+
 def _frame_of(path: Path) -> int | None:
     part = _SLICE.match(path.stem)
-    numbers = [part[1]] if part else re.findall(r"\d+", path.name.split(".")[0])
+    numbers = [part[1]] if part else re.findall(r"\d+", _name(path))
     return int(numbers[-1]) if numbers else None
 
 

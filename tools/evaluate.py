@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 KINDS = ("membrane", "classes", "instances")
 EPILOG = """\
 TRUTH and PREDICTION are each one TIFF or PNG file, a folder, or a pattern in quotes.  Pages are
-compared one by one; files of folders by the frame number in their names (man_seg005.tif and
-mask005.tif of the Cell Tracking Challenge); a frame without truth is left out.
+compared one by one; files of folders by their names up to the first dot (A1.tif and A1.prob.tif),
+or by the frame number in them (man_seg005.tif and mask005.tif of the Cell Tracking Challenge); a
+prediction without truth is left out.
 
 What is compared is told from the values, or by --kind:
 
@@ -277,6 +278,8 @@ def describe(compared: Compared, args: argparse.Namespace, left: int) -> None:
         except DemitasseError:
             summary = "cannot be read"
         print(f"{side:<11} {named}: {first}{summary}; read as {compared.read_as[side]}")
+    if pairs := _frames.pairs(compared.frames):
+        print(f"pairs       {pairs}")
     print(f"comparing   {compared.kind}, {counted(len(compared.frames), 'slice')}")
     if left:
         have, are = ("has", "is") if left == 1 else ("have", "are")

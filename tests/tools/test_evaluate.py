@@ -261,6 +261,41 @@ def test_names_without_numbers_are_paired_up_to_the_first_dot(truth, drawn):
     assert (found["slices"], found["seg"]["value"]) == (["left", "right"], 1)
 
 
+def test_pages_and_files_are_paired_in_natural_order(truth, capsys):
+    """They were paired 0, 1, 10, 11, 2, ..."""
+    pages = np.zeros((12, 9, 40), np.uint8)
+    for k, page in enumerate(pages):
+        page[2:7, 3 * k : 3 * k + 4] = 1
+    tiff.write("pages.tif", pages)
+    Path("p").mkdir()
+    for k, page in enumerate(pages):
+        tiff.write(f"p/f{k}.tif", page[None])
+    for words in (("pages.tif", "p"), ("pages.tif", "p/f*.tif")):
+        found = record(*words, "--metrics", "pixel_error")
+        assert found["pixel_error"]["value"] == 0
+    said = "pages.tif, page 0 with f0.tif ... pages.tif, page 11 with f11.tif"
+    assert f"pairs       {said}" in capsys.readouterr().out
+
+
+def test_files_are_paired_by_their_names_where_these_agree(truth, drawn):
+    """A1, B1, C1 were all of frame 1."""
+    for folder in ("gt", "res", "gt2", "res2"):
+        Path(folder).mkdir()
+    for name, k in (("A1", 0), ("B1", 1), ("C1", 2)):
+        tiff.write(f"gt/{name}.tif", drawn[0][k : k + 1])
+        tiff.write(f"res/{name}.prob.tif", drawn[0][k : k + 1])
+    found = record("gt", "res", "--metrics", "seg")
+    assert (found["slices"], found["seg"]["value"]) == (["A1", "B1", "C1"], 1)
+    Path("res/C1.prob.tif").unlink()
+    with pytest.raises(ImageError, match=r"no prediction for C1\.tif; expected .* C1"):
+        evaluate.main(["gt", "res"])
+    for name, k in (("a07", 0), ("b8", 1)):
+        tiff.write(f"gt2/{name}.tif", drawn[0][k : k + 1])
+        tiff.write(f"res2/{name}.prob.tif", drawn[0][k : k + 1])
+    found = record("gt2", "res2", "--metrics", "seg", "--slices", "8")
+    assert (found["slices"], found["seg"]["value"]) == ([8], 1)
+
+
 def test_classes_by_value_and_by_channel(truth, capsys):
     labels = np.zeros((2, 20, 24), np.uint8)
     labels[:, ::2, ::3] = 1
@@ -341,8 +376,8 @@ def test_what_cannot_be_compared_is_one_line_and_exit_code_2(truth, capsys):
         ("truth.tif guess.tif --metrics rnd_error", "rnd_error is not known"),
         ("ids.tif ids.tif --kind classes", "these are no classes; expected values from 0 to 255"),
         ("cells.tif cells.tif --invert", "only a map of membranes can be inverted"),
-        ("truth.tif none", "none: there is no image"),
-        ("truth.tif none/*.tif", "there is no image"),
+        ("truth.tif none", "none: holds no TIFF or PNG file"),
+        ("truth.tif none/*.tif", "none/*.tif: matches no file"),
         ("truth.tif missing.tif", "missing.tif"),
     ):
         code, _, err = run(capsys, *words.split())
