@@ -119,3 +119,26 @@ def layout(
             "this is no stack of images", where=where, found=f"axes {axes}, shape {shape}"
         )
     return Layout(shape, axes, samples)
+
+
+def volumes(at: Layout, where: str = "") -> tuple[tuple[int, ...], ...]:
+    """The pages of every volume along Z, in their order; ImageError where it is unclear what a
+    volume is."""
+    letters = "".join(at.axes[a] for a in at.page_axes)
+    if letters == "T":
+        raise ImageError(
+            "it is a series of images, and volumes are wanted",
+            where=where,
+            found=f"axes {at.axes}",
+            remedy=f"If its pages are slices, say so: --axes {at.axes.replace('T', 'Z')}",
+        )
+    if len(letters) > 1 and letters[-1] != "Z":
+        raise ImageError(
+            "it is not clear which of its pages make a volume",
+            where=where,
+            expected="Z as the last axis of pages",
+            found=f"axes {at.axes}",
+            remedy="Say which axis is Z with --axes",
+        )
+    depth = at.shape[at.page_axes[-1]] if letters else 1
+    return tuple(tuple(range(i, i + depth)) for i in range(0, at.pages, depth))

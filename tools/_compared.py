@@ -17,6 +17,7 @@ from ..imaging.views import Pair, View
 from ._options import spoken
 
 if TYPE_CHECKING:
+    from ..imaging.image import Image
     from ._frames import Files, Frame, Side
 
 COMPARED = ("membrane", "classes", "instances")
@@ -219,11 +220,8 @@ class Compared:
         return _joined(planes, frame.guess)
 
 
-def choose_channel(prediction: object, asked: int | None) -> int:
+def choose_channel(prediction: Image, asked: int | None) -> int:
     """The channel that holds the probability of interior; ImageError where it cannot be told."""
-    from ..imaging.image import Image
-
-    assert isinstance(prediction, Image)
     channels = prediction.shape[1]
     if asked is None and channels <= 2:
         return channels - 1  # of the two classes, interior is number 1
@@ -241,7 +239,7 @@ def choose_channel(prediction: object, asked: int | None) -> int:
 
 def _joined(planes: Sequence[np.ndarray], side: Side) -> np.ndarray:
     """One plane, or the volume of all planes."""
-    return planes[0] if side.page is not None else np.stack(planes)
+    return np.stack(planes) if side.volume else planes[0]
 
 
 def _whole(labels: np.ndarray, where: str) -> np.ndarray:

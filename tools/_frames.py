@@ -1,4 +1,4 @@
-"""Which page of which file is compared with which.
+"""Which page of which file is compared with which, or which volume.
 
 A side is one file, or many: a folder, or a pattern in quotes ('01_GT/SEG/man_seg*.tif').
 
@@ -8,6 +8,7 @@ A side is one file, or many: a folder, or a pattern in quotes ('01_GT/SEG/man_se
     many and one     frame number n is page n
     one and many     pages and files in their order, 2 before 10; equally many
 
+What is said of pages holds for volumes, too; a file among many has one page, or is one volume.
 man_seg_TTT_ZZZ.tif, an annotated slice of a volume, is page ZZZ of the prediction of frame TTT.
 """
 
@@ -15,14 +16,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import ImageError
+from ..errors import ImageError, counted
 from ..imaging import tiff
+from ..imaging.axes import volumes
 
 if TYPE_CHECKING:
     from ..imaging.image import Image
@@ -32,13 +34,18 @@ _SLICE = re.compile(r"man_seg_(\d+)_(\d+)$")
 
 @dataclass(frozen=True)
 class Side:
-    """A page of a file; page None: all pages, a volume."""
+    """A page of a file, or a volume; number None: the only one it has."""
 
     path: Path
-    page: int | None
+    number: int | None
+    volume: bool
+
+    @property
+    def what(self) -> str:
+        return "volume" if self.volume else "page"
 
     def __str__(self) -> str:
-        return f"{self.path}" if self.page is None else f"{self.path}, page {self.page}"
+        return f"{self.path}" + ("" if self.number is None else f", {self.what} {self.number}")
 
 
 @dataclass(frozen=True)
@@ -62,18 +69,33 @@ class Files:
             self._last = path, tiff.read(path, axes=self._axes)
         return self._last[1]
 
+    def parts(self, path: Path, volume: bool) -> tuple[tuple[int, ...], ...]:
+        """The pages of every page, or volume, of a file; ImageError where it has no volumes."""
+        image = self.open(path)
+        if volume:
+            return volumes(image.layout, str(path))
+        return tuple((page,) for page in range(len(image)))
+
     def pages(self, side: Side) -> list[np.ndarray]:
-        """Its pages (channels, height, width); ImageError where there is none of that number."""
-        image = self.open(side.path)
-        if side.page is None:
-            return [image.page(i) for i in range(len(image))]
-        if side.page >= len(image):
+        """Its pages (channels, height, width); ImageError where there is none of that number, or
+        more than the only one."""
+        parts = self.parts(side.path, side.volume)
+        number = side.number or 0
+        if side.number is None and len(parts) > 1:
             raise ImageError(
-                f"has no page {side.page}",
+                f"has {counted(len(parts), side.what)}",
                 where=str(side.path),
-                expected=f"0 to {len(image) - 1}",
+                expected=f"one {side.what}, as it is one of several files",
+                remedy="Compare stacks one by one"
+                + ("" if side.volume else "; if it is a volume, say --volumes"),
             )
-        return [image.page(side.page)]
+        if number >= len(parts):
+            raise ImageError(
+                f"has no {side.what} {number}",
+                where=str(side.path),
+                expected=f"0 to {len(parts) - 1}",
+            )
+        return [self.open(side.path).page(i) for i in parts[number]]
 
 
 def find(text: str) -> tuple[list[Path], bool]:
@@ -90,66 +112,61 @@ def find(text: str) -> tuple[list[Path], bool]:
 
 def pairs(frames: Sequence[Frame]) -> str:
     """Truth and prediction of the first and the last frame, for the eye; nothing where each is of
-    one file, page by page."""
-    ours, theirs = {f.truth.path for f in frames}, {f.guess.path for f in frames}
-    if len(ours) == len(theirs) == 1:
+    one file."""
+    if len({frame.truth.path for frame in frames} | {frame.guess.path for frame in frames}) < 3:
         return ""
-
-    def words(side: Side, files: set[Path]) -> str:
-        told = side.page is not None and (side.page > 0 or len(files) == 1)
-        return side.path.name + (f", page {side.page}" if told else "")
-
-    ends = dict.fromkeys((frames[0], frames[-1]))
-    return " ... ".join(f"{words(f.truth, ours)} with {words(f.guess, theirs)}" for f in ends)
+    ends = [[f.truth, f.guess] for f in dict.fromkeys((frames[0], frames[-1]))]
+    return " ... ".join(
+        " with ".join(str(replace(side, path=Path(side.path.name))) for side in sides)
+        for sides in ends
+    )
 
 
 def match(
-    truth: str, guess: str, pages: Callable[[str, Path], int], *, volumes: bool
+    truth: str, guess: str, count: Callable[[str, Path], int], *, volume: bool
 ) -> tuple[list[Frame], int]:
     """The frames to compare, and how many predictions have no truth.
 
-    pages(side, path): the number of pages of a file of side "truth" or "guess".
+    count(side, path): the number of pages, or volumes, of a file of side "truth" or "guess".
     """
     (ours, ours_many), (theirs, theirs_many) = find(truth), find(guess)
-    if not ours_many and not theirs_many:
-        return _stacks(ours[0], theirs[0], pages, volumes), 0
-    if not ours_many and not volumes and pages("truth", ours[0]) > 1:
-        n = pages("truth", ours[0])
-        if n != len(theirs):
-            raise ImageError(
-                "there is not one prediction for each page",
-                where=guess,
-                expected=f"{n} files as {ours[0]} has pages",
-                found=f"{len(theirs)}",
-            )
-        return [Frame(i, Side(ours[0], i), Side(p, 0)) for i, p in enumerate(theirs)], 0
-    if not theirs_many:
-        if volumes:
-            raise ImageError("volumes are compared file by file", where=guess, expected="a folder")
+    if ours_many and theirs_many:
+        return _files(ours, theirs, guess, volume)
+    if ours_many:
         numbers = {p: _number(p, truth) for p in ours}
-        return [Frame(n, Side(p, 0), Side(theirs[0], n)) for p, n in numbers.items()], 0
-    return _files(ours, theirs, guess, volumes)
+        one = theirs[0]
+        frames = [Frame(n, Side(p, None, volume), Side(one, n, volume)) for p, n in numbers.items()]
+        return frames, 0
+    one, n = ours[0], count("truth", ours[0])
+    if not theirs_many:
+        return _stacks(one, n, theirs[0], count("guess", theirs[0]), volume), 0
+    if n == 1:
+        return _files(ours, theirs, guess, volume)
+    if n != len(theirs):
+        what = "volume" if volume else "page"
+        raise ImageError(
+            f"there is not one prediction for each {what}",
+            where=guess,
+            expected=f"{n} files as {one} has {what}s",
+            found=f"{len(theirs)}",
+        )
+    return [Frame(i, Side(one, i, volume), Side(p, None, volume)) for i, p in enumerate(theirs)], 0
 
 
-def _stacks(
-    ours: Path, theirs: Path, pages: Callable[[str, Path], int], volumes: bool
-) -> list[Frame]:
-    n, m = pages("truth", ours), pages("guess", theirs)
+def _stacks(ours: Path, n: int, theirs: Path, m: int, volume: bool) -> list[Frame]:
     if n != m:
         raise ImageError(
-            "truth and prediction have different numbers of pages",
+            f"truth and prediction have different numbers of {'volumes' if volume else 'pages'}",
             where=str(theirs),
             expected=f"{n} as in {ours}",
             found=f"{m}",
             remedy="If channels were read as pages, or pages as channels, see --axes",
         )
-    if volumes:
-        return [Frame(0, Side(ours, None), Side(theirs, None))]
-    return [Frame(i, Side(ours, i), Side(theirs, i)) for i in range(n)]
+    return [Frame(i, Side(ours, i, volume), Side(theirs, i, volume)) for i in range(n)]
 
 
 def _files(
-    ours: Sequence[Path], theirs: Sequence[Path], where: str, volumes: bool
+    ours: Sequence[Path], theirs: Sequence[Path], where: str, volume: bool
 ) -> tuple[list[Frame], int]:
     key = _key(ours, theirs)
     by_key: dict[int | str | None, Path] = {}
@@ -174,9 +191,8 @@ def _files(
                 expected=f"a file of frame {name}",
                 found=", ".join(p.name for p in theirs[:3]) + (", ..." if len(theirs) > 3 else ""),
             )
-        whole = None if volumes else 0
         part = _SLICE.match(path.stem)
-        if part and volumes:
+        if part and volume:
             raise ImageError("is a slice and no volume", where=str(path))
         name = f"{name}/{int(part[2])}" if part else label(path)
         assert name is not None
@@ -187,7 +203,13 @@ def _files(
                 found=f"{twin} and {path}, both frame {name}",
                 remedy=_by_pattern(twin, path),
             )
-        frames.append(Frame(name, Side(path, whole), Side(guess, int(part[2]) if part else whole)))
+        frames.append(
+            Frame(
+                name,
+                Side(path, None, volume),
+                Side(guess, int(part[2]) if part else None, volume),
+            )
+        )
     return frames, len(set(by_key) - {key(p) for p in ours})
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import ImageError, MemoryBudgetError, ShapeError
 from ..imaging import averaging, tiff
+from ..imaging.axes import volumes
 from ..imaging.pixel_size import micrometres
 from ..imaging.predict import default_budget
 from ..imaging.rescale import Rescaling, rescaling
@@ -141,27 +142,17 @@ def split(image: Image, wanted: Sequence[int] | None, axes: int) -> tuple[tuple[
     pages = tuple(chosen_pages(wanted, image))
     if axes == 2:
         return tuple((page,) for page in pages)
-    layout = image.layout
-    letters = [(layout.axes[a], layout.shape[a]) for a in layout.page_axes]
-    depth = letters[-1][1] if letters else 1
-    if [letter for letter, _ in letters] == ["T"]:
+    found = volumes(image.layout, str(image.path))
+    if wanted is None:
+        return found
+    if len(found) > 1:
         raise ImageError(
-            "it is a series of images, and the net wants volumes",
+            "--pages would choose from several volumes",
             where=str(image.path),
-            found=f"axes {layout.axes}",
-            remedy=f"If its pages are slices, say so: --axes {layout.axes.replace('T', 'Z')}",
+            found=f"axes {image.axes}",
+            remedy="Leave --pages out",
         )
-    if len(letters) > 1 and (letters[-1][0] != "Z" or wanted is not None):
-        raise ImageError(
-            "it is not clear which of its pages make a volume",
-            where=str(image.path),
-            expected="Z as the last axis of pages, and all of them" if wanted is None else None,
-            found=f"axes {layout.axes}" + (" and --pages" if wanted is not None else ""),
-            remedy="Say which axis is Z with --axes, and leave --pages out",
-        )
-    if len(letters) < 2:
-        return (pages,)
-    return tuple(pages[i : i + depth] for i in range(0, len(pages), depth))
+    return (pages,)
 
 
 def chosen_pages(wanted: Sequence[int] | None, image: Image) -> Sequence[int]:

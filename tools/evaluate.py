@@ -93,7 +93,9 @@ def parser() -> _options.Parser:
         metavar="LIST",
         help="pages or frame numbers, such as 0-19 or 0,3,5-7",
     )
-    p.add_argument("--volumes", action="store_true", help="the pages of a file are one volume")
+    p.add_argument(
+        "--volumes", action="store_true", help="compare volumes: the pages of a file along Z"
+    )
     p.add_argument("--channel", type=int, help="channel of the prediction (of two: 1)")
     p.add_argument("--invert", action="store_true", help="the prediction is that of membrane")
     p.add_argument("--axes", help="how to read the prediction's axes, for example ZYX or ZCYX")
@@ -140,8 +142,8 @@ def main(argv: Sequence[str]) -> int:
     frames, left = _frames.match(
         args.truth,
         args.prediction,
-        lambda side, path: len(sides[side].open(path)),
-        volumes=args.volumes,
+        lambda side, path: len(sides[side].parts(path, args.volumes)),
+        volume=args.volumes,
     )
     frames = chosen_frames(frames, args.slices, args.truth)
     options = Options(
@@ -280,7 +282,8 @@ def describe(compared: Compared, args: argparse.Namespace, left: int) -> None:
         print(f"{side:<11} {named}: {first}{summary}; read as {compared.read_as[side]}")
     if pairs := _frames.pairs(compared.frames):
         print(f"pairs       {pairs}")
-    print(f"comparing   {compared.kind}, {counted(len(compared.frames), 'slice')}")
+    each = "volume" if args.volumes else "slice"
+    print(f"comparing   {compared.kind}, {counted(len(compared.frames), each)}")
     if left:
         have, are = ("has", "is") if left == 1 else ("have", "are")
         print(f"note: {counted(left, 'prediction')} {have} no truth and {are} left out")

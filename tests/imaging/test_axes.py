@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from demitasse.errors import ImageError
-from demitasse.imaging.axes import layout
+from demitasse.imaging.axes import layout, volumes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -92,3 +92,25 @@ def test_any_letters_are_refused_or_read_every_value_once(shape, axes, override,
     if at.samples is None:
         assert sorted(read(array, at).ravel()) == list(range(array.size))
     assert f"{at.height} x {at.width} pixels" in at.words()
+
+
+@pytest.mark.parametrize(
+    ("axes", "shape", "expected"),
+    [
+        ("YX", (4, 5), [(0,)]),
+        ("ZYX", (3, 4, 5), [(0, 1, 2)]),
+        ("QCYX", (2, 3, 4, 5), [(0, 1)]),
+        ("TZYX", (2, 3, 4, 5), [(0, 1, 2), (3, 4, 5)]),
+    ],
+)
+def test_the_pages_of_volumes(axes, shape, expected):
+    assert list(volumes(layout(shape, axes))) == expected
+
+
+@pytest.mark.parametrize(
+    ("axes", "said"),
+    [("TYX", "a series of images.* --axes ZYX"), ("ZTYX", "not clear which .* axes ZTYX")],
+)
+def test_what_is_no_volume(axes, said):
+    with pytest.raises(ImageError, match=f"a.tif: it is {said}"):
+        volumes(layout((2, 3, 4, 5)[-len(axes) :], axes), "a.tif")

@@ -101,9 +101,9 @@ def test_a_stack_of_other_spacing_is_rescaled_along_each_axis(narrow, capsys):
 @pytest.mark.parametrize(
     ("axes", "more", "said"),
     [
-        ("TYX", [], "it is a series of images, and the net wants volumes"),
+        ("TYX", [], "it is a series of images, and volumes are wanted"),
         ("ZTYX", [], "it is not clear which of its pages make a volume"),
-        ("TZYX", ["--pages", "0-2"], "leave --pages out"),
+        ("TZYX", ["--pages", "0-2"], "Leave --pages out"),
     ],
 )
 def test_what_is_no_volume_is_refused(narrow, capsys, axes, more, said):

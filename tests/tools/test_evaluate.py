@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from demitasse.data import synthetic
 from demitasse.errors import ImageError, OutputError
 from demitasse.imaging import tiff
@@ -248,6 +249,47 @@ def test_slices_of_volumes_and_volumes(truth, drawn):
     assert record("cells.tif", "cells.tif", "--volumes", "--kind", "instances")["slices"] == [0]
     with pytest.raises(ImageError, match="rand_error is not defined for volumes"):
         evaluate.main(["whole", "res", "--volumes", "--metrics", "rand_error"])
+
+
+def series(name, pages, axes):
+    """A hyperstack of ImageJ."""
+    tifffile.imwrite(name, pages, imagej=True, metadata={"axes": axes})
+
+
+def test_volumes_of_a_time_series_are_compared_one_by_one(truth, capsys):
+    """An object at the end of one time and one at the beginning of the next were joined."""
+    objects = np.zeros((2, 3, 20, 20), np.uint8)
+    objects[:, :, 12:18, 2:8] = 1
+    objects[0, 2, 2:8, 2:8] = objects[1, 0, 2:8, 2:8] = 1
+    series("tz.tif", objects, "TZYX")
+    few = ("--volumes", "--kind", "instances", "--metrics", "seg")
+    found = record("tz.tif", "tz.tif", *few)
+    assert (found["slices"], found["seg"]["counts"]["objects"]) == ([0, 1], 4)
+    assert "comparing   instances, 2 volumes" in capsys.readouterr().out
+    series("flat.tif", objects.reshape(6, 20, 20), "ZYX")
+    _, _, err = run(capsys, "tz.tif", "flat.tif", *few)
+    assert "flat.tif: truth and prediction have different numbers of volumes" in err
+    series("t.tif", objects.reshape(6, 20, 20), "TYX")
+    assert (
+        "it is a series of images, and volumes are wanted" in run(capsys, "t.tif", "t.tif", *few)[2]
+    )
+    Path("parts").mkdir()
+    for t in (0, 1):
+        series(f"parts/p{t}.tif", objects[t], "ZYX")
+    for words in (("tz.tif", "parts"), ("parts", "tz.tif"), ("parts", "parts")):
+        assert record(*words, *few)["seg"] == found["seg"], words
+
+
+def test_a_stack_among_several_files_is_refused(truth, drawn, capsys):
+    """Its first page alone was compared."""
+    for folder in ("a", "b"):
+        Path(folder).mkdir()
+        tiff.write(f"{folder}/one.tif", drawn[0][:1])
+        tiff.write(f"{folder}/two.tif", drawn[0][:2])
+    code, out, err = run(capsys, "a", "b", "--kind", "instances", "--metrics", "seg")
+    assert code == 2 and "1 of 2" in out
+    assert "two.tif: has 2 pages; expected one page, as it is one of several files" in err
+    assert "--volumes" in err
 
 
 def test_names_without_numbers_are_paired_up_to_the_first_dot(truth, drawn):
