@@ -62,6 +62,18 @@ def test_objects_in_the_border_zone_are_removed_whole_or_stay_whole():
         instances(labels, border=6, where="img")
 
 
+def test_the_zone_lies_along_every_edge():
+    objects = np.zeros((12, 15), np.uint8)
+    objects[:2, 6], objects[-2:, 6], objects[6, :2], objects[6, -2:] = 1, 2, 3, 4
+    assert not len(visible(objects, 2))
+    np.testing.assert_array_equal(visible(objects, 1), [1, 2, 3, 4])
+    objects[2, 6] = 1
+    objects[-3, 6] = 2
+    objects[6, 2] = 3
+    objects[6, -3] = 4
+    np.testing.assert_array_equal(visible(objects, 2), [1, 2, 3, 4])
+
+
 def test_a_map_without_any_object():
     empty = np.zeros((7, 9), np.uint8)
     objects = instances(empty, min_size=5, border=2, fill_holes=True, connectivity=8)
@@ -120,6 +132,9 @@ def test_objects_that_hang_together_are_told_apart_by_their_cores():
     assert (found[5, 11:14] == 1).all() and (found[5, 14:17] == 2).all()
     specks = instances(labels, seeds=0.75, probabilities=both)
     assert specks.max() == 3
+    for least, count in ((0, 3), (1, 2), (99, 2), (100, 1)):  # cores of 1 and 100 pixels
+        parts = instances(labels, seeds=0.75, probabilities=both, min_size=least)
+        assert parts.max() == count
     np.testing.assert_array_equal(
         instances(labels, seeds=0.99, probabilities=both, min_size=5), instances(labels)
     )
