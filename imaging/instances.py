@@ -130,6 +130,18 @@ def select(
     return numbers[index.reshape(objects.shape)]
 
 
+def classes_of(objects: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The class of every pixel's object (the type of `labels`), 0 outside.
+
+    It is that of the object's first pixel: holes that were filled have none in the label map.
+    """
+    inside = objects > 0
+    _, first, index = np.unique(objects[inside], return_index=True, return_inverse=True)
+    kinds = np.zeros_like(labels)
+    kinds[inside] = labels[inside][first][index]
+    return kinds
+
+
 def visible(objects: np.ndarray, border: int, where: str = "") -> np.ndarray:
     """The numbers (sorted) of objects with a pixel in the field of interest: the image less
     `border` pixels along the edges of its last two axes."""

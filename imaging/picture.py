@@ -1,10 +1,10 @@
 """A picture to judge a segmentation by: the image, and beside it the image with contours.
 
-Contours are drawn on the objects' inner edge, two display pixels wide: each class in its colour or,
-where there is a truth to compare with, the prediction in orange, the truth in blue, and white where
-both agree within two pixels of the image.  The colours are Okabe and Ito's, which people with any
-kind of colour vision can tell apart.  Small images are enlarged by a whole factor, large ones
-reduced; the scale bar comes from the pixel size.
+Contours are drawn on the inner edge of classes, or of objects, two display pixels wide: each class
+in its colour or, where there is a truth to compare with, the prediction in orange, the truth in
+blue, and white where both agree within two pixels of the image.  The colours are Okabe and Ito's,
+which people with any kind of colour vision can tell apart.  Small images are enlarged by a whole
+factor, large ones reduced; the scale bar comes from the pixel size.
 
 Source of the colours: M. Okabe, K. Ito, Color Universal Design, 2008.
 """
@@ -13,13 +13,11 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..errors import ImageError
-from ..files import replacing
 
 PREDICTION = (230, 159, 0)  # orange
 TRUTH = (86, 180, 233)  # sky blue
@@ -33,28 +31,12 @@ _AGREE = 2.0  # pixels of the image
 _BAR_STEPS = (1.0, 2.0, 5.0)
 
 
-def write_overlay(
-    path: str | Path,
-    image: np.ndarray,
-    labels: np.ndarray,
-    truth: np.ndarray | None = None,
-    *,
-    class_names: Sequence[str] = (),
-    pixel_size: tuple[float, float] | None = None,
-    unit: str = "",
-    overwrite: bool = False,
-) -> None:
-    """Write the panel of `overlay` as PNG, whole or not at all."""
-    panel = overlay(image, labels, truth, class_names=class_names, pixel_size=pixel_size, unit=unit)
-    with replacing(path, overwrite=overwrite) as temporary:
-        temporary.write_bytes(png(panel))
-
-
 def overlay(
     image: np.ndarray,
     labels: np.ndarray,
     truth: np.ndarray | None = None,
     *,
+    objects: np.ndarray | None = None,
     class_names: Sequence[str] = (),
     pixel_size: tuple[float, float] | None = None,
     unit: str = "",
@@ -62,7 +44,8 @@ def overlay(
     """The panel, (height, width, 3) uint8.
 
     image: (H, W) or (channels, H, W), any type; labels, truth: class indices (H, W), 0 without a
-    contour; class_names: for the legend, by class index.  ImageError where the sizes differ.
+    contour; objects: numbers (H, W), each of one class, whose edges are drawn instead of those of
+    classes; class_names: for the legend, by class index.  ImageError where the sizes differ.
     """
     import PIL.Image
 
@@ -84,9 +67,10 @@ def overlay(
     shown = _enlarged(labels, size)
     legend: list[tuple[tuple[int, int, int], str]] = []
     if truth is None:
+        edges = contour(shown if objects is None else _enlarged(objects, size))
         present = [int(c) for c in np.unique(labels) if c > 0]
         for c in present:
-            drawn[contour(shown == c)] = colour(c)
+            drawn[edges & (shown == c)] = colour(c)
             legend.append((colour(c), class_names[c] if c < len(class_names) else f"class {c}"))
         if len(present) == 1 and not class_names:
             legend = [(PREDICTION, "prediction")]
@@ -132,12 +116,15 @@ def display_size(shape: tuple[int, int]) -> tuple[int, int]:
     return max(1, round(shape[0] * PANEL / longer)), max(1, round(shape[1] * PANEL / longer))
 
 
-def contour(mask: np.ndarray) -> np.ndarray:
-    """The outermost two pixels of a mask's regions (bool); the image's edge is no contour."""
+def contour(numbers: np.ndarray) -> np.ndarray:
+    """The outermost two pixels of the regions of each number above 0 (bool); the image's edge is no
+    contour."""
     from scipy import ndimage
 
-    inner = ndimage.binary_erosion(mask, np.ones((3, 3)), iterations=2, border_value=1)
-    return mask & ~inner
+    highest = ndimage.maximum_filter(numbers, 5, mode="nearest")
+    lowest = ndimage.minimum_filter(numbers, 5, mode="nearest")
+    edges: np.ndarray = (numbers > 0) & (highest != lowest)
+    return edges
 
 
 def _near(mask: np.ndarray, reach: int) -> np.ndarray:

@@ -1,7 +1,7 @@
 """What is told about a segmentation beside its maps: contours, ImageJ's regions, measurements.
 
     findings = Findings(image, names, pixel, targets)
-    findings.add(pages, labels, objects, probability)       # sample by sample
+    findings.add(pages, labels, objects, probabilities)     # sample by sample
     findings.write(overwrite=False)                         # each file whole or not at all
 
 `targets` says what is wanted: the files "overlay" ("overlay-007" for page 7 of a stack), "rois" and
@@ -66,7 +66,7 @@ class Findings:
         targets: Mapping[str, Path],
     ) -> None:
         self.image, self.names, self.pixel, self.targets = image, names, pixel, targets
-        self.contours: dict[int, np.ndarray] = {}
+        self.pictures: list[bytes] = []
         self.regions: list[Region] = []
         self.rows: list[list[str]] = []
         self.axes = 2
@@ -81,32 +81,52 @@ class Findings:
         pages: Sequence[int],
         labels: np.ndarray,
         objects: np.ndarray | None = None,
-        probability: np.ndarray | None = None,
+        probabilities: np.ndarray | None = None,
     ) -> None:
-        """One sample, of a page or of the pages of a volume.  objects: where `wants_objects`;
-        probability: of every pixel's class."""
+        """One sample, of a page or of the pages of a volume.
+
+        objects: their numbers, whose edges are then the contours; without them those of classes
+        are.  probabilities: of each class, or of class 1 alone, (classes, *size).
+        """
+        from ..imaging.instances import classes_of
         from ..imaging.measure import measure, row
 
-        volume = labels.ndim == 3
         self.axes = labels.ndim
-        slices = list(zip(pages, labels if volume else [labels], strict=True))
-        if any(map(OVERLAY.fullmatch, self.targets)):
-            self.contours.update(slices)
-        if "rois" in self.targets and objects is not None:
-            for (page, flat), numbers in zip(slices, objects if volume else [objects], strict=True):
-                self.regions += self._regions(page, flat, numbers)
+        classes = labels if objects is None else classes_of(objects, labels)
+        for k, page in enumerate(pages):
+            at = k if self.axes == 3 else ...
+            numbers = None if objects is None else objects[at]
+            if any(map(OVERLAY.fullmatch, self.targets)):
+                self.pictures.append(self._overlay(page, classes[at], numbers))
+            if "rois" in self.targets and numbers is not None:
+                self.regions += self._regions(page, classes[at], numbers)
         if "objects" in self.targets and objects is not None:
-            found = measure(objects, labels, probability)
+            sure = None if probabilities is None else _of_class(probabilities, classes)
+            found = measure(objects, classes, sure)
             self.rows += [row(one, pages[0], self.names, self.pixel) for one in found]
 
-    def _regions(self, page: int, labels: np.ndarray, objects: np.ndarray) -> list[Region]:
+    def _overlay(self, page: int, classes: np.ndarray, objects: np.ndarray | None) -> bytes:
+        from ..imaging import picture
+
+        return picture.png(
+            picture.overlay(
+                self.image.page(page),
+                classes,
+                objects=objects,
+                class_names=self.names,
+                pixel_size=self.image.pixel_size,
+                unit=self.image.unit,
+            )
+        )
+
+    def _regions(self, page: int, classes: np.ndarray, objects: np.ndarray) -> list[Region]:
         from ..imaging.outlines import outlines
         from ..imaging.picture import colour
         from ..imaging.rois import Region
 
         place, front = self._place(page), f"p{page}-" if len(self.image) > 1 else ""
         numbers, first = np.unique(objects, return_index=True)
-        kinds = dict(zip(numbers.tolist(), labels.flat[first].tolist(), strict=True))
+        kinds = dict(zip(numbers.tolist(), classes.flat[first].tolist(), strict=True))
         found = []
         for number, rings in outlines(objects).items():
             kind = kinds[number]
@@ -130,20 +150,13 @@ class Findings:
         return place
 
     def write(self, *, overwrite: bool = False) -> None:
-        from ..imaging import picture, rois
+        from ..imaging import rois
         from ..imaging.measure import header
 
         drawn = [path for kind, path in self.targets.items() if OVERLAY.fullmatch(kind)]
-        for target, (page, labels) in zip(drawn, self.contours.items(), strict=True):
-            picture.write_overlay(
-                target,
-                self.image.page(page),
-                labels,
-                class_names=self.names,
-                pixel_size=self.image.pixel_size,
-                unit=self.image.unit,
-                overwrite=overwrite,
-            )
+        for target, content in zip(drawn, self.pictures, strict=True):
+            with replacing(target, overwrite=overwrite) as temporary:
+                temporary.write_bytes(content)
         if "rois" in self.targets:
             rois.write_rois(self.targets["rois"], self.regions, overwrite=overwrite)
         if "objects" in self.targets:
@@ -154,3 +167,11 @@ class Findings:
                 table = csv.writer(file, lineterminator="\n")
                 table.writerow(header(self.axes))
                 table.writerows(self.rows)
+
+
+def _of_class(probabilities: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """The probability of every pixel's class; one channel is that of class 1."""
+    if len(probabilities) == 1:
+        return probabilities[0]
+    at = np.minimum(classes, len(probabilities) - 1).astype(np.intp)
+    return np.take_along_axis(probabilities, at[None], axis=0)[0]

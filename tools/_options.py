@@ -263,14 +263,14 @@ def net_of(parser: argparse.ArgumentParser, args: argparse.Namespace) -> str:
     return found
 
 
-def add_seeds(parser: argparse.ArgumentParser) -> None:
+def add_seeds(group: argparse._ArgumentGroup) -> None:
     """`--seeds P`: objects that hang together."""
-    parser.add_argument(
+    group.add_argument(
         "--seeds",
         type=fraction,
         metavar="P",
         help="tell objects apart that hang together: each piece with a probability above P is the "
-        "core of one (such as 0.75; with --instances)",
+        "core of one (such as 0.75)",
     )
 
 

@@ -92,7 +92,10 @@ def result(kind: str, score: np.ndarray, args: Any = None, where: str = "") -> n
 
     if kind in ("labels", "instances"):
         labels = largest(score)
-        return labels if kind == "labels" else objects(labels, args, where, score)
+        if kind == "labels":
+            return labels
+        sure = softmax(score.astype(np.float32)) if args.seeds is not None else None
+        return objects(labels, args, where, sure)
     values = score.astype(np.float32)
     if kind == "score":
         return values
@@ -112,18 +115,15 @@ def open_objects(prob: np.ndarray, args: Any) -> None:
 
 
 def objects(
-    labels: np.ndarray, args: Any, where: str = "", score: np.ndarray | None = None
+    labels: np.ndarray, args: Any, where: str = "", probabilities: np.ndarray | None = None
 ) -> np.ndarray:
-    """The objects of a map of classes, as the options say what one is."""
+    """The objects of a map of classes, as the options say what one is; probabilities: of each
+    class, where they say `seeds`."""
     from ..imaging.instances import instances
-    from ..imaging.predict import softmax
 
-    given = {name: getattr(args, name, None) for name in OBJECTS}
+    given = {name: getattr(args, name) for name in OBJECTS}
     wanted = {name: value for name, value in given.items() if value is not None}
-    if "seeds" in wanted:
-        assert score is not None
-        wanted["probabilities"] = softmax(score.astype(np.float32))
-    return instances(labels, **wanted, where=where)
+    return instances(labels, **wanted, probabilities=probabilities, where=where)
 
 
 def stored(samples: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -156,7 +156,5 @@ def info(deployed: Deployed, plan: Plan, kind: str, args: Any) -> str:
     if kind == "prob" and args.area_opening:
         lines.append(f"area opening: {args.area_opening}")
     if kind == "instances":
-        lines += [
-            f"{name}: {v}" for name in OBJECTS if (v := getattr(args, name, None)) is not None
-        ]
+        lines += [f"{name}: {v}" for name in OBJECTS if (v := getattr(args, name)) is not None]
     return "\n".join(lines)

@@ -91,7 +91,7 @@ def add_rest(parser: argparse.ArgumentParser) -> None:
         metavar="GIB",
         help="for a page and its scores (default: the machine's)",
     )
-    _options.add_instances(parser)
+    _options.add_seeds(_options.add_instances(parser))
     _options.add_gpu(parser)
     _options.add_engine(parser)
     _options.add_python(parser)

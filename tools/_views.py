@@ -124,12 +124,10 @@ def _make(
     findings = Findings(job.image, names, known(micrometres_of(job.image, axes)), {key: target})
     place = 0
     for pages in samples:
-        classes, probabilities = [], []
-        for at in range(place, place + len(pages)):
-            classes.append(chosen(at))
-            mine = classes[-1][None].astype(np.intp)
-            probabilities.append(np.take_along_axis(sure.page(at), mine, axis=0)[0])
-        place += len(pages)
-        maps, means = (np.stack(x) if axes == 3 else x[0] for x in (classes, probabilities))
-        findings.add(pages, maps, objects(maps, args, str(job.image.path)), means)
+        at = range(place, place + len(pages))
+        place = at.stop
+        maps, scores = np.stack([chosen(i) for i in at]), np.stack([sure.page(i) for i in at], 1)
+        if axes == 2:
+            maps, scores = maps[0], scores[:, 0]
+        findings.add(pages, maps, objects(maps, args, str(job.image.path), scores), scores)
     findings.write()

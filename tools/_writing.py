@@ -58,8 +58,9 @@ def write(
             objects = result("instances", score, args, where) if counted else nothing
             total += int(objects.max(initial=0))
             if findings.wanted:
-                sure = most_probable(score) if "objects" in targets else None
-                findings.add(pages, result("labels", score), objects, sure)
+                sure = result("ome", score) if "objects" in targets else None
+                found = objects if counted else None
+                findings.add(pages, result("labels", score), found, sure)
             yield score, objects
 
     def store(kind: str, pages: Iterator[np.ndarray]) -> None:
@@ -139,10 +140,3 @@ def _ome(
         info=info(deployed, plan, kind, args),
         overwrite=args.overwrite,
     )
-
-
-def most_probable(score: np.ndarray) -> np.ndarray:
-    """The probability of every pixel's class."""
-    from ..imaging.predict import softmax
-
-    return softmax(score.astype(np.float32)).max(axis=0)

@@ -90,7 +90,8 @@ def parser() -> _options.Parser:
     g.add_argument(
         "--overlay",
         action="store_true",
-        help="img.overlay.png: image and contours; of a stack, one for each page",
+        help="img.overlay.png: image and contours of classes, or of objects where they are asked for; "
+        "of a stack, one for each page",
     )
     g.add_argument(
         "--measure",
@@ -108,7 +109,6 @@ def parser() -> _options.Parser:
         help="img.ome.tif: OME-TIFF of the probabilities, a channel for each class",
     )
     _segmenting.add_rest(p)
-    _options.add_seeds(p)
     p.add_argument(
         "--area-opening",
         type=_options.count,

@@ -33,7 +33,8 @@ number of an object: that is told from the values, or by --kind.
   --measure   img.objects.csv: page, number, class, area in pixels and um^2, centre, box; in volumes
               the volume.  The middle of the first pixel is 0.  What is not known is empty
   --rois      img.rois.zip: each object for ImageJ's ROI Manager (extra rois)
-  --overlay   img.overlay.png: the image and contours; of a stack, one for each page
+  --overlay   img.overlay.png: the image and the contours of the objects; of a stack, one for each
+              page
 
 examples:
   python tools/objects.py cells.labels.tif
@@ -147,11 +148,10 @@ def look(labels: Image, targets: dict[str, Path], args: Any) -> Done:
         values = found if args.volumes else found[0]
         classes, objects = apart(values, kind, args, where)
         total += len(np.unique(objects[objects > 0]))
-        mean = None
-        if sure is not None:
-            each = np.stack([sure.page(page) for page in sample], axis=1)
-            mean = of_class(each if args.volumes else each[:, 0], classes)
-        findings.add(sample, classes, objects, mean)
+        each = None if sure is None else np.stack([sure.page(page) for page in sample], axis=1)
+        if each is not None and not args.volumes:
+            each = each[:, 0]
+        findings.add(sample, classes, objects, each)
     findings.write(overwrite=args.overwrite)
     print(f"{where}: {labels.summary()}; {counted(total, 'object')}, its values being {kind}")
     for kind, files in told(targets):
@@ -241,11 +241,3 @@ def apart(values: np.ndarray, kind: str, args: Any, where: str) -> tuple[np.ndar
             )
     keep = select(values, **given, where=where) > 0
     return (values > 0).astype(np.uint8), np.where(keep, values, 0)
-
-
-def of_class(probabilities: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """The probability of every pixel's class; one channel is that of class 1."""
-    if len(probabilities) == 1:
-        return probabilities[0]
-    at = np.minimum(classes, len(probabilities) - 1).astype(np.intp)
-    return np.take_along_axis(probabilities, at[None], axis=0)[0]

@@ -32,7 +32,7 @@ examples:
         on a machine without a screen; then, on your own: ssh -L 8080:127.0.0.1:8080 that-machine
         and open the address that was shown
   python tools/serve.py --weights old.caffemodel.h5 --model deploy.prototxt --average rotate
-        everything that demitasse deploy takes to segment
+        how to segment, and what an object is, is said as to demitasse deploy
 """
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from demitasse.errors import ImageError
-from demitasse.imaging.instances import instances, select, storage, visible
+from demitasse.imaging.instances import classes_of, instances, select, storage, visible
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -72,6 +72,15 @@ def test_the_zone_lies_along_every_edge():
     objects[6, 2] = 3
     objects[6, -3] = 4
     np.testing.assert_array_equal(visible(objects, 2), [1, 2, 3, 4])
+
+
+def test_the_class_of_every_objects_pixels():
+    labels = drawn("22222", "2...2", "2.1.2", "2...2", "22222")
+    objects = instances(labels, fill_holes=True, min_size=1)
+    np.testing.assert_array_equal(
+        classes_of(objects, labels), drawn("22222", "22222", "22022", "22222", "22222")
+    )
+    assert not classes_of(np.zeros_like(objects), labels).any()
 
 
 def test_a_map_without_any_object():

@@ -1,9 +1,8 @@
 """The overlay: where contours lie, and what is refused."""
 
 import numpy as np
-import PIL.Image
 import pytest
-from demitasse.errors import ImageError, OutputError
+from demitasse.errors import ImageError
 from demitasse.imaging import picture
 
 
@@ -110,12 +109,12 @@ def test_sizes_must_agree(square):
         picture.overlay(image, labels, labels[:, 1:])
 
 
-def test_the_file_is_a_png_and_is_not_overwritten_unasked(square, tmp_path):
-    target = tmp_path / "o.png"
-    picture.write_overlay(target, *square)
-    with PIL.Image.open(target) as read:
-        assert read.format == "PNG"
-        np.testing.assert_array_equal(np.array(read), picture.overlay(*square))
-    with pytest.raises(OutputError, match="exists already"):
-        picture.write_overlay(target, *square)
-    picture.write_overlay(target, *square, overwrite=True)
+def test_objects_that_touch_have_a_contour_between_them(square):
+    image, labels = square
+    objects = labels.astype(np.int32)
+    objects[:, 25:] *= 70_000
+    assert not picture.contour(labels)[15:25, 24:26].any()
+    assert picture.contour(objects)[15:25, 23:27].all()
+    plain, parted = (picture.overlay(image, labels, objects=o) for o in (None, objects))
+    more = len(coloured(parted, picture.PREDICTION)) - len(coloured(plain, picture.PREDICTION))
+    assert more == 4 * (20 * 8 - 4)  # four columns of an object enlarged by 8, less its own edge

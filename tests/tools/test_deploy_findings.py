@@ -46,9 +46,11 @@ def test_what_is_told_agrees_with_the_maps():
     tiff.write(
         "a.tif", rng.integers(0, 255, (1, 40, 50)).astype("u1"), pixel_size=(0.5, 0.2), unit="um"
     )
-    run("a.tif", *ALL, "--output", "labels,prob,instances", "--min-size", "4")
+    argv = ("--output", "labels,prob,instances", "--min-size", "4", "--fill-holes")
+    run("a.tif", *ALL, *argv)
     labels, prob, objects = (tifffile.imread(f"a.{k}.tif") for k in ("labels", "prob", "instances"))
-    np.testing.assert_array_equal(objects, instances(labels, min_size=4))
+    np.testing.assert_array_equal(objects, instances(labels, min_size=4, fill_holes=True))
+    assert ((objects > 0) & (labels == 0)).any()
     rows = table("a.objects.csv")
     assert [int(row["id"]) for row in rows] == list(range(1, objects.max() + 1))
     for row in rows:

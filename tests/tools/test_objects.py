@@ -98,6 +98,38 @@ def test_a_volume(run):
     assert len(regions) == 9 and {roi.position for roi in regions} == {1, 2, 3}
 
 
+def test_a_filled_hole_has_the_probability_of_its_objects_class(run):
+    labels = np.zeros((1, 20, 30), np.uint8)
+    labels[0, 2:7, 3:8] = 2
+    labels[0, 4, 5] = 0
+    tiff.write("img.labels.tif", labels)
+    prob = np.stack([np.where(labels[0] == c, 0.8, 0.1) for c in range(3)])[None]
+    tiff.write("p.tif", prob.astype(np.float32))
+    run("img.labels.tif", "--prob", "p.tif", "--fill-holes")
+    (row,) = table()
+    assert row["class"] == "2"
+    assert float(row["mean_probability"]) == pytest.approx((24 * 0.8 + 0.1) / 25, abs=1e-4)
+
+
+def test_contours_are_those_of_the_objects(run):
+    """They were drawn around everything in the map."""
+    drawn()
+    tiff.write("img.tif", np.zeros((1, 20, 30), np.uint8))
+    run("img.labels.tif", "--overlay", "--min-size", "10")
+    with PIL.Image.open("img.overlay.png") as picture:
+        left, right = np.split(np.asarray(picture)[: 20 * 8], [30 * 8 + 8], axis=1)
+    assert not left[:, : 30 * 8].any()
+    assert right[2 * 8 : 6 * 8, 3 * 8 : 7 * 8].any()
+    assert not right[10 * 8 : 17 * 8].any()
+    labels = np.zeros((1, 20, 30), np.uint8)
+    labels[0, 4:14, 5:15], labels[0, 4:14, 15:25] = 1, 2
+    tiff.write("img.instances.tif", labels)
+    run("img.instances.tif", "--kind", "instances", "--overlay", "--overwrite")
+    with PIL.Image.open("img.overlay.png") as picture:
+        between = np.asarray(picture)[9 * 8, (30 + 1 + 15) * 8 - 3 : (30 + 1 + 15) * 8 + 3]
+    assert between.any(axis=1).tolist() == [False, True, True, True, True, False]
+
+
 def test_a_folder_with_a_bad_file(run):
     Path("plate").mkdir()
     drawn("plate/a.labels.tif")

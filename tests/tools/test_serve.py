@@ -221,6 +221,17 @@ def test_results_at_another_threshold(client):
     assert client.ask(f"{at}/labels.tif?class=2&threshold=0.2")[0].status == 404
 
 
+def test_objects_are_told_apart_as_deploy_does(started):
+    client = started("--seeds", "0.9")
+    at = f"images/{client.segment('img.tif')['id']}"
+    model = ["--weights", "tiny.h5", "img.tif", "--measure", "--rois", "--overwrite"]
+    assert guarded(deploy.main, [*model, "--seeds", "0.9"]) == 0
+    for name in ("objects.csv", "rois.zip"):
+        assert client.ask(f"{at}/{name}")[1] == Path(f"img.{name}").read_bytes(), name
+    assert guarded(deploy.main, model) == 0
+    assert client.ask(f"{at}/objects.csv")[1] != Path("img.objects.csv").read_bytes()
+
+
 def test_pages_of_a_stack(started):
     client = started("--pages", "1,2")
     stack = np.random.default_rng(0).integers(0, 255, (3, 30, 40)).astype(np.uint8)
