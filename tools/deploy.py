@@ -90,8 +90,8 @@ def parser() -> _options.Parser:
     g.add_argument(
         "--overlay",
         action="store_true",
-        help="img.overlay.png: image and contours of classes, or of objects where they are asked for; "
-        "of a stack, one for each page",
+        help="img.overlay.png: image and contours of classes, or of objects where they are asked "
+        "for; of a stack, one for each page",
     )
     g.add_argument(
         "--measure",

@@ -20,6 +20,7 @@ from ..files import check_writable
 from . import _options
 from ._batch import Batch, Done
 from ._findings import Findings, named, told
+from ._maps import kind_named, plane, refuse_of_classes
 from ._results import OBJECTS, OUTPUTS
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 KINDS = ("classes", "instances")
 EPILOG = """\
 In a label image every value besides 0 is a class, whose connected pixels are the objects, or the
-number of an object: that is told from the values, or by --kind.
+number of an object: that is told by --kind, by a name that deploy gives (NAME.labels.tif holds
+classes, NAME.instances.tif objects), or from the values.
 
   --measure   img.objects.csv: page, number, class, area in pixels and um^2, centre, box; in volumes
               the volume.  The middle of the first pixel is 0.  What is not known is empty
@@ -58,9 +60,11 @@ def parser() -> _options.Parser:
     p.add_argument("--overlay", action="store_true", help="a picture of the contours")
     p.add_argument("--image", metavar="FILE", help="the micrograph (default: beside its labels)")
     p.add_argument("--prob", metavar="FILE", help="probabilities, for their mean")
-    p.add_argument("--kind", choices=KINDS, help="what the values are (default: told from them)")
+    p.add_argument("--kind", choices=KINDS, help="what the values are (default: told, see below)")
     p.add_argument("--class-names", default="", metavar="NAME,NAME,...", help="from class 0 on")
-    p.add_argument("--volumes", action="store_true", help="the pages of a file are one volume")
+    p.add_argument(
+        "--volumes", action="store_true", help="objects of volumes: the pages of a file along Z"
+    )
     p.add_argument("--axes", help="how to read the labels' axes, for example ZYX or TYX")
     p.add_argument(
         "--pixel-size",
@@ -125,6 +129,7 @@ def stem(path: Path) -> str:
 def look(labels: Image, targets: dict[str, Path], args: Any) -> Done:
     """Find, measure and outline the objects of one file."""
     from ..imaging import tiff
+    from ..imaging.axes import volumes
     from ._segmentation import as_said, known, micrometres_of
 
     began = time.monotonic()
@@ -140,20 +145,22 @@ def look(labels: Image, targets: dict[str, Path], args: Any) -> Done:
     findings = Findings(
         image, args.class_names.split(","), known(micrometres_of(image, axes)), targets
     )
-    kind = args.kind or kind_of(labels)
+    kind, why = (args.kind, "as told") if args.kind else kind_of(labels)
+    if kind == "instances" and sure is not None and sure.shape[1] > 2:
+        print(f"note: {where} does not say the objects' classes: their probability is not known")
+        sure = None
     total = 0
-    pages = tuple(range(len(labels)))
-    for sample in [pages] if args.volumes else [(page,) for page in pages]:
+    pages = [(page,) for page in range(len(labels))]
+    for sample in volumes(labels.layout, where) if args.volumes else pages:
         found = np.stack([plane(labels, page) for page in sample])
-        values = found if args.volumes else found[0]
-        classes, objects = apart(values, kind, args, where)
-        total += len(np.unique(objects[objects > 0]))
         each = None if sure is None else np.stack([sure.page(page) for page in sample], axis=1)
-        if each is not None and not args.volumes:
-            each = each[:, 0]
+        if not args.volumes:
+            found, each = found[0], None if each is None else each[:, 0]
+        classes, objects = apart(found, kind, args, where)
+        total += len(np.unique(objects[objects > 0]))
         findings.add(sample, classes, objects, each)
     findings.write(overwrite=args.overwrite)
-    print(f"{where}: {labels.summary()}; {counted(total, 'object')}, its values being {kind}")
+    print(f"{where}: {labels.summary()}; values are {kind} ({why}); {counted(total, 'object')}")
     for kind, files in told(targets):
         print(f"{files}: {kind}")
     names = ", ".join(Path(files).name for _, files in told(targets))
@@ -161,7 +168,8 @@ def look(labels: Image, targets: dict[str, Path], args: Any) -> Done:
 
 
 def micrograph(labels: Image, args: Any) -> Image:
-    """The image to draw on, of the size of its labels; the labels where none is needed."""
+    """The image to draw on, of the size of its labels; the labels where none is needed and none
+    fits."""
     from ..imaging import tiff
 
     if args.image:
@@ -179,41 +187,41 @@ def micrograph(labels: Image, args: Any) -> Image:
                 remedy="Name it: --image",
             )
         image = tiff.read(there[0])
+        if not args.overlay and pages_of(image) != pages_of(labels):
+            return labels
     check_same(image, labels)
     return image
 
 
+def pages_of(image: Image) -> tuple[int, int, int]:
+    """Their number, height and width."""
+    pages, _, height, width = image.shape
+    return pages, height, width
+
+
 def check_same(image: Image, labels: Image) -> None:
     """Raise ImageError unless both have the same pages, of the same size."""
-    pages, _, height, width = image.shape
-    if (pages, height, width) != (labels.shape[0], *labels.shape[2:]):
+    if pages_of(image) != pages_of(labels):
         raise ImageError(
             f"has other pages than {labels.path} (pages, height, width)",
             where=str(image.path),
-            expected=(labels.shape[0], *labels.shape[2:]),
-            found=(pages, height, width),
+            expected=pages_of(labels),
+            found=pages_of(image),
         )
 
 
-def plane(labels: Image, page: int) -> np.ndarray:
-    """A page as whole numbers (height, width)."""
-    from ..data.labels import whole_numbers
-    from ..imaging.image import one_channel
-
-    where = f"{labels.path}, page {page}"
-    return whole_numbers(one_channel(labels.page(page), where, labels.axes), where=where)
-
-
-def kind_of(labels: Image) -> str:
-    """What the values are; ImageError where they do not tell."""
+def kind_of(labels: Image) -> tuple[str, str]:
+    """What the values are, and why; ImageError where neither the name nor they tell."""
     from ..imaging.recognise import LOOKED_AT, Survey
 
+    if kind := kind_named(labels.path):
+        return kind, "as its name says"
     survey = Survey()
     for page in range(min(len(labels), LOOKED_AT)):
         survey.add(plane(labels, page), f"{labels.path}, page {page}")
     kind, why = survey.kind(labels=True)
     if kind in ("binary", "classes"):
-        return "classes"
+        return "classes", why
     if kind != "instances":
         raise ImageError(
             "the values do not tell whether they are classes or objects",
@@ -221,7 +229,7 @@ def kind_of(labels: Image) -> str:
             found=why,
             remedy="Say --kind classes or --kind instances",
         )
-    return kind
+    return kind, why
 
 
 def apart(values: np.ndarray, kind: str, args: Any, where: str) -> tuple[np.ndarray, np.ndarray]:
@@ -231,13 +239,6 @@ def apart(values: np.ndarray, kind: str, args: Any, where: str) -> tuple[np.ndar
     given = {name: getattr(args, name) for name in OBJECTS if getattr(args, name, None) is not None}
     if kind == "classes":
         return values, instances(values, **given, where=where)
-    for name in ("connectivity", "fill_holes"):
-        if given.pop(name, None) is not None:
-            raise OutputError(
-                f"--{name.replace('_', '-')} is for maps of classes",
-                where=where,
-                found="a map of objects",
-                remedy="Leave it out, or say --kind classes",
-            )
+    refuse_of_classes(args, where, "Leave it out, or say --kind classes")
     keep = select(values, **given, where=where) > 0
     return (values > 0).astype(np.uint8), np.where(keep, values, 0)

@@ -7,6 +7,7 @@ import numpy as np
 import PIL.Image
 import pytest
 import roifile
+import tifffile
 from demitasse.imaging import tiff
 from demitasse.tools import objects
 from demitasse.tools._main import guarded
@@ -62,6 +63,21 @@ def test_numbers_of_objects_are_kept(run):
     assert [roi.name for roi in roifile.roiread("cells.rois.zip")] == ["class1-0002", "class1-0041"]
 
 
+def test_what_deploys_names_say_of_the_values(run):
+    """One piece of each class looks like objects, and two objects look like nothing."""
+    labels = np.zeros((1, 20, 30), np.uint8)
+    labels[0, 2:6, 3:7], labels[0, 10, 5:15], labels[0, 15:17, 20:22] = 1, 2, 3
+    prob = np.stack([np.full((20, 30), p, np.float32) for p in (0.1, 0.2, 0.3, 0.4)])[None]
+    tiff.write("img.prob.tif", prob)
+    tiff.write("img.labels.tif", labels)
+    run("img.labels.tif", "--prob", "img.prob.tif")
+    found = [(r["class"], r["mean_probability"]) for r in table()]
+    assert found == [("1", "0.2000"), ("2", "0.3000"), ("3", "0.4000")]
+    tiff.write("img.instances.tif", np.where(labels < 3, labels, 0))
+    run("img.instances.tif", "--prob", "img.prob.tif", "--overwrite")
+    assert [(r["id"], r["mean_probability"]) for r in table()] == [("1", ""), ("2", "")]
+
+
 def test_an_overlay_on_the_image_beside(run):
     drawn(pages=2)
     image = np.random.default_rng(0).integers(0, 255, (2, 20, 30)).astype(np.uint8)
@@ -86,6 +102,19 @@ def test_the_mean_probability_is_of_the_objects_class(run):
     assert [r["mean_probability"] for r in table()] == ["0.2500", "0.2500", "0.5000"]
 
 
+def test_a_filled_hole_has_the_probability_of_its_objects_class(run):
+    labels = np.zeros((1, 20, 30), np.uint8)
+    labels[0, 2:7, 3:8] = 2
+    labels[0, 4, 5] = 0
+    tiff.write("img.labels.tif", labels)
+    prob = np.stack([np.where(labels[0] == c, 0.8, 0.1) for c in range(3)])[None]
+    tiff.write("p.tif", prob.astype(np.float32))
+    run("img.labels.tif", "--prob", "p.tif", "--fill-holes")
+    (row,) = table()
+    assert row["class"] == "2"
+    assert float(row["mean_probability"]) == pytest.approx((24 * 0.8 + 0.1) / 25, abs=1e-4)
+
+
 def test_a_volume(run):
     drawn(pages=3)
     run("img.labels.tif", "--volumes", "--pixel-size", "2x1x1", "--rois", "--measure")
@@ -98,17 +127,22 @@ def test_a_volume(run):
     assert len(regions) == 9 and {roi.position for roi in regions} == {1, 2, 3}
 
 
-def test_a_filled_hole_has_the_probability_of_its_objects_class(run):
-    labels = np.zeros((1, 20, 30), np.uint8)
-    labels[0, 2:7, 3:8] = 2
-    labels[0, 4, 5] = 0
-    tiff.write("img.labels.tif", labels)
-    prob = np.stack([np.where(labels[0] == c, 0.8, 0.1) for c in range(3)])[None]
-    tiff.write("p.tif", prob.astype(np.float32))
-    run("img.labels.tif", "--prob", "p.tif", "--fill-holes")
-    (row,) = table()
-    assert row["class"] == "2"
-    assert float(row["mean_probability"]) == pytest.approx((24 * 0.8 + 0.1) / 25, abs=1e-4)
+def test_volumes_of_a_time_series(run):
+    """An object at the end of one time and one at the beginning of the next were one."""
+    labels = np.zeros((2, 3, 20, 30), np.uint8)
+    labels[0, 2, 2:4, 2:4] = labels[1, 0, 2:4, 2:4] = labels[1, :, 8, 8] = 1
+    tifffile.imwrite("img.labels.tif", labels, imagej=True, metadata={"axes": "TZYX"})
+    run("img.labels.tif", "--volumes")
+    found = [(r["page"], r["id"], r["volume_px"], r["box_z"]) for r in table()]
+    assert found == [("0", "1", "4", "2"), ("3", "1", "4", "0"), ("3", "2", "3", "0")]
+
+
+def test_a_picture_that_is_not_drawn_on_need_not_fit(run):
+    drawn()
+    tiff.write("img.tif", np.zeros((2, 20, 30), np.uint8))
+    run("img.labels.tif", "--measure")
+    assert len(table()) == 3
+    assert "has other pages" in run("img.labels.tif", "--overlay", "--overwrite", code=2)
 
 
 def test_contours_are_those_of_the_objects(run):
@@ -124,7 +158,7 @@ def test_contours_are_those_of_the_objects(run):
     labels = np.zeros((1, 20, 30), np.uint8)
     labels[0, 4:14, 5:15], labels[0, 4:14, 15:25] = 1, 2
     tiff.write("img.instances.tif", labels)
-    run("img.instances.tif", "--kind", "instances", "--overlay", "--overwrite")
+    run("img.instances.tif", "--overlay", "--overwrite")
     with PIL.Image.open("img.overlay.png") as picture:
         between = np.asarray(picture)[9 * 8, (30 + 1 + 15) * 8 - 3 : (30 + 1 + 15) * 8 + 3]
     assert between.any(axis=1).tolist() == [False, True, True, True, True, False]
