@@ -7,15 +7,17 @@ if not __package__:  # run as a script
 
     _root.run("track")
 
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ImageError, OutputError, counted
+from ..errors import ImageError, counted
 from ..files import check_writable, replacing
 from . import _options
+from ._maps import kind_named, plane, refuse_of_classes
 from ._progress import follow
 
 if TYPE_CHECKING:
@@ -24,10 +26,11 @@ if TYPE_CHECKING:
 
 EPILOG = """\
 The masks are the frames of a time series in their order: pages of a stack, or files (2 before 10).
-Every value above 0 is an object; with --components, or where no frame has more than one value, the
-connected pixels of each value are.  Written is what the Cell Tracking Challenge takes: mask000.tif,
-mask001.tif, ... with the number of a track in each pixel, and res_track.txt with a line for each
-track: its number, first and last frame, and the track it continues (0: none).
+Of a folder or pattern with results of deploy NAME.instances.tif are taken, else NAME.labels.tif.
+Every value above 0 is an object; with --components, in NAME.labels.tif, and where no frame has more
+than one value, the connected pixels of each value are.  Written is what the Cell Tracking Challenge
+takes: mask000.tif, mask001.tif, ... with the number of a track in each pixel, and res_track.txt
+with a line for each track: its number, first and last frame, and the track it continues (0: none).
 
 Every object takes over the number of the one in the frame before that overlaps it most (greatest
 intersection over union), one to one, as in the release of the U-Net of 2015.
@@ -58,11 +61,7 @@ def main(argv: Sequence[str]) -> int:
     from ..imaging.tracking import Tracker, lines
 
     args = parser().parse_args(argv)
-    if args.fill_holes and not args.components:
-        raise OutputError(
-            "--fill-holes is for masks of classes", remedy="Give --components as well"
-        )
-    images = [tiff.read(path, axes=args.axes) for path in tiff.find(args.masks)]
+    images = [tiff.read(path, axes=args.axes) for path in find(args.masks)]
     count = sum(map(len, images))
     digits = max(3, len(str(count - 1)))
     targets = [args.folder / f"mask{t:0{digits}d}.tif" for t in range(count)]
@@ -70,16 +69,16 @@ def main(argv: Sequence[str]) -> int:
     args.folder.mkdir(parents=True, exist_ok=True)
     for target in (*targets, table):
         check_writable(target, overwrite=args.overwrite)
-    check_sizes(images)
+    check_frames(images)
 
-    pieces = args.components or one_value(images)
-    if pieces and not args.components:
-        print("no frame has more than one value: its connected pixels are the objects")
+    pieces = args.components or in_pieces(images)
+    if not pieces:
+        refuse_of_classes(args, str(images[0].path), "Leave it out, or give --components")
     tracker = Tracker(args.border or 0)
     seen = []
     for target, (image, i) in zip(targets, follow(frames(images), count, "frames"), strict=True):
         where = f"{image.path}, page {i}"
-        found = objects(mask(image, i), pieces, args, where)
+        found = objects(plane(image, i), pieces, args, where)
         tracked = tracker.follow(found, where)
         seen.append(int((np.unique(tracked) > 0).sum()))
         tiff.write(
@@ -103,9 +102,34 @@ def frames(images: Sequence[Image]) -> Iterator[tuple[Image, int]]:
             yield image, i
 
 
-def check_sizes(images: Sequence[Image]) -> None:
-    """Raise ImageError where frames differ in size, before any work."""
+def find(patterns: Sequence[str]) -> list[Path]:
+    """The masks of paths, folders and patterns: where several kinds of results of deploy match one
+    of these, the objects, or else the classes."""
+    from ..imaging import tiff
+
+    found: list[Path] = []
+    for pattern in patterns:
+        paths = tiff.find([pattern])
+        kind = next((k for k in ("instances", "classes") if k in map(kind_named, paths)), "")
+        chosen = [path for path in paths if kind in ("", kind_named(path))]
+        if len(chosen) < len(paths):
+            left = f"{counted(len(paths) - len(chosen), 'other file')} left out"
+            print(f"{pattern}: {counted(len(chosen), 'file')} of {kind}, {left}", file=sys.stderr)
+        found += chosen
+    return found
+
+
+def check_frames(images: Sequence[Image]) -> None:
+    """Raise ImageError where frames differ in size or their order is not clear, before any work."""
     for image in images:
+        if len(image.layout.page_axes) > 1:
+            raise ImageError(
+                "it is not clear which of its pages are the frames",
+                where=str(image.path),
+                expected="one axis of pages, in time",
+                found=f"axes {image.axes}",
+                remedy="Save one slice of the volumes, or a projection, as a stack of its own",
+            )
         if image.shape[-2:] != images[0].shape[-2:]:
             raise ImageError(
                 "has another size (height, width) than the first mask",
@@ -115,18 +139,24 @@ def check_sizes(images: Sequence[Image]) -> None:
             )
 
 
-def mask(image: Image, i: int) -> np.ndarray:
-    """A page as whole numbers (height, width)."""
-    from ..data.labels import whole_numbers
-    from ..imaging.image import one_channel
-
-    where = f"{image.path}, page {i}"
-    return whole_numbers(one_channel(image.page(i), where, image.axes), where=where)
-
-
-def one_value(images: Sequence[Image]) -> bool:
-    """Whether no frame has more than one value besides 0."""
-    return all(len(np.setdiff1d(mask(*frame), 0)) < 2 for frame in frames(images))
+def in_pieces(images: Sequence[Image]) -> bool:
+    """Whether the connected pixels of each value are the objects, by the files' names or, where
+    these tell nothing, the values; ImageError where one name says so and another does not."""
+    kinds = {kind_named(image.path): image.path for image in images}
+    if len(kinds) > 1 and "" not in kinds:
+        raise ImageError(
+            "some masks hold classes and others objects, as their names say",
+            found=" and ".join(map(str, kinds.values())),
+            remedy="Name those of one kind",
+        )
+    if len(kinds) == 1 and "" not in kinds:
+        if "classes" in kinds:
+            print("NAME.labels.tif holds classes: their connected pixels are the objects")
+        return "classes" in kinds
+    if any(len(np.setdiff1d(plane(*frame), 0)) > 1 for frame in frames(images)):
+        return False
+    print("no frame has more than one value: its connected pixels are the objects")
+    return True
 
 
 def objects(labels: np.ndarray, pieces: bool, args: Any, where: str) -> np.ndarray:
@@ -156,7 +186,7 @@ def report(
         lengths = sorted(one.end - one.begin + 1 for one in tracks)
         whole = sum(n == len(seen) for n in lengths)
         middle = lengths[len(lengths) // 2]
-        yield f"a track lasts {middle} frames (median); {whole} last from the first to the last"
+        yield f"a track lasts {counted(middle, 'frame')} (median); {whole} last from first to last"
     else:
         yield "warning: there is no object in any frame"
     yield f"{targets[0]} ... {targets[-1].name}: track numbers"

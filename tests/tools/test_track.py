@@ -87,6 +87,19 @@ def test_empty_masks(capsys):
         ),
         (stack, ["masks.tif", "--border", "20"], "the border zone covers the whole image"),
         (stack, ["masks.tif", "--fill-holes"], "--components"),
+        (stack, ["masks.tif", "--connectivity", "8"], "--connectivity is for maps of classes"),
+        (
+            lambda: (stack("a.labels.tif"), stack("b.instances.tif")),
+            ["a.labels.tif", "b.instances.tif"],
+            "some masks hold classes and others objects",
+        ),
+        (
+            lambda: tifffile.imwrite(
+                "masks.tif", np.ones((2, 3, 9, 9), "u1"), imagej=True, metadata={"axes": "TZYX"}
+            ),
+            ["masks.tif"],
+            "masks.tif: it is not clear which of its pages are the frames",
+        ),
     ],
 )
 def test_what_is_refused_in_one_line(make, argv, said, capsys):
@@ -101,3 +114,33 @@ def test_results_that_exist(capsys):
     run("masks.tif", "-o", "out")
     run("masks.tif", "-o", "out", code=2)
     assert "exists already" in capsys.readouterr().err
+
+
+def test_a_folder_of_results_gives_frames_of_one_kind(capsys):
+    """Objects and classes of the same frames were followed in turn."""
+    frames = stack()
+    Path("res").mkdir()
+    for t, frame in enumerate(frames):
+        tiff.write(f"res/t{t}.tif", frame[None])
+        tiff.write(f"res/t{t}.prob.tif", np.full((1, 30, 40), 0.5, np.float32))
+        tiff.write(f"res/t{t}.labels.tif", (frame > 0).astype("u1")[None])
+    run("res", "-o", "out")
+    assert len(written()) == 3
+    assert "res: 3 files of classes, 6 other files left out" in capsys.readouterr().err
+    for t, frame in enumerate(frames):
+        tiff.write(f"res/t{t}.instances.tif", frame[None])
+    run("res/*.tif", "-o", "out", "--overwrite")
+    assert len(written()) == 3
+    assert "3 files of instances, 9 other files left out" in capsys.readouterr().err
+    assert Path("out/res_track.txt").read_text() == "1 0 2 0\n2 0 2 0\n"
+
+
+def test_what_deploys_names_say_of_the_values():
+    """One object in two pieces was two; classes were objects."""
+    frames = stack("m.instances.tif", ids=(1, 1))
+    run("m.instances.tif", "-o", "out")
+    assert Path("out/res_track.txt").read_text() == "1 0 2 0\n"
+    frames[:, 24:28, 4:8] = 9
+    tiff.write("m.labels.tif", frames)
+    run("m.labels.tif", "-o", "out", "--overwrite", "--connectivity", "8")
+    assert len(Path("out/res_track.txt").read_text().splitlines()) == 3
