@@ -75,7 +75,7 @@ class LabelRule:
 
     def __call__(self, labels: np.ndarray, *, where: str = "") -> Target:
         """The whole truth about one label image (height, width)."""
-        labels = whole_numbers(labels, where=where)
+        labels = whole_numbers(labels, where=where, ignore=self.ignore)
         classes = self.classes(labels, where=where)
         ignored = self._ignored(labels)
         if self.kind == "instances":
@@ -123,8 +123,11 @@ def place(at: Iterable[int]) -> str:
     return ", ".join(f"{a} {i}" for a, i in zip("zyx"[-len(index) :], index, strict=True))
 
 
-def whole_numbers(labels: np.ndarray, *, where: str = "", dimensions: int = 2) -> np.ndarray:
-    """A label image as integers; DataError where it holds fractions, NaN or negative numbers."""
+def whole_numbers(
+    labels: np.ndarray, *, where: str = "", dimensions: int = 2, ignore: int | None = None
+) -> np.ndarray:
+    """A label image as integers; DataError where it holds fractions, NaN or negative numbers other
+    than `ignore`."""
     labels = np.asarray(labels)
     if labels.ndim != dimensions:
         raise DataError("a label image has one value a pixel", where=where, found=labels.shape)
@@ -143,9 +146,11 @@ def whole_numbers(labels: np.ndarray, *, where: str = "", dimensions: int = 2) -
             )
         labels = labels.astype(np.int64)
     if labels.dtype.kind == "i" and labels.size and int(labels.min()) < 0:
-        raise DataError(
-            "the label image holds negative values", where=where, found=int(labels.min())
-        )
+        strange = labels[(labels < 0) & (labels != ignore)]
+        if strange.size:
+            raise DataError(
+                "the label image holds negative values", where=where, found=int(strange.min())
+            )
     return labels
 
 
@@ -159,7 +164,7 @@ def detect(slices: Iterable[np.ndarray], ignore: int | None = None) -> tuple[str
     values: set[int] = set()
     whole = pairs = 0
     for labels in slices:
-        labels = whole_numbers(labels, dimensions=np.ndim(labels))
+        labels = whole_numbers(labels, dimensions=np.ndim(labels), ignore=ignore)
         here = [int(v) for v in np.unique(labels) if v != 0 and v != ignore]
         values.update(here)
         for value in here:

@@ -63,7 +63,7 @@ class MaskRule:
         where pixels are open whatever `labels` says.  DataError where they do not fit together.
         """
         axes = np.ndim(labels)
-        labels = whole_numbers(labels, where=where, dimensions=axes)
+        labels = whole_numbers(labels, where=where, dimensions=axes, ignore=self.ignore)
         open_ = np.zeros(labels.shape, bool) if self.ignore is None else labels == self.ignore
         if ignored is not None:
             open_ |= _same(ignored, labels, "the ignored regions", where) != 0

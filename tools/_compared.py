@@ -193,7 +193,7 @@ class Compared:
         """The truth of a frame as whole numbers, and which pixels are ignored (their label 0)."""
         image, where, o = self.truth.open(frame.truth.path), str(frame.truth), self.options
         planes = [one_channel(p, where, image.axes) for p in self.truth.pages(frame.truth)]
-        labels = _whole(_joined(planes, frame.truth), where)
+        labels = _whole(_joined(planes, frame.truth), where, o.ignore)
         ignored = None if o.ignore is None else labels == o.ignore
         if o.classes:
             rule = LabelRule("classes", o.ignore, o.classes)
@@ -242,7 +242,6 @@ def _joined(planes: Sequence[np.ndarray], side: Side) -> np.ndarray:
     return np.stack(planes) if side.volume else planes[0]
 
 
-def _whole(labels: np.ndarray, where: str) -> np.ndarray:
+def _whole(labels: np.ndarray, where: str, ignore: int | None = None) -> np.ndarray:
     """whole_numbers of a plane or a volume."""
-    flat = whole_numbers(labels.reshape(-1, labels.shape[-1]), where=where)
-    return flat.reshape(labels.shape)
+    return whole_numbers(labels, where=where, dimensions=labels.ndim, ignore=ignore)

@@ -80,6 +80,18 @@ def test_whole_numbers_in_any_type():
         whole_numbers(np.zeros((2, 2, 2)))
 
 
+@pytest.mark.parametrize("kind", ["binary", "instances", "classes"])
+def test_pixels_of_minus_one_may_be_ignored(kind):
+    labels = np.array([[0, 1, -1]], np.int8)
+    target = LabelRule(kind, ignore=-1)(labels)
+    np.testing.assert_array_equal(target.classes, [[0, 1, IGNORED]])
+    np.testing.assert_array_equal(target.ignored, [[False, False, True]])
+    assert not target.objects[0, 2]
+    assert detect([np.repeat(labels, 4, 0)], ignore=-1)[0] == "binary"
+    with pytest.raises(DataError, match="negative values; found -2"):
+        LabelRule(kind, ignore=-1)(labels * 2)
+
+
 def disks(values, pieces=1):
     labels = np.zeros((60, 60), np.uint16)
     place = 0

@@ -39,6 +39,8 @@ def test_masks_with_background_0():
 
 
 def test_0_may_be_an_object():
+    target = MaskRule(background=0, ignore=-1)(np.array([[-1, 0, 4]]))
+    np.testing.assert_array_equal(target.classes, [[255, 0, 1]])
     target = MaskRule(background=5, ignore=None)(np.array([[0, 5]]))
     np.testing.assert_array_equal(target.objects > 0, [[1, 0]])
 

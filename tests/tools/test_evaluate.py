@@ -364,6 +364,17 @@ def test_classes_by_value_and_by_channel(truth, capsys):
     assert found["iou"]["slices"] == [first["iou"]["slices"][0], None]
 
 
+def test_truth_of_minus_one_may_be_ignored(truth):
+    """Any negative value was refused."""
+    labels = truth[0].astype(np.int16)
+    labels[:, :9] = -1
+    tifffile.imwrite("minus.tif", labels, photometric="minisblack")
+    unlabelled = np.where(labels < 0, 9, labels).astype(np.uint8)
+    tiff.write("nine.tif", unlabelled)
+    few = ("guess.tif", "--metrics", "iou,pixel_error", "--ignore")
+    assert record("minus.tif", *few, "-1")["iou"] == record("nine.tif", *few, "9")["iou"]
+
+
 def test_options_reach_the_measures(truth):
     near = record("cells.tif", "guess.tif", "--metrics", "f1_detection", "--distance", "0.01")
     far = record("cells.tif", "guess.tif", "--metrics", "f1_detection", "--distance", "50")
