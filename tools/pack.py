@@ -156,7 +156,7 @@ def parser() -> _options.Parser:
     )
     g.add_argument(
         "--percentiles",
-        type=_numbers,
+        type=_options.two_numbers,
         metavar="LOW,HIGH",
         help="which grey values become 0 and 1 with --normalization percentile (default 1,99)",
     )
@@ -292,14 +292,6 @@ def _integers(text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
         raise argparse.ArgumentTypeError(f"'{text}' is not a list of whole numbers") from None
-
-
-def _numbers(text: str) -> tuple[float, float]:
-    try:
-        low, high = (float(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}' is not two numbers such as 1,99") from None
-    return low, high
 
 
 def _words(text: str) -> tuple[str, ...]:
