@@ -142,7 +142,7 @@ class Findings:
             return {}
         axes = [(layout.axes[a].lower(), layout.shape[a]) for a in layout.page_axes]
         letters = {letter for letter, _ in axes}
-        if not letters <= {"z", "t"} or (len(letters) == 1 and layout.channels == 1):
+        if not letters <= {"z", "t"} or (len(letters) == 1 and "C" not in layout.axes):
             return {"slice": page}
         place = {}
         for letter, length in reversed(axes):

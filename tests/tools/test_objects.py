@@ -127,6 +127,19 @@ def test_a_volume(run):
     assert len(regions) == 9 and {roi.position for roi in regions} == {1, 2, 3}
 
 
+@pytest.mark.parametrize(("axes", "stack"), [("ZYXS", True), ("ZCYX", False)])
+def test_where_regions_of_coloured_stacks_lie(run, axes, stack):
+    """ImageJ has slices in a stack of RGB pictures, and places along Z beside channels."""
+    drawn(pages=2)
+    shape = (2, 20, 30, 3) if stack else (2, 3, 20, 30)
+    colours = {"photometric": "rgb" if stack else "minisblack"}
+    pixels = np.zeros(shape, np.uint8)
+    tifffile.imwrite("img.tif", pixels, imagej=True, metadata={"axes": axes}, **colours)
+    run("img.labels.tif", "--rois")
+    found = {(roi.position, roi.z_position) for roi in roifile.roiread("img.rois.zip")}
+    assert found == ({(1, 0), (2, 0)} if stack else {(0, 1), (0, 2)})
+
+
 def test_volumes_of_a_time_series(run):
     """An object at the end of one time and one at the beginning of the next were one."""
     labels = np.zeros((2, 3, 20, 30), np.uint8)
