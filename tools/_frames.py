@@ -179,8 +179,8 @@ def _files(
                 found=f"{other} and {path}",
                 remedy=_by_pattern(other, path),
             )
-    numbers = {_frame_of(path) for path in ours} - {None}
-    label: Callable[[Path], int | str | None] = _frame_of if len(numbers) == len(ours) else key
+    numbers = {frame_of(path) for path in ours} - {None}
+    label: Callable[[Path], int | str | None] = frame_of if len(numbers) == len(ours) else key
     frames: list[Frame] = []
     for path in ours:
         name, guess = key(path), by_key.get(key(path))
@@ -229,29 +229,30 @@ def _by_pattern(one: Path, other: Path) -> str:
 
 def _key(ours: Sequence[Path], theirs: Sequence[Path]) -> Callable[[Path], int | str | None]:
     """What two files of one frame have in common: `_name`, if each file has its own and either all
-    of the truth's are found or frame numbers repeat; else `_frame_of`, if all have a number."""
+    of the truth's are found or frame numbers repeat; else `frame_of`, if all have a number."""
     sides = ours, theirs
-    if any(_frame_of(path) is None for side in sides for path in side):
+    if any(frame_of(path) is None for side in sides for path in side):
         return _name
     a, b = ({_name(path) for path in side} for side in sides)
     own = (len(a), len(b)) == (len(ours), len(theirs))
-    repeat = any(len({_frame_of(path) for path in side}) < len(side) for side in sides)
+    repeat = any(len({frame_of(path) for path in side}) < len(side) for side in sides)
     slices = any(_SLICE.match(path.stem) for path in ours)
-    return _name if own and not slices and (a <= b or (repeat and a & b)) else _frame_of
+    return _name if own and not slices and (a <= b or (repeat and a & b)) else frame_of
 
 
 def _name(path: Path) -> str:
     return path.name.split(".")[0]
 
 
-def _frame_of(path: Path) -> int | None:
+def frame_of(path: Path) -> int | None:
+    """The frame number: the last one in a file's name up to its first dot."""
     part = _SLICE.match(path.stem)
     numbers = [part[1]] if part else re.findall(r"\d+", _name(path))
     return int(numbers[-1]) if numbers else None
 
 
 def _number(path: Path, where: str) -> int:
-    number = _frame_of(path)
+    number = frame_of(path)
     if number is None or _SLICE.match(path.stem):
         raise ImageError(
             "it is not clear which page of the prediction belongs to a file of the truth",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DataError, counted
+from ._frames import frame_of
 from ._pack_names import alone, compare
 
 if TYPE_CHECKING:
@@ -190,16 +191,33 @@ def _listing(pages: Pages) -> str:
     return f"{len(pages)} in {first.path}{more} ({first.layout.words()})"
 
 
-def choose(slices: tuple[int, ...] | None, count: int) -> tuple[int, ...]:
+def choose(
+    slices: tuple[int, ...] | None, names: Sequence[str], sides: Sequence[Pages]
+) -> list[int]:
+    """The places of the slices (or volumes, called `names`) that are asked for, which is said.
+
+    They are asked for by the numbers in the names of the files, as evaluate has it, where each of
+    several files holds one and has a number of its own, the same on all sides; else counted from 0.
+    """
     if slices is None:
-        return tuple(range(count))
-    if not slices or max(slices) >= count:
+        return list(range(len(names)))
+    told = [[frame_of(file.path) for file in side.files] for side in sides]
+    numbers, how = list(range(len(names))), "counted from 0"
+    own = [n for n in told[0] if n is not None]
+    if len(own) == len(set(own)) == len(names) > 1 and all(each == own for each in told):
+        numbers, how = own, "by the numbers in the files' names"
+    missing = [n for n in slices if n not in numbers]
+    if missing:
         raise DataError(
             "--slices asks for a slice that is not there",
-            expected=f"0 to {count - 1}",
-            found=max(slices, default="none"),
+            expected=f"{min(numbers)} to {max(numbers)}, {how}",
+            found=missing[-1],
         )
-    return slices
+    chosen = [numbers.index(n) for n in slices]
+    listed = [names[i] for i in chosen]
+    words = f"{listed[0]} ... {listed[-1]}" if len(listed) > 3 else ", ".join(listed)
+    print(f"slices: {words}; {len(listed)} of {len(names)}, {how}")
+    return chosen
 
 
 def describe(what: str, pages: Pages) -> None:

@@ -209,7 +209,11 @@ def run(args: argparse.Namespace) -> str:
             describe(name, others[name])
             compare_names(images, others[name], name, in_order=args.in_order)
     groups = depth_groups(images) if args.volumes else [[k] for k in range(len(images))]
-    chosen = [groups[i] for i in choose(args.slices, len(groups))]
+    every = [images.names[group[0]] for group in groups]
+    if args.volumes:
+        every = [f"{images.pages[group[0]][0].path}" for group in groups]
+    places = choose(args.slices, every, (images, *others.values()))
+    chosen, names = [groups[i] for i in places], [every[i] for i in places]
 
     def frames(pages: Pages | None) -> Sequence[np.ndarray] | None:
         if pages is None or args.volumes:
@@ -223,9 +227,6 @@ def run(args: argparse.Namespace) -> str:
     masks = frames(others.get("labels"))
     image_frames = frames(images)
     assert image_frames is not None
-    names = [images.names[group[0]] for group in chosen]
-    if args.volumes:
-        names = [f"{file.path}" for file in of]
     sizes = [sizes_of(file, args) for file in of]
     rule = understand(masks, args)
     recipe = make_recipe(rule, args)

@@ -101,7 +101,13 @@ def parser() -> _options.Parser:
         action="store_true",
         help="files are pairs in their order, whatever their names say",
     )
-    p.add_argument("--slices", type=_options.pages, metavar="LIST", help="such as 0-19 or 0,3,5-7")
+    p.add_argument(
+        "--slices",
+        type=_options.pages,
+        metavar="LIST",
+        help="such as 0-19 or 0,3,5-7: the numbers in the names of files of one page each, as "
+        "evaluate has it; else counted from 0",
+    )
     p.add_argument(
         "--pixel-size",
         type=_options.pixel_size,
@@ -200,10 +206,10 @@ def _paper(args: argparse.Namespace) -> str:
         told = y, x
     images, labels = read(args.images, args.axes, False), read(args.labels, args.label_axes, True)
     check_pairs(images, labels)
-    chosen = choose(args.slices, len(images))
     describe("images", images)
     describe("labels", labels)
     compare_names(images, labels, "labels", in_order=args.in_order)
+    chosen = choose(args.slices, images.names, (images, labels))
     images, labels = images.only(chosen), labels.only(chosen)
     check_swapped(images, labels)
     rule = understand(labels, args)

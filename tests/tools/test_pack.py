@@ -93,6 +93,35 @@ def test_folders_of_pngs_are_paired_in_natural_order(folder, capsys):
     assert "4 files, 4 slices in all" in capsys.readouterr().out
 
 
+def test_slices_of_files_are_the_numbers_in_their_names(folder, capsys):
+    """As evaluate counts them: counted from 0, a slice that was trained on was scored as new."""
+    for kind in ("images", "labels"):
+        (folder / kind).mkdir()
+        stack = tiff.read(f"{kind}.tif").pixels[:, 0]
+        for n, page in enumerate(stack, 1):
+            tiff.write(folder / kind / f"z{n}.tif", page[None])
+    both = {"images": ("images",), "labels": ("labels",)}
+    run("--slices", "3,4", **both)
+    assert (
+        "slices: images/z3.tif, images/z4.tif; 2 of 4, by the numbers in the files' names"
+        in capsys.readouterr().out
+    )
+    with h5py.File("train.h5") as file:
+        label = tiff.read("labels.tif").page(2)[0]
+        np.testing.assert_array_equal(file["label"][0, 0], label[:40, :40] > 0)
+        assert json.loads(file.attrs["origin"])["slices"] == [3, 4]
+    expected = r"expected 1 to 4, by the numbers in the files' names, found 0"
+    with pytest.raises(DataError, match=expected):
+        run("--slices", "0-2", "--overwrite", **both)
+    run("--slices", "0-3", "--overwrite")
+    said = "slices: images.tif, page 0 ... images.tif, page 3; 4 of 4, counted from 0"
+    assert said in capsys.readouterr().out
+    for n in range(4, 0, -1):
+        (folder / "labels" / f"z{n}.tif").rename(folder / "labels" / f"z{n + 1}.tif")
+    run("--slices", "0", "--overwrite", "--in-order", **both)
+    assert "slices: images/z1.tif; 1 of 4, counted from 0" in capsys.readouterr().out
+
+
 def test_rgb_labels_of_grey_values_are_taken_and_colours_are_not(folder):
     label = tiff.read("labels.tif").page(0)[0]
     image = tiff.read("images.tif").page(0)[0]
@@ -115,7 +144,7 @@ def test_rgb_images_have_three_channels(folder):
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [
-        (["--slices", "2-4"], DataError, "slice that is not there; expected 0 to 3, found 4"),
+        (["--slices", "2-4"], DataError, "slice that is not there; expected 0 to 3, .* found 4"),
         (["--augment", "flips"], DataError, r"random tiles.*--tiles"),
         (["--input-size", "61"], DataError, "do not belong together"),
         (["--classes", "0,255", "--labels-are", "binary"], DataError, "are not classes"),
