@@ -142,7 +142,7 @@ def depth_groups(pages: Pages) -> list[list[int]]:
     for file in pages.files:
         axes = [a for a in file.axes if a not in "YXCS"]
         lengths = [file.layout.shape[file.axes.index(a)] for a in axes]
-        if "Z" not in axes and len(axes) != 1 | ("T" in axes):
+        if "Z" not in axes and (len(axes) != 1 or "T" in axes):
             raise DataError(
                 "it cannot be told which axis is the depth",
                 where=str(file.path),

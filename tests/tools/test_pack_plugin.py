@@ -135,6 +135,10 @@ def test_volumes_with_the_spacing_of_the_file(folder, capsys):
     assert pack.main([*common, *tiles, "-o", "v.h5", "--slices", "1"]) == 0
     with h5py.File("v-000.h5") as file:
         assert file["data3"].shape == (1, 1, 8, 10, 10)
+    with pytest.raises(DataError, match="cannot be told which axis is the depth; found axes TYX"):
+        for name, pages in (("v.tif", image), ("w.tif", mask)):
+            tifffile.imwrite(name, pages[0], imagej=True, metadata={"axes": "TYX"})
+        pack.main([*common, "-o", "n.h5"])
 
 
 @pytest.mark.parametrize(
