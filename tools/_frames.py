@@ -136,6 +136,7 @@ def match(
         numbers = {p: _number(p, truth) for p in ours}
         one = theirs[0]
         frames = [Frame(n, Side(p, None, volume), Side(one, n, volume)) for p, n in numbers.items()]
+        _check_once(frames)
         return frames, 0
     one, n = ours[0], count("truth", ours[0])
     if not theirs_many:
@@ -196,13 +197,6 @@ def _files(
             raise ImageError("is a slice and no volume", where=str(path))
         name = f"{name}/{int(part[2])}" if part else label(path)
         assert name is not None
-        twin = next((frame.truth.path for frame in frames if frame.name == name), None)
-        if twin:
-            raise ImageError(
-                "two files of the truth are of one frame",
-                found=f"{twin} and {path}, both frame {name}",
-                remedy=_by_pattern(twin, path),
-            )
         frames.append(
             Frame(
                 name,
@@ -210,7 +204,22 @@ def _files(
                 Side(guess, int(part[2]) if part else None, volume),
             )
         )
+    _check_once(frames)
     return frames, len(set(by_key) - {key(p) for p in ours})
+
+
+def _check_once(frames: Sequence[Frame]) -> None:
+    """Raise ImageError where two files of the truth are of one frame."""
+    files: dict[int | str, Path] = {}
+    for frame in frames:
+        path = frame.truth.path
+        twin = files.setdefault(frame.name, path)
+        if twin is not path:
+            raise ImageError(
+                "two files of the truth are of one frame",
+                found=f"{twin} and {path}, both frame {frame.name}",
+                remedy=_by_pattern(twin, path),
+            )
 
 
 def _by_pattern(one: Path, other: Path) -> str:

@@ -211,6 +211,8 @@ def test_two_predictions_of_a_frame_are_told_apart_by_a_pattern(truth, drawn):
         evaluate.main(["gt", "results/?1.tif"])
     with pytest.raises(ImageError, match=r"two files of the truth.*results.b1\.tif.*pattern"):
         evaluate.main(["results/?1.tif", "gt"])
+    with pytest.raises(ImageError, match=r"two files of the truth.*both frame 1"):
+        evaluate.main(["results/?1.tif", "cells.tif"])
 
 
 def test_what_counts_as_found_is_said(truth, drawn, capsys):
