@@ -21,15 +21,14 @@ Source: Caffe's src/caffe/layers/base_conv_layer.cpp.
 
 from __future__ import annotations
 
-from functools import cache
 from math import prod
-from types import ModuleType
 from typing import NamedTuple
 
 import numpy as np
 
 from . import relu, strips
 from .im2col import Array, Box, Sizes, Window, boxes, col2im, im2col, pieces, run
+from .optional import optional
 from .workers import Room
 
 COLUMNS = 1 << 20  # elements of a column matrix that stay in the cache beside what is made of them
@@ -134,7 +133,7 @@ def rectify_gradient(y: Array, dy: Array, room: Room) -> None:
     """dy = 0 where y <= 0."""
     cuts = list(pieces(dy.size, min(dy.size, PARTS * strips.LENGTH)))
     y, dy = y.reshape(-1), dy.reshape(-1)
-    made = _numba() if dy.size >= SMALL else None
+    made = optional("relu_numba") if dy.size >= SMALL else None
     if made is not None:
         room.workers.run(
             lambda i, _: made.gradient(y[slice(*cuts[i])], dy[slice(*cuts[i])]), len(cuts)
@@ -147,15 +146,6 @@ def rectify_gradient(y: Array, dy: Array, room: Room) -> None:
         relu.gradient(y[here], dy[here], dy[here], 0.0, slots[slot])
 
     room.workers.run(part, len(cuts))
-
-
-@cache
-def _numba() -> ModuleType | None:
-    try:
-        from . import relu_numba
-    except ImportError:
-        return None
-    return relu_numba
 
 
 def bias_gradient(dy: Array, db: Array, room: Room) -> None:

@@ -20,9 +20,7 @@ a layer within ACCURACY: among them a machine may find another the fastest (kern
 
 from __future__ import annotations
 
-from functools import cache
 from math import prod
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,10 +28,12 @@ import numpy as np
 from . import columns, winograd
 from .columns import bias_gradient
 from .im2col import Array, Sizes, Window
+from .optional import optional
 from .workers import Room
 
 COLUMNS, WINOGRAD = "im2col", "Winograd"
 DIRECT, THIN = "definition", "im2col in panels"
+COMPILED = {DIRECT: "direct_numba", THIN: "thin_numba"}  # those that exist compiled only
 CHANNELS = 8  # fewer, and the transforms cost more than the products they save
 OUTPUTS = 180  # elements of y's maps; fewer, and transforming the weights costs more
 SMALL = 4 * OUTPUTS  # of such maps, too, im2col in panels may be the fastest
@@ -73,12 +73,10 @@ def choose(x: Sizes, w: Sizes, y: Sizes, window: Window, group: int, dtype: Any)
         return COLUMNS
     if winograd.applies(w, window, group) and min(w[:2]) >= CHANNELS and cells >= OUTPUTS:
         return WINOGRAD
-    if not _compiled_kernels():
-        return COLUMNS
-    if winograd.applies(w, window, group) and w[1] < FEW and not any(window.pad):
+    if _is_direct(w, window, group) and _compiled(DIRECT):
         return DIRECT
     thin = group == 1 and not window.pointwise and cells < OUTPUTS
-    return THIN if thin else COLUMNS
+    return THIN if thin and _compiled(THIN) else COLUMNS
 
 
 def candidates(x: Sizes, w: Sizes, y: Sizes, window: Window, group: int, dtype: Any) -> list[str]:
@@ -88,28 +86,29 @@ def candidates(x: Sizes, w: Sizes, y: Sizes, window: Window, group: int, dtype: 
         return found
     if winograd.applies(w, window, group):
         found.append(WINOGRAD)
-    if _compiled_kernels():
-        if winograd.applies(w, window, group) and w[1] < FEW and not any(window.pad):
-            found.append(DIRECT)
-        if group == 1 and not window.pointwise and y[0] * prod(y[2:]) < SMALL:
-            found.append(THIN)
+    if _is_direct(w, window, group) and _compiled(DIRECT):
+        found.append(DIRECT)
+    thin = group == 1 and not window.pointwise and y[0] * prod(y[2:]) < SMALL
+    if thin and _compiled(THIN):
+        found.append(THIN)
     return found
 
 
-@cache
-def _compiled_kernels() -> dict[str, ModuleType]:
-    """The kernels of DIRECT and THIN; empty where Numba is not installed."""
-    try:
-        from . import direct_numba, thin_numba
-    except ImportError:
-        return {}
-    return {DIRECT: direct_numba, THIN: thin_numba}
+def _is_direct(w: Sizes, window: Window, group: int) -> bool:
+    """Whether DIRECT computes a layer of these shapes."""
+    return winograd.applies(w, window, group) and w[1] < FEW and not any(window.pad)
+
+
+def _compiled(engine: str) -> Any:
+    """The kernels of DIRECT or THIN; None where Numba is not installed."""
+    return optional(COMPILED[engine])
 
 
 def prepare() -> None:
     """Import the compiled kernels, where Numba is installed, before `choose` or `candidates` would:
     that takes long."""
-    _compiled_kernels()
+    for engine in COMPILED:
+        _compiled(engine)
 
 
 def forward(x: Array, w: Array, b: Array, y: Array, form: Form, room: Room) -> None:
@@ -117,9 +116,9 @@ def forward(x: Array, w: Array, b: Array, y: Array, form: Form, room: Room) -> N
     if form.engine == WINOGRAD:
         winograd.forward(x, w, b, y, form.window.pad[0], form.slope, form.tile, room)
     elif form.engine == DIRECT:
-        _compiled_kernels()[DIRECT].forward(x, w, b, y, form.slope == 0, room)
+        _compiled(DIRECT).forward(x, w, b, y, form.slope == 0, room)
     elif form.engine == THIN:
-        _compiled_kernels()[THIN].forward(x, w, b, y, form.window, form.slope == 0, room)
+        _compiled(THIN).forward(x, w, b, y, form.window, form.slope == 0, room)
     else:
         columns.forward(x, w, b, y, form.window, form.group, room, form.slope == 0)
 
@@ -133,8 +132,7 @@ def backward(
         winograd.backward(x, w, y, dy, dw, db, dx, form.window.pad[0], form.slope, room)
         return
     if form.engine == DIRECT and dw is not None and dx is None:
-        direct = _compiled_kernels()[DIRECT]
-        direct.gradients(x, y, dy, dw, db, form.slope == 0, room)
+        _compiled(DIRECT).gradients(x, y, dy, dw, db, form.slope == 0, room)
         return
     if form.slope == 0:
         columns.rectify_gradient(y, dy, room)
@@ -154,5 +152,5 @@ def scratch_size(x: Sizes, w: Sizes, y: Sizes, form: Form, room: Room) -> int:
     if form.engine == DIRECT:
         needed = max(needed, room.threads * y[3])
     if form.engine == THIN:
-        needed = max(needed, int(_compiled_kernels()[THIN].scratch_size(x, w, y, room)))
+        needed = max(needed, int(_compiled(THIN).scratch_size(x, w, y, room)))
     return needed

@@ -18,7 +18,6 @@ Source: Caffe's src/caffe/layers/deconv_layer.cpp.
 
 from __future__ import annotations
 
-from functools import cache
 from math import prod
 from types import ModuleType
 
@@ -27,6 +26,7 @@ import numpy as np
 from . import columns
 from .convolution import COLUMNS, Form
 from .im2col import Array, Sizes, Window, boxes, pieces, run, views
+from .optional import optional
 from .workers import Room
 
 CUTS = False  # as in kernels/convolution.py
@@ -98,16 +98,7 @@ def backward(
 
 def _compiled(y: Sizes, window: Window) -> ModuleType | None:
     """The compiled pass, where windows are 2x2, Numba is installed, and there is enough to do."""
-    return _numba() if window.kernel == (2, 2) and prod(y) >= LARGE else None
-
-
-@cache
-def _numba() -> ModuleType | None:
-    try:
-        from . import painting_numba
-    except ImportError:
-        return None
-    return painting_numba
+    return optional("painting_numba") if window.kernel == (2, 2) and prod(y) >= LARGE else None
 
 
 def choose(*_: object) -> str:

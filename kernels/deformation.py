@@ -16,29 +16,19 @@ Source: caffe_unet's src/caffe/layers/{create,apply}_deformation_layer.cpp and v
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
 from itertools import product
 from math import cos, prod, radians, sin
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from . import bspline
+from .optional import optional
 
 Array = Any
 
 SLAB = 1 << 16  # elements of a field worked on at once
 FAR = float(1 << 30)  # no coordinate is as large as this
-
-
-@cache
-def _numba() -> ModuleType | None:
-    try:
-        from . import deformation_numba
-    except ImportError:
-        return None
-    return deformation_numba
 
 
 def _slabs(shape: Sequence[int]) -> list[tuple[int, int]]:
@@ -89,7 +79,7 @@ def create(a: Array, b: Array, control: Array | None, spacing: Sequence[int], fi
     if control is not None:  # A u is the spline of A c
         control = (a * control[..., None, :]).sum(-1)
     first, b_k = bspline.weights(0, size[-1], spacing[-1] if control is not None else 1)
-    compiled = _numba()
+    compiled = optional("deformation_numba")
     for start, stop in _slabs(field.shape):
         part = field[start:stop].reshape(-1, size[-1], k)
         base = _rows(a, b, start, (stop - start, *size[1:-1]), k)
@@ -160,7 +150,7 @@ def apply(
     is not finite or absurdly large.
     """
     size = out.shape[1:]
-    compiled = _numba()
+    compiled = optional("deformation_numba")
     if field.shape[-1] < len(size):  # planes of a volume
         return all(
             apply(

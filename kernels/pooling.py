@@ -18,13 +18,13 @@ Source: Caffe's src/caffe/layers/pooling_layer.cpp.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 from math import prod
 from types import ModuleType
 
 import numpy as np
 
 from .im2col import Array, Sizes, Window, pieces, views
+from .optional import optional
 from .workers import Room
 
 LOWEST = -float(np.finfo(np.float32).max)
@@ -65,17 +65,8 @@ def _compiled(x: Array, y: Array, window: Window) -> ModuleType | None:
     plain = window.kernel == window.stride == (2, 2) and not any(window.pad)
     size = tuple(2 * n for n in y.shape[1:])
     if plain and x.shape[1:] == size and x.size >= LARGE and x.dtype == np.float32:
-        return _numba()
+        return optional("pooling_numba")
     return None
-
-
-@cache
-def _numba() -> ModuleType | None:
-    try:
-        from . import pooling_numba
-    except ImportError:
-        return None
-    return pooling_numba
 
 
 def max_forward(x: Array, y: Array, arg: Array, window: Window, room: Room) -> None:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .im2col import Array, Sizes
+from .optional import optional
 from .workers import MOST, Room
 
 # Maps are cut where there are few weights: always up to SMALL (without the 9 of a window), up to
@@ -31,11 +32,12 @@ WHOLE, INPUTS = 16, 32  # of the whole U, of V
 @cache
 def transforms() -> ModuleType:
     """The compiled transforms, or NumPy's."""
-    try:
-        from . import tiles_numba as found
-    except ImportError:
-        from . import tiles_numpy as found  # type: ignore[no-redef]
-    return found
+    made = optional("tiles_numba")
+    if made is not None:
+        return made
+    from . import tiles_numpy
+
+    return tiles_numpy
 
 
 class Cut(NamedTuple):

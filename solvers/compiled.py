@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ..kernels.optional import optional
 from ..net import Net
 
 LARGE = 1 << 20  # parameters from which the compiled passes are worth loading
@@ -16,8 +17,5 @@ def rule(solver: str, net: Net) -> Callable[..., None] | None:
     little to update."""
     if not net.device.on_host or net.dtype != np.float32 or net.flat_data.size < LARGE:
         return None
-    try:
-        from ..kernels.update_numba import RULES
-    except ImportError:
-        return None
-    return RULES[solver]
+    made = optional("update_numba")
+    return None if made is None else made.RULES[solver]

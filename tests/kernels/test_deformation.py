@@ -22,7 +22,7 @@ def identity(size, k):
 
 
 def numpy_only(monkeypatch):
-    monkeypatch.setattr(deformation, "_numba", lambda: None)
+    monkeypatch.setattr(deformation, "optional", lambda name: None)
 
 
 @pytest.mark.parametrize(("size", "spacing", "k"), SIZES)

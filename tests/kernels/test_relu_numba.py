@@ -16,9 +16,9 @@ def test_same_bits(dtype, monkeypatch):
     dy[0, 1, 1, :6] = np.nan, np.inf, -np.inf, 0, -0.0, 1e-42
     room = Room(1 << 20, Workers(2), np.empty(1 << 20, dtype))
     compiled, plain = dy.copy(), dy.copy()
-    assert dy.size >= columns.SMALL and columns._numba() is not None
+    assert dy.size >= columns.SMALL and columns.optional("relu_numba") is not None
     columns.rectify_gradient(y, compiled, room)
-    monkeypatch.setattr(columns, "_numba", lambda: None)
+    monkeypatch.setattr(columns, "optional", lambda name: None)
     with np.errstate(invalid="ignore"):
         columns.rectify_gradient(y, plain, room)
     assert compiled.tobytes() == plain.tobytes()

@@ -207,7 +207,7 @@ def test_the_table():
 
 
 def test_without_numba(monkeypatch):
-    monkeypatch.setattr(convolution, "_compiled_kernels", dict)
+    monkeypatch.setattr(convolution, "optional", lambda name: None)
     plain = Window((3, 3), (1, 1), (0, 0), (1, 1))
     for c, n, engine in ((64, 570, WINOGRAD), (1, 572, COLUMNS), (1024, 8, COLUMNS)):
         shape = (1, 64, n - 2, n - 2)
