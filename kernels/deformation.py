@@ -165,7 +165,7 @@ def apply(
         )
     if compiled is not None and len(size) in (2, 3):
         run = compiled.apply2 if len(size) == 2 else compiled.apply3
-        return bool(run(source, field, *corner, out, linear, mirror))
+        return bool(run(source, field, *corner, out, linear, mirror, field.dtype.type(FAR)))
     part = field[tuple(slice(c, c + n) for c, n in zip(corner, size, strict=True))]
     return _apply(source, part, out, linear, mirror)
 

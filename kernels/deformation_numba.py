@@ -1,7 +1,7 @@
 """Making and applying deformation fields, compiled by Numba: one pass instead of dozens.
 
 Same results as kernels/deformation.py, which is the specification: the same operations in the same
-order, in the same types.
+order, in the same types.  `far`: what every coordinate must be below, or there is no result.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from .compiler_numba import compiler
 
 Array = Any
 
-FAR = float(1 << 30)
 fast = compiler()
 
 
@@ -61,15 +60,16 @@ def _volume(volume: Array, z: int, y: int, x: int) -> Any:
 
 @fast
 def apply2(
-    source: Array, field: Array, y0: int, x0: int, out: Array, linear: bool, mirror: bool
-) -> bool:
+    source: Array, field: Array, y0: int, x0: int, out: Array, linear: bool, mirror: bool,
+    far: float,
+) -> bool:  # fmt: skip
     """Planes: source (C, ny, nx), field (.., .., 2), out (C, h, w)."""
     _, ny, nx = source.shape
     half, one = out.dtype.type(0.5), out.dtype.type(1)
     for i in range(out.shape[1]):
         for j in range(out.shape[2]):
             y, x = field[y0 + i, x0 + j, 0], field[y0 + i, x0 + j, 1]
-            if not (abs(y) < FAR and abs(x) < FAR):
+            if not (abs(y) < far and abs(x) < far):
                 return False
             if linear:
                 ly, lx = np.floor(y), np.floor(x)
@@ -94,8 +94,9 @@ def apply2(
 
 @fast
 def apply3(
-    source: Array, field: Array, z0: int, y0: int, x0: int, out: Array, linear: bool, mirror: bool
-) -> bool:
+    source: Array, field: Array, z0: int, y0: int, x0: int, out: Array, linear: bool, mirror: bool,
+    far: float,
+) -> bool:  # fmt: skip
     """Volumes: source (C, nz, ny, nx), field (.., .., .., 3), out (C, d, h, w)."""
     _, nz, ny, nx = source.shape
     half, one = out.dtype.type(0.5), out.dtype.type(1)
@@ -104,7 +105,7 @@ def apply3(
             for j in range(out.shape[3]):
                 at = field[z0 + h, y0 + i, x0 + j]
                 z, y, x = at[0], at[1], at[2]
-                if not (abs(z) < FAR and abs(y) < FAR and abs(x) < FAR):
+                if not (abs(z) < far and abs(y) < far and abs(x) < far):
                     return False
                 if linear:
                     lz, ly, lx = np.floor(z), np.floor(y), np.floor(x)

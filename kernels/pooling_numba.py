@@ -7,22 +7,21 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
 from .compiler_numba import compiler
+from .pooling import LOWEST
 from .writer_numba import Writer, number, vector_type
 
 Array = Any
 
-LOWEST = -float(np.finfo(np.float32).max)
 fast = compiler()
 
 
-def _every(lanes: int, value: int, bits: int = 32) -> Any:
-    return ir.Constant(ir.VectorType(ir.IntType(bits), lanes), [value] * lanes)
+def _every(lanes: int, value: int) -> Any:
+    return ir.Constant(ir.VectorType(ir.IntType(32), lanes), [value] * lanes)
 
 
 @intrinsic
