@@ -107,9 +107,9 @@ class Writer:
         """A constant in every lane."""
         return Value(self.build, ir.Constant(vector_type(LANES), [value] * LANES))
 
-    def everywhere(self, value: Any, lanes: int = LANES) -> Value:
+    def everywhere(self, value: Any) -> Value:
         """A number in every lane."""
-        return Value(self.build, self._everywhere(value, vector_type(lanes)))
+        return Value(self.build, self._everywhere(value, vector_type(LANES)))
 
     def shuffle(self, a: Any, b: Any, lanes: Sequence[int]) -> Any:
         kind = ir.VectorType(ir.IntType(32), len(lanes))
