@@ -19,7 +19,7 @@ import numpy as np
 
 from ..errors import ShapeError
 from ..kernels import accuracy as kernel
-from .axes import axis_of
+from .axes import axis_of, outer_classes_inner
 from .base import Blob, Context, Layer, Shape, Shapes
 from .class_labels import check_classes, check_count
 
@@ -51,10 +51,8 @@ class Accuracy(Layer):
         return Shapes(tops[: len(self.spec.top)], scratch=2 * places)
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        x, labels = bottom[0].data, bottom[1].data
-        axis = self._axis % x.ndim
-        check_classes(self, labels, x.shape[axis], axis, self._ignore)
-        x = x.reshape(prod(x.shape[:axis]), x.shape[axis], -1)
+        x, labels = outer_classes_inner(bottom[0].data, self._axis), bottom[1].data
+        check_classes(self, labels, x.shape[1], self._ignore)
         named, correct = kernel.count(x, labels, self._ignore, self._top_k, self.scratch)
         top[0].data[...] = correct.sum() / max(1, named.sum())
         if len(top) == 2:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from math import prod
+
 from ..errors import ShapeError
-from .base import Layer, Shape
+from .base import Array, Layer, Shape
 from .sizes import times
 
 
@@ -17,3 +19,9 @@ def axis_of(layer: Layer, axis: int, shape: Shape) -> int:
         expected=f"{-len(shape)} to {len(shape) - 1}" if shape else "a blob with axes",
         found=f"shape {times(shape)}",
     )
+
+
+def outer_classes_inner(x: Array, axis: int) -> Array:
+    """x as (outer, classes, inner), with the classes on `axis`."""
+    axis %= x.ndim
+    return x.reshape(prod(x.shape[:axis]), x.shape[axis], prod(x.shape[axis + 1 :]))

@@ -60,7 +60,7 @@ def check_items(layer: Layer, scores: Shape, labels: Shape) -> None:
     )
 
 
-def check_classes(layer: Layer, labels: Array, classes: int, axis: int, ignore: int | None) -> None:
+def check_classes(layer: Layer, labels: Array, classes: int, ignore: int | None) -> None:
     """Refuse labels that are neither a class nor ignored."""
     place = kernel.first_illegal(labels, classes, ignore)
     if place is None:

@@ -45,7 +45,7 @@ class HingeLoss(Layer):
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         x, labels = self._arrays(bottom)
-        check_classes(self, bottom[1].data, x.shape[1], 1, None)
+        check_classes(self, bottom[1].data, x.shape[1], None)
         top[0].data[...] = kernel.loss(x, labels, self._squared, self.scratch) / rows(len(x))
 
     def backward(

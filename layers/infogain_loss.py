@@ -28,7 +28,7 @@ from ..data.blobproto import read_blob
 from ..errors import ShapeError, SpecError
 from ..kernels import log_loss as kernel
 from ..kernels.labels import count_valid
-from .axes import axis_of
+from .axes import axis_of, outer_classes_inner
 from .base import Array, Blob, Buffer, Context, Layer, Shape, Shapes
 from .class_labels import check_classes, check_count
 from .normalization import Normalization
@@ -98,7 +98,7 @@ class InfogainLoss(Layer):
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         labels, h, ignore = self._truth(bottom)
-        check_classes(self, labels, len(h), self._axis, ignore)
+        check_classes(self, labels, len(h), ignore)
         p = self._classes(self.saved[0])
         self.context.device.softmax.softmax(self._classes(bottom[0].data), p, self.scratch)
         total = kernel.infogain(p, labels, h, ignore)
@@ -116,6 +116,4 @@ class InfogainLoss(Layer):
             kernel.infogain_gradient(p, labels, h, ignore, scale, dx)
 
     def _classes(self, x: Array) -> Array:
-        """(outer, classes, inner)."""
-        axis = self._axis % x.ndim
-        return x.reshape(prod(x.shape[:axis]), x.shape[axis], prod(x.shape[axis + 1 :]))
+        return outer_classes_inner(x, self._axis)

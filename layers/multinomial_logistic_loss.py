@@ -34,7 +34,7 @@ class MultinomialLogisticLoss(Layer):
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         p, labels = _classes(bottom[0].data), bottom[1].data
-        check_classes(self, labels, p.shape[1], 1, None)
+        check_classes(self, labels, p.shape[1], None)
         top[0].data[...] = kernel.multinomial(p, labels) / rows(len(p))
 
     def backward(

@@ -55,7 +55,7 @@ class Prediction(Layer):
         x = bottom[0].data
         axis = self.param.axis % x.ndim
         items, classes, size = prod(x.shape[:axis]), x.shape[axis], x.shape[axis + 1 :]
-        check_classes(self, bottom[1].data, classes, axis, self._ignore)
+        check_classes(self, bottom[1].data, classes, self._ignore)
         labels = bottom[1].data.reshape(items, *size).astype(np.int64)
         counts = np.ones(labels.shape, bool)
         if self._ignore is not None:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-from .axes import axis_of
+from .axes import axis_of, outer_classes_inner
 from .base import Array, Blob, Context, Layer, Shape, Shapes
 
 
@@ -25,10 +25,11 @@ class Softmax(Layer):
 
     def __init__(self, spec: Any, context: Context) -> None:
         super().__init__(spec, context)
-        self.any_layout = spec.softmax_param.axis == 1
+        self._axis = int(spec.softmax_param.axis)
+        self.any_layout = self._axis == 1
 
     def shapes(self, *bottom: Shape) -> Shapes:
-        axis = axis_of(self, self.spec.softmax_param.axis, bottom[0])
+        axis = axis_of(self, self._axis, bottom[0])
         return Shapes((bottom[0],), scratch=prod(bottom[0]) // max(1, bottom[0][axis]))
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
@@ -44,6 +45,4 @@ class Softmax(Layer):
             self.context.device.softmax.gradient(y, dy, dx, self.scratch)
 
     def _classes(self, x: Array) -> Array:
-        """(outer, classes, inner)."""
-        axis = self.spec.softmax_param.axis % x.ndim
-        return x.reshape(prod(x.shape[:axis]), x.shape[axis], -1)
+        return outer_classes_inner(x, self._axis)

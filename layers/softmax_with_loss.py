@@ -22,7 +22,7 @@ from math import prod
 from typing import Any
 
 from ..errors import GraphError
-from .axes import axis_of
+from .axes import axis_of, outer_classes_inner
 from .base import Array, Blob, Buffer, Context, Layer, Shape, Shapes
 from .class_labels import check_classes, check_count, check_weights
 from .normalization import Normalization
@@ -46,7 +46,8 @@ class SoftmaxWithLoss(Layer):
         super().__init__(spec, context)
         self._normalization = Normalization(spec.loss_param)
         self._ignore = self._normalization.ignore
-        self.any_layout = spec.softmax_param.axis == 1
+        self._axis = int(spec.softmax_param.axis)
+        self.any_layout = self._axis == 1
         self._said = False  # that a batch taught nothing: once, for there may be many
         self._nothing = (
             f"warning: {self.label}: no place of this batch counts (each is ignored or has "
@@ -56,16 +57,15 @@ class SoftmaxWithLoss(Layer):
 
     def shapes(self, *bottom: Shape) -> Shapes:
         scores, names = bottom[0], self.spec.bottom
-        axis = axis_of(self, self.spec.softmax_param.axis, scores)
+        axis = axis_of(self, self._axis, scores)
         for what, name, shape in zip(("label", "weight"), names[1:], bottom[1:], strict=False):
             check_count(self, what, name, scores, shape, axis)
         places = prod(scores[:axis] + scores[axis + 1 :])
         return Shapes(((),), saved=(Buffer(scores), Buffer((), "float64")), scratch=places)
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        axis = self.spec.softmax_param.axis % bottom[0].data.ndim
         if self.context.device.looks:  # else what is illegal makes the loss NaN
-            check_classes(self, bottom[1].data, bottom[0].shape[axis], axis, self._ignore)
+            check_classes(self, bottom[1].data, bottom[0].shape[self._axis], self._ignore)
             if len(bottom) > 2:
                 check_weights(self, bottom[2].data)
         prob = self._classes(self.saved[0])
@@ -95,6 +95,4 @@ class SoftmaxWithLoss(Layer):
         return bottom[1].data, bottom[2].data if len(bottom) > 2 else None, self._ignore
 
     def _classes(self, x: Array) -> Array:
-        """(outer, classes, inner)."""
-        axis = self.spec.softmax_param.axis % x.ndim
-        return x.reshape(prod(x.shape[:axis]), x.shape[axis], -1)
+        return outer_classes_inner(x, self._axis)
