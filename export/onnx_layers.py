@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..kernels.im2col import Window
+from ..layers.axes import given_axis
 from . import onnx_pointwise as pointwise
 from .onnx_pointwise import linear
 from .onnx_writer import Writer
@@ -106,8 +107,8 @@ def _crop(w: Writer, p: Piece) -> None:
 
 
 def _concat(w: Writer, p: Piece) -> None:
-    param, first = p.spec.concat_param, p.reads[0]
-    axis = int(param.concat_dim if param.HasField("concat_dim") else param.axis) % len(first)
+    first = p.reads[0]
+    axis = given_axis(p.layer, p.spec.concat_param, "concat_dim") % len(first)
     parts = []
     for bottom, shape in zip(p.bottoms, p.reads, strict=True):
         kept = tuple(
@@ -246,8 +247,7 @@ def _reshape(w: Writer, p: Piece) -> None:
 
 
 def _slice(w: Writer, p: Piece) -> None:
-    param = p.spec.slice_param
-    axis = int(param.slice_dim if param.HasField("slice_dim") else param.axis) % len(p.reads[0])
+    axis = given_axis(p.layer, p.spec.slice_param, "slice_dim") % len(p.reads[0])
     lengths = w.sizes(f"{p.name}.lengths", [shape[axis] for shape in p.makes])
     w.emit("Split", [p.bottoms[0], lengths], p.tops, axis=axis)
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..kernels.im2col import Window
+from ..layers.axes import given_axis
 from .pieces import Piece, broadcast
 from .torch_writer import TorchWriter, bare, sizes
 
@@ -79,8 +80,8 @@ def _crop(t: TorchWriter, p: Piece, x: Sequence[str]) -> str:
 
 
 def _concat(t: TorchWriter, p: Piece, x: Sequence[str]) -> str:
-    param, first = p.spec.concat_param, p.reads[0]
-    axis = int(param.concat_dim if param.HasField("concat_dim") else param.axis) % len(first)
+    first = p.reads[0]
+    axis = given_axis(p.layer, p.spec.concat_param, "concat_dim") % len(first)
     parts = [
         value if shape[2:] == first[2:] or axis != 1 else t.helper("centre_crop", value, x[0])
         for value, shape in zip(x, p.reads, strict=True)

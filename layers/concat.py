@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ShapeError, SpecError
-from .axes import axis_of
+from ..errors import ShapeError
+from .axes import axis_of, given_axis
 from .base import Array, Blob, Context, Layer, Shape, Shapes
 from .sizes import times
 
@@ -33,16 +33,8 @@ class Concat(Layer):
 
     def __init__(self, spec: Any, context: Context) -> None:
         super().__init__(spec, context)
-        param = spec.concat_param
-        old = param.HasField("concat_dim")
-        self._axis = int(param.concat_dim if old else param.axis)
+        self._axis = given_axis(self, spec.concat_param, "concat_dim")
         self.any_layout = self._axis == 1
-        if old and param.HasField("axis"):
-            raise SpecError(
-                f"{self.label} gives both axis and concat_dim",
-                where=context.where,
-                remedy="Keep axis: concat_dim is its older name",
-            )
 
     def shapes(self, *bottom: Shape) -> Shapes:
         first = bottom[0]

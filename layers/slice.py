@@ -17,7 +17,7 @@ from itertools import pairwise
 from typing import Any
 
 from ..errors import ShapeError, SpecError
-from .axes import axis_of
+from .axes import axis_of, given_axis
 from .base import Array, Blob, Context, Layer, Shape, Shapes
 
 
@@ -28,14 +28,7 @@ class Slice(Layer):
     def __init__(self, spec: Any, context: Context) -> None:
         super().__init__(spec, context)
         param = spec.slice_param
-        old = param.HasField("slice_dim")
-        if old and param.HasField("axis"):
-            raise SpecError(
-                f"{self.label} gives both axis and slice_dim",
-                where=context.where,
-                remedy="Keep axis: slice_dim is its older name",
-            )
-        self._axis = int(param.slice_dim if old else param.axis)
+        self._axis = given_axis(self, param, "slice_dim")
         self._points = [int(point) for point in param.slice_point]
         if self._points and len(self._points) != len(spec.top) - 1:
             raise SpecError(
