@@ -25,10 +25,9 @@ from ..kernels.contest import Problem
 from ..kernels.convolution import COLUMNS, Form, largest_tile
 from ..kernels.im2col import Window
 from ..kernels.workers import Room
-from .axes import axis_of
 from .base import Array, Blob, Context, Shape, Shapes
 from .sizes import times
-from .windows import Windowed, check_window
+from .windows import Windowed, channel_axis, check_window
 
 
 class Filtering(Windowed):
@@ -90,15 +89,8 @@ class Filtering(Windowed):
                     expected=f"'{name}' like '{self.spec.bottom[0]}', {times(first)}",
                     found=times(shape),
                 )
-        axis = axis_of(self, self.param.axis, first)
+        axis = channel_axis(self, first)
         channels, size = first[axis], first[axis + 1 :]
-        if not size:
-            raise ShapeError(
-                f"{self.label} has no spatial axes: the channels are on axis {axis}, the last one "
-                f"of its bottom '{self.spec.bottom[0]}'",
-                where=self.context.where,
-                found=f"shape {times(first)}",
-            )
         self._check_groups("channels", channels, ShapeError)
         window = self.window(len(size))
         weights, out = self.geometry(channels, size, window)

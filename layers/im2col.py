@@ -16,12 +16,9 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-from ..errors import ShapeError
 from ..kernels.im2col import Box, Window, col2im, im2col
-from .axes import axis_of
 from .base import Array, Blob, Context, Shape, Shapes
-from .sizes import times
-from .windows import Windowed, check_window, outputs
+from .windows import Windowed, channel_axis, check_window, outputs
 
 
 class Im2col(Windowed):
@@ -34,15 +31,8 @@ class Im2col(Windowed):
 
     def shapes(self, *bottom: Shape) -> Shapes:
         shape = bottom[0]
-        axis = axis_of(self, self.param.axis, shape)
+        axis = channel_axis(self, shape)
         size = shape[axis + 1 :]
-        if not size:
-            raise ShapeError(
-                f"{self.label} has no spatial axes: the channels are on axis {axis}, the last one "
-                f"of its bottom '{self.spec.bottom[0]}'",
-                where=self.context.where,
-                found=f"shape {times(shape)}",
-            )
         window = self.window(len(size))
         channels = shape[axis] * window.volume
         return Shapes(((*shape[:axis], channels, *outputs(self, window, size)),))

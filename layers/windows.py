@@ -11,6 +11,7 @@ from typing import Any
 
 from ..errors import ShapeError, SpecError
 from ..kernels.im2col import Window
+from .axes import axis_of
 from .base import Context, Layer, Shape
 from .sizes import times
 
@@ -57,6 +58,20 @@ def check_window(layer: Layer, param: Any) -> None:
             expected="kernel_size, or kernel_h and kernel_w",
             found=", ".join(_sides(param, "kernel")) or "neither",
         )
+
+
+def channel_axis(layer: Windowed, shape: Shape) -> int:
+    """The axis of a bottom of this shape that holds the channels, counted from the front;
+    ShapeError where none is behind it."""
+    axis = axis_of(layer, layer.param.axis, shape)
+    if axis == len(shape) - 1:
+        raise ShapeError(
+            f"{layer.label} has no spatial axes: the channels are on axis {axis}, the last one of "
+            f"its bottom '{layer.spec.bottom[0]}'",
+            where=layer.context.where,
+            found=f"shape {times(shape)}",
+        )
+    return axis
 
 
 def outputs(layer: Layer, window: Window, size: Shape) -> Shape:
