@@ -20,15 +20,15 @@ import numpy as np
 from ..errors import ShapeError
 from ..kernels import accuracy as kernel
 from .axes import axis_of, outer_classes_inner
-from .base import Blob, Context, Layer, Shape, Shapes
+from .base import Blob, Context, Shape, Shapes
 from .class_labels import check_classes, check_count
+from .without_gradient import WithoutGradient
 
 
-class Accuracy(Layer):
+class Accuracy(WithoutGradient):
     type = "Accuracy"
     bottoms = 2
     tops = (1, 2)
-    no_gradient = frozenset({0, 1})
 
     def __init__(self, spec: Any, context: Context) -> None:
         super().__init__(spec, context)
@@ -57,8 +57,3 @@ class Accuracy(Layer):
         top[0].data[...] = correct.sum() / max(1, named.sum())
         if len(top) == 2:
             top[1].data[...] = correct / np.maximum(1, named)
-
-    def backward(
-        self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]
-    ) -> None:
-        """There is no gradient."""

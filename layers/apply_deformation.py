@@ -21,16 +21,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import DataError, ShapeError, SpecError
-from .base import Blob, Context, Layer, Shape, Shapes
+from .base import Blob, Context, Shape, Shapes
 from .sizes import times
+from .without_gradient import WithoutGradient
 
 _WORDS = {"interpolation": ("linear", "nearest"), "extrapolation": ("mirror", "zero")}
 
 
-class ApplyDeformation(Layer):
+class ApplyDeformation(WithoutGradient):
     type = "ApplyDeformation"
     bottoms = 2
-    no_gradient = frozenset({0, 1})
     shaped_by = (1,)
 
     def __init__(self, spec: Any, context: Context) -> None:
@@ -88,8 +88,3 @@ class ApplyDeformation(Layer):
                     "that is not finite or beyond every image",
                     where=self.context.where,
                 )
-
-    def backward(
-        self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]
-    ) -> None:
-        """There is no gradient."""

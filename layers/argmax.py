@@ -19,12 +19,12 @@ from typing import Any
 from ..errors import ShapeError, SpecError
 from ..kernels import argmax as kernel
 from .axes import axis_of
-from .base import Blob, Context, Layer, Shape, Shapes
+from .base import Blob, Context, Shape, Shapes
+from .without_gradient import WithoutGradient
 
 
-class ArgMax(Layer):
+class ArgMax(WithoutGradient):
     type = "ArgMax"
-    no_gradient = frozenset({0})
 
     def __init__(self, spec: Any, context: Context) -> None:
         super().__init__(spec, context)
@@ -74,8 +74,3 @@ class ArgMax(Layer):
         else:
             index = y.reshape(outer, self._k, inner)
         kernel.largest(x, self._k, index, value, self.scratch)
-
-    def backward(
-        self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]
-    ) -> None:
-        """There is no gradient."""

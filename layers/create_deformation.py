@@ -39,12 +39,12 @@ from .base import Array, Blob, Context, Shape, Shapes
 from .counted import Counted
 from .sizes import times
 from .stream import stream
+from .without_gradient import WithoutGradient
 
 
-class CreateDeformation(Counted):
+class CreateDeformation(WithoutGradient, Counted):
     type = "CreateDeformation"
     bottoms = (0, 1)
-    no_gradient = frozenset({0})
     shaped_by = ()
 
     def __init__(self, spec: Any, context: Context) -> None:
@@ -167,8 +167,3 @@ class CreateDeformation(Counted):
                 where=self.context.where,
                 remedy="Leave this sample out of the training data",
             ) from None
-
-    def backward(
-        self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]
-    ) -> None:
-        """There is no gradient."""

@@ -21,11 +21,12 @@ from .base import Blob, Context, Shape, Shapes
 from .counted import Counted
 from .filler import check, fill
 from .stream import stream
+from .without_gradient import WithoutGradient
 
 _OLD = ("num", "channels", "height", "width")
 
 
-class DummyData(Counted):
+class DummyData(WithoutGradient, Counted):
     type = "DummyData"
     on_host = True
     bottoms = 0
@@ -88,8 +89,3 @@ class DummyData(Counted):
                 blob.data[...] = 0
             else:
                 fill(blob.data, filler, rng, caffe_unet_2015=self.context.caffe_unet_2015)
-
-    def backward(
-        self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]
-    ) -> None:
-        """Nothing below wants a gradient."""

@@ -24,10 +24,11 @@ from typing import Any
 
 from ..data.hdf5 import HDF5Rows, Position
 from ..errors import SpecError
-from .base import Blob, Context, Layer, Shape, Shapes
+from .base import Blob, Context, Shape, Shapes
+from .without_gradient import WithoutGradient
 
 
-class HDF5Data(Layer):
+class HDF5Data(WithoutGradient):
     type = "HDF5Data"
     bottoms = 0
     on_host = True
@@ -78,11 +79,6 @@ class HDF5Data(Layer):
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         self._rows.read([blob.data for blob in top])
-
-    def backward(
-        self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]
-    ) -> None:
-        """Nothing below wants a gradient."""
 
     def state(self) -> Mapping[str, Any]:
         return asdict(self._rows.position)

@@ -14,10 +14,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import ShapeError, SpecError
-from .base import Blob, Context, Layer, Shape, Shapes
+from .base import Blob, Context, Shape, Shapes
+from .without_gradient import WithoutGradient
 
 
-class Input(Layer):
+class Input(WithoutGradient):
     type = "Input"
     records = True
     any_layout = True
@@ -57,8 +58,3 @@ class Input(Layer):
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         """Nothing: the caller wrote the data."""
-
-    def backward(
-        self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]
-    ) -> None:
-        """Nothing below an input wants a gradient."""

@@ -23,15 +23,16 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError, SpecError
-from .base import Array, Blob, Context, Layer, Shape, Shapes
+from .base import Array, Blob, Context, Shape, Shapes
 from .sizes import times
 from .source import transformer
 from .stream import stream
+from .without_gradient import WithoutGradient
 
 _SIZES = ("batch_size", "channels", "height", "width")
 
 
-class MemoryData(Layer):
+class MemoryData(WithoutGradient):
     type = "MemoryData"
     on_host = True
     runs_ahead = False
@@ -133,11 +134,6 @@ class MemoryData(Layer):
             blob.data[...] = array[start : start + batch].reshape(blob.shape)
         self._position = (start + batch) % len(self._data[0])
         self._waiting = self._waiting and self._position > 0
-
-    def backward(
-        self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]
-    ) -> None:
-        """Nothing below wants a gradient."""
 
     def state(self) -> Mapping[str, Any]:
         return {"position": self._position, "added": self._added}

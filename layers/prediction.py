@@ -19,15 +19,15 @@ import numpy as np
 
 from ..errors import SpecError
 from .axes import axis_of
-from .base import Array, Blob, Context, Layer, Shape, Shapes
+from .base import Array, Blob, Context, Shape, Shapes
 from .class_labels import check_classes, check_count
+from .without_gradient import WithoutGradient
 
 
-class Prediction(Layer):
+class Prediction(WithoutGradient):
     """`param`: the layer's message."""
 
     bottoms = (2, 3)
-    no_gradient = frozenset({0, 1, 2})
 
     def __init__(self, spec: Any, context: Context, field: str) -> None:
         super().__init__(spec, context)
@@ -64,11 +64,6 @@ class Prediction(Layer):
             counts &= bottom[2].data.reshape(labels.shape) != 0
         scores = x.reshape(items, classes, *size)
         return scores, labels, scores.argmax(1), counts
-
-    def backward(
-        self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]
-    ) -> None:
-        """There is no gradient."""
 
     def remark(self, what: str, values: Array) -> str:
         """One of caffe_unet's lines, read by the Fiji plugin."""

@@ -11,7 +11,7 @@ Source: Caffe's src/caffe/layers/base_data_layer.cpp; without its thread that re
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from os.path import join
 from typing import Any
 
@@ -20,12 +20,13 @@ import numpy as np
 from ..data.blobproto import read_blob
 from ..data.transform import Transformer
 from ..errors import DataError, SpecError
-from .base import Blob, Context, Layer
+from .base import Context, Layer
+from .without_gradient import WithoutGradient
 
 _MOVED = ("scale", "mean_file", "crop_size", "mirror")
 
 
-class Source(Layer):
+class Source(WithoutGradient):
     """`param`: its message, with a source and a batch_size."""
 
     bottoms = 0
@@ -55,11 +56,6 @@ class Source(Layer):
                     where=self.context.where,
                     remedy=f"Write transform_param {{ {name}: {getattr(self.param, name)} }}",
                 )
-
-    def backward(
-        self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]
-    ) -> None:
-        """Nothing below wants a gradient."""
 
     def state(self) -> Mapping[str, Any]:
         return {"items": self._items}

@@ -25,15 +25,15 @@ from ..kernels import lookup as kernel
 from .base import Array, Blob, Context, Shape, Shapes
 from .counted import Counted
 from .stream import stream
+from .without_gradient import WithoutGradient
 
 TRIALS = 10_000  # draws made to learn how many can be completed
 SLACK = 1e-3  # how far outside [0, 1] rounding may bring a value
 
 
-class ValueAugmentation(Counted):
+class ValueAugmentation(WithoutGradient, Counted):
     type = "ValueAugmentation"
     in_place = True
-    no_gradient = frozenset({0})
 
     def __init__(self, spec: Any, context: Context) -> None:
         super().__init__(spec, context)
@@ -100,8 +100,3 @@ class ValueAugmentation(Counted):
                 found=f"{low:g} to {high:g}",
                 remedy="Normalise the training images to [0, 1] (min-max), or leave this layer out",
             )
-
-    def backward(
-        self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]
-    ) -> None:
-        """There is no gradient."""
