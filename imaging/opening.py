@@ -14,16 +14,14 @@ from __future__ import annotations
 
 import numpy as np
 
-LEVELS = np.arange(250) / 250  # of a probability
+LEVELS = np.arange(250) / 250
 
 
-def area_opening(
-    image: np.ndarray, size: int, *, connectivity: int = 4, levels: np.ndarray = LEVELS
-) -> np.ndarray:
-    """image (height, width) or (depth, height, width), any floats; levels: ascending.
+def area_opening(image: np.ndarray, size: int, *, connectivity: int = 4) -> np.ndarray:
+    """image (height, width) or (depth, height, width), any floats.
 
     Pixels of a piece share an edge (connectivity 4), or also a corner (8).  Pixels that are not
-    above the lowest level stay as they are.
+    above 0 stay as they are.
     """
     from scipy import ndimage
 
@@ -32,7 +30,7 @@ def area_opening(
     )
     opened = image.copy()
     # from the top: a piece that is still small where it was lowered to goes on down
-    for level in levels[::-1].astype(image.dtype):
+    for level in LEVELS[::-1].astype(image.dtype):
         pieces, count = ndimage.label(opened > level, neighbours)
         small = np.bincount(pieces.ravel(), minlength=count + 1) <= size
         small[0] = False
