@@ -37,11 +37,6 @@ class Planned:
     ahead: frozenset[int] = frozenset()
 
     @property
-    def absorbed(self) -> Mapping[int, int]:
-        """Which node applies which rectifier."""
-        return self.fused.rectifiers
-
-    @property
     def arena_bytes(self) -> int:
         """Bytes of the one block that holds activations, gradients, saved arrays and scratch."""
         return self.placement.size

@@ -42,7 +42,7 @@ def run(net):
 @pytest.mark.parametrize("slope", [0, 0.1])
 def test_the_same_bits(slope):
     fused, kept = build(slope=slope, poison=True), build(slope=slope, keep=True)
-    assert len(fused.planned.absorbed) == 2 and not kept.planned.absorbed
+    assert len(fused.planned.fused.rectifiers) == 2 and not kept.planned.fused.rectifiers
     assert [layer.absorbed for layer in fused.layers if layer.type == "ReLU"] == [True, True]
     (loss, diff), (other_loss, other_diff) = run(fused), run(kept)
     assert loss == other_loss
@@ -60,7 +60,7 @@ def test_the_same_bits(slope):
 def test_what_others_read_stays(middle, second, absorbed):
     plain = build(middle, second=second, poison=True)
     kept = build(middle, second=second, keep=True)
-    assert len(plain.planned.absorbed) == absorbed
+    assert len(plain.planned.fused.rectifiers) == absorbed
     (loss, diff), (other_loss, other_diff) = run(plain), run(kept)
     assert loss == other_loss
     np.testing.assert_array_equal(diff, other_diff)
@@ -68,9 +68,9 @@ def test_what_others_read_stays(middle, second, absorbed):
 
 @pytest.mark.parametrize("settings", [{"engine": "CAFFE"}, {"dtype": np.float64}])
 def test_im2col_absorbs_only_a_plain_rectifier(settings):
-    assert not build(slope=0.1, **settings).planned.absorbed
+    assert not build(slope=0.1, **settings).planned.fused.rectifiers
     fused, kept = build(poison=True, **settings), build(keep=True, **settings)
-    assert len(fused.planned.absorbed) == 2
+    assert len(fused.planned.fused.rectifiers) == 2
     (loss, diff), (other_loss, other_diff) = run(fused), run(kept)
     assert loss == other_loss
     np.testing.assert_array_equal(diff, other_diff)
