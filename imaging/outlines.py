@@ -62,9 +62,3 @@ def _followed(
             corners = np.stack(np.divmod(np.array(ring), width), axis=1)
             rings.setdefault(owner[first], []).append(corners)
     return rings
-
-
-def area(ring: np.ndarray) -> int:
-    """Pixels inside a ring, negative where it runs around a hole."""
-    y, x = ring.T
-    return int((x * np.roll(y, -1) - np.roll(x, -1) * y).sum()) // 2
