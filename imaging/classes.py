@@ -23,20 +23,10 @@ def iou_part(pair: Pair) -> np.ndarray:
     truth, guess = pair.truth.classes, pair.guess.classes
     if pair.ignored is not None:
         truth, guess = truth[~pair.ignored], guess[~pair.ignored]
-    return intersections(truth, guess, MOST)
-
-
-def intersections(
-    truth: np.ndarray, prediction: np.ndarray, classes: int = 2, ignore: int | None = None
-) -> np.ndarray:
-    """(classes, 2): pixels in the intersection and in the union of each class of two class maps."""
-    truth, prediction = truth.ravel().astype(np.int64), prediction.ravel().astype(np.int64)
-    if ignore is not None:
-        keep = truth != ignore
-        truth, prediction = truth[keep], prediction[keep]
-    both = np.bincount(truth[truth == prediction], minlength=classes)
-    either = np.bincount(truth, minlength=classes) + np.bincount(prediction, minlength=classes)
-    return np.stack([both, either - both], axis=1)[:classes]
+    truth, guess = truth.ravel(), guess.ravel()
+    both = np.bincount(truth[truth == guess], minlength=MOST)
+    either = np.bincount(truth, minlength=MOST) + np.bincount(guess, minlength=MOST)
+    return np.stack([both, either - both], axis=1)[:MOST]
 
 
 def iou(parts: np.ndarray) -> tuple[float, ...]:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from demitasse.imaging.classes import MOST, intersections, iou, iou_part, iou_score
+from demitasse.imaging.classes import MOST, iou, iou_part, iou_score
 from demitasse.imaging.views import Pair, View
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,11 +12,12 @@ maps = hnp.arrays(np.uint8, (6, 7), elements=st.integers(0, 4))
 
 
 def test_iou_by_class_ignores_what_is_ignored():
-    truth = np.array([[0, 0, 1, 1, 2, 255]])
-    guess = np.array([[0, 1, 1, 1, 0, 2]])
-    parts = intersections(truth, guess, classes=3, ignore=255)
-    np.testing.assert_array_equal(parts, [[1, 3], [2, 3], [0, 1]])
-    assert iou(parts) == (pytest.approx(1 / 3), pytest.approx(2 / 3), 0)
+    truth = np.array([[0, 0, 1, 1, 2, 255]], np.uint8)
+    guess = np.array([[0, 1, 1, 1, 0, 2]], np.uint8)
+    parts = iou_part(pair(truth, guess, truth == 255))
+    np.testing.assert_array_equal(parts[:3], [[1, 3], [2, 3], [0, 1]])
+    assert not parts[3:].any()
+    assert iou(parts[:3]) == (pytest.approx(1 / 3), pytest.approx(2 / 3), 0)
     assert np.isnan(iou(np.array([[0, 0]]))[0])
 
 
