@@ -55,10 +55,7 @@ def forward(
     k, c = w.shape[:2]
     bias = take(k)
     bias[...] = 0 if b is None else b
-    work = [
-        take(cuts.work_size(w.shape, shape, how.rows))
-        for _ in range(cuts.crew_size(w.shape, shape, how, workers.threads))
-    ]
+    work = _work(w, shape, how, take, workers)
     cells = how.rows * shape.across
 
     if how.maps:
@@ -124,8 +121,7 @@ def _backward_maps(
     made, take, across = cuts.transforms(), Taker(room.scratch), shape.across
     workers = room.workers
     k, c = w.shape[:2]
-    crew = range(cuts.crew_size(w.shape, shape, how, workers.threads))
-    work = [take(cuts.work_size(w.shape, shape, how.rows)) for _ in crew]
+    work = _work(w, shape, how, take, workers)
     cells = how.rows * across
     u = apart(take(apart_size(BACK, k, c)), 36, k, c)
     if dx is not None:
@@ -136,7 +132,7 @@ def _backward_maps(
             take(panels_size(k, cells, BACK)),
             take(made.spare_size(k, c)),
         )
-        for _ in crew
+        for _ in work
     ]
     lanes = shape.lanes(how)
     du = k, made.whole(c)
@@ -184,8 +180,7 @@ def _backward_channels(
     made, take, across = cuts.transforms(), Taker(room.scratch), shape.across
     workers = room.workers
     k, c = w.shape[:2]
-    crew = range(cuts.crew_size(w.shape, shape, how, workers.threads))
-    work = [take(cuts.work_size(w.shape, shape, how.rows)) for _ in crew]
+    work = _work(w, shape, how, take, workers)
     cells = how.rows * across
     inputs, diffs = take(panels_size(c, cells, BACK)), take(panels_size(k, cells, BACK))
     carry, bias = take(c, 2, 6, made.whole(across)), take(k)
@@ -232,6 +227,12 @@ def _backward_channels(
             workers.run(data, len(ins))
     if db is not None:
         db += bias
+
+
+def _work(w: Array, shape: Tiling, how: Cut, take: Taker, workers: Workers) -> list[Array]:
+    """Of each thread that has a share: what its transforms work in."""
+    threads = cuts.crew_size(w.shape, shape, how, workers.threads)
+    return [take(cuts.work_size(w.shape, shape, how.rows)) for _ in range(threads)]
 
 
 def _weights(
