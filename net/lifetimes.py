@@ -70,6 +70,7 @@ def plan(
     zero = draft.diffs()
     draft.saved()
     draft.scratch()
+    kept = layout.keys(graph, inferred, last)
     inside: dict[Key, tuple[Key, int]] = {}
     among: dict[Key, tuple[int, int]] = {}
     sizes = draft.sizes()
@@ -77,7 +78,7 @@ def plan(
         inside = slices.find(
             graph, layers, inferred, uses, draft.spans, draft.alias, zero, dtype.itemsize
         )
-        among = slices.interleave(inside, layout.keys(graph, inferred, last), draft.shapes, sizes)
+        among = slices.interleave(inside, kept, draft.shapes, sizes)
     buffers: list[Lifetime] = []
     of: dict[Key, int] = {}
     at: dict[Key, int] = {}
@@ -93,7 +94,6 @@ def plan(
         if target in among:
             among[key] = among[target]
     caffe = one_each(graph, layers, inferred, uses.runs, dtype)
-    kept = layout.keys(graph, inferred, last)
     readable = {v: draft.spans["data", root] for v, root in uses.root.items() if ("data", v) in of}
     return Plan(tuple(buffers), of, at, readable, draft.shapes, zero, caffe, steps, kept, among)
 
