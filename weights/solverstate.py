@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -29,28 +29,18 @@ from . import hdf5, wire
 from .caffemodel import Part, blob_field, block, read_blob, write_message
 
 OURS, GROUP, CHECKSUM = 1000, "demitasse", hdf5.CHECKSUM
-# our field -> how it is an attribute of the HDF5 group
-_EXTRA: dict[str, Any] = {
-    "solver": str,
-    "seed": np.int64,
-    "losses": lambda losses: np.array(losses, np.float64),
-    "layers": json.dumps,
-    "test_layers": json.dumps,
-    "parameters": str,
-    "precision": str,
-    "ranks": np.int64,
+# our field -> what it must be, so that nothing else gets further; how it is an HDF5 attribute
+_EXTRA: dict[str, tuple[type, Callable[[Any], Any]]] = {
+    "solver": (str, str),
+    "seed": (int, np.int64),
+    "losses": (list, lambda losses: np.array(losses, np.float64)),
+    "layers": (dict, json.dumps),
+    "test_layers": (list, json.dumps),
+    "parameters": (str, str),
+    "precision": (str, str),
+    "ranks": (int, np.int64),
 }
-_KINDS = {  # what each must be, so that nothing else gets further
-    "solver": str,
-    "seed": int,
-    "losses": list,
-    "layers": dict,
-    "test_layers": list,
-    "parameters": str,
-    "precision": str,
-    "ranks": int,
-}
-_SINCE_0_2 = {"parameters", "precision", "ranks"}  # files of earlier versions lack it
+_SINCE_0_2 = {"parameters", "precision", "ranks"}  # files of earlier versions lack them
 
 
 @dataclass(frozen=True)
@@ -132,7 +122,7 @@ def _checked(extra: Any, where: str) -> dict[str, Any]:
     known = _EXTRA.keys() - _SINCE_0_2
     if not isinstance(extra, dict) or (extra and not known <= extra.keys() <= _EXTRA.keys()):
         raise _damaged(where)
-    if not all(isinstance(value, _KINDS[key]) for key, value in extra.items()):
+    if not all(isinstance(value, _EXTRA[key][0]) for key, value in extra.items()):
         raise _damaged(where)
     maps = [*extra.get("layers", {}).values(), *extra.get("test_layers", ())]
     numbers = all(isinstance(value, int | float) for value in extra.get("losses", ()))
@@ -220,5 +210,5 @@ def write_hdf5_state(path: str | os.PathLike[str], state: State) -> None:
         if state.extra:
             ours = file.create_group(GROUP)
             for key, value in state.extra.items():
-                ours.attrs[key] = _EXTRA[key](value)
+                ours.attrs[key] = _EXTRA[key][1](value)
             ours.attrs[CHECKSUM] = state.digest()
