@@ -107,7 +107,7 @@ def write_files(root: Path, net: Net, about: About, rules: tuple[Geometry, ...])
     np.save(root / "test_input.npy", image)
     np.save(root / "test_output.npy", scores)
     (root / "cover.png").write_bytes(cover(image, scores))
-    (root / "README.md").write_text(readme(net, about, rules), encoding="utf-8")
+    (root / "README.md").write_text(readme(about, rules), encoding="utf-8")
 
 
 def sample(net: Net) -> np.ndarray:
@@ -218,7 +218,7 @@ def preprocessing(rule: Normalization, axes: list[str]) -> list[dict[str, Any]]:
     )
 
 
-def readme(net: Net, about: About, rules: tuple[Geometry, ...]) -> str:
+def readme(about: About, rules: tuple[Geometry, ...]) -> str:
     """What a reader of the package needs to know."""
     rows = [
         f"| {name} | {rule.smallest} + {rule.step} k "
@@ -227,12 +227,12 @@ def readme(net: Net, about: About, rules: tuple[Geometry, ...]) -> str:
     ]
     cited = "\n".join(f"- {text}, https://doi.org/{doi}" for text, doi in CITATIONS)
     origin = "\n".join(f"- {name}: {value}" for name, value in about.origin.items())
-    padded = any(rule.before + rule.after for rule in rules)
+    shrinks = any(rule.before + rule.after for rule in rules)
     border = (
         "Its convolutions are unpadded: what comes out is smaller than what goes in. To segment to "
         "the edges, mirror the image by the border beyond them, and let tiles overlap by twice the "
         "border; the result is then that of the whole image."
-        if padded
+        if shrinks
         else "What comes out is as large as what goes in."
     )
     return (
