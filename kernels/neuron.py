@@ -7,7 +7,6 @@
     exponential  y = outer exp(inner x)                   dx = dy inner y
     logarithm    y = log(scale x + shift) / b             dx = dy scale / (b (scale x + shift))
     swish        y = x s,  s = sigmoid(b x)               dx = dy s (1 + b x (1 - s))
-    threshold    y = 1 where x > t, else 0
 
 y may be x, and dx may be dy.  scratch: `strips.length` elements.
 """

@@ -18,7 +18,7 @@ from .source import Source
 
 
 def net_state(net: Any, phase: int, level: int = 0, stages: Iterable[str] = ()) -> Any:
-    """The state Caffe gives a net it is told phase, level and stages of.
+    """The NetState of a net built for this phase, level and stages, as Caffe makes it.
 
     Phase and level replace those in the file; the stages are added to those in the file.
     """
