@@ -125,5 +125,6 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def counted(n: int, what: str) -> str:
-    """ "1 slice", "2 slices": a number of things, whose name in the singular is `what`."""
-    return f"{n:,} {what}" + ("" if n == 1 else "s")
+    """ "1 slice", "2 slices", "2 processes": a number of things, of which one is called `what`."""
+    ending = "es" if what.endswith("s") else "s"
+    return f"{n:,} {what}" + ("" if n == 1 else ending)

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import weights
-from ..errors import OutputError, SolverError
+from ..errors import OutputError, SolverError, counted
 from ..files import check_writable
 from ..net.saving import save_caffemodel, save_hdf5
 
@@ -146,8 +146,9 @@ def read(solver: Solver, path: Path) -> None:
     wrote, now = state.extra.get("ranks", 1), solver.net.ranks
     if wrote != now:
         solver.observer.said(
-            f"{path} was written by {processes(wrote)}; this run has {processes(now)}: the data"
-            " go on where they were, but an iteration sees another number of batches"
+            f"{path} was written by {counted(wrote, 'process')}; this run has"
+            f" {counted(now, 'process')}: the data go on where they were, but an iteration sees"
+            " another number of batches"
         )
     solver.losses.clear()
     solver.losses.extend(state.extra["losses"])
@@ -199,10 +200,6 @@ def check_fits(solver: Solver, state: State, where: str) -> bool:
                 found=" x ".join(map(str, array.shape)),
             )
     return seed == solver.net.seed
-
-
-def processes(count: int) -> str:
-    return f"{count} process{'es' * (count > 1)}"
 
 
 def without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
