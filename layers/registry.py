@@ -124,7 +124,8 @@ def layer_class(
         module = import_module(f".{MODULES[type_name]}", __package__)
         found: type[Layer] = getattr(module, type_name)
         return found
-    layer = f"layer '{name}'" if name else "a layer"
+    layer, near = f"layer '{name}'" if name else "a layer", ""
+    types = [*MODULES, *(cls.type for cls in own)]
     if not type_name:
         what = f"{layer} has no type"
     elif type_name in FORK_ONLY:
@@ -134,11 +135,8 @@ def layer_class(
         )
     else:
         what = f"{layer} is of an unknown type '{type_name}'"
-    types = [*MODULES, *(cls.type for cls in own)]
-    near = did_you_mean(type_name, [*types, *FORK_ONLY]) if type_name else ""
+        near = did_you_mean(type_name, [*types, *FORK_ONLY])
     known = f"Known types: {', '.join(types)}"
-    if type_name in FORK_ONLY:
-        near = ""  # it would only repeat the name
     raise SpecError(what, where=where, remedy=f"{near} {known}".strip())
 
 
