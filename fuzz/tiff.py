@@ -23,7 +23,16 @@ def seeds():
     hyper = np.zeros((2, 3, 2, 4, 5), np.uint8)
     um = {"axes": "TZCYX", "unit": "um", "spacing": 2.0}
     ome = {"axes": "TCZYX", "PhysicalSizeX": 0.1, "PhysicalSizeY": 0.2, "PhysicalSizeZ": 1.0}
+    here, there = (
+        f'<TiffData IFD="{k}" FirstZ="{k}"><UUID FileName="{u}.tif">{u}</UUID></TiffData>'
+        for k, u in enumerate("uv")
+    )
+    spread = (
+        '<OME UUID="u"><Image><Pixels DimensionOrder="XYZCT" SizeX="10" SizeY="9" SizeZ="2" '
+        f'SizeC="1" SizeT="1">{here}{there}</Pixels></Image></OME>'
+    )
     return [
+        _saved(image[0], photometric="minisblack", description=spread, metadata=None),
         _saved(image, photometric="minisblack"),
         _saved(image, photometric="minisblack", compression="zlib", tile=(16, 16)),
         _saved(image, photometric="minisblack", compression="lzw", predictor=True),
@@ -43,7 +52,8 @@ def seeds():
 def words():
     numbers = (256, 257, 258, 259, 262, 270, 273, 277, 278, 279, 282, 283, 284, 296, 339)
     tags = [number.to_bytes(2, "little") for number in numbers]
-    return [*tags, b"II*\0", b"MM\0*", b"ImageJ=", b"images=3", b"unit=um", b"spacing=", b"<OME"]
+    starts = [b"II*\0", b"MM\0*", b"ImageJ=", b"images=3", b"unit=um", b"spacing="]
+    return [*tags, *starts, b"<OME", b"UUID"]
 
 
 def check(data):

@@ -1,7 +1,8 @@
 """The pixels of a TIFF file: which pages belong together, whether they are there, how to get one.
 
-tifffile parses and decodes; what it merely logs, like a chain of pages that breaks off, is an error
-here.  Pixels that lie in the file as one array are mapped, others decoded page by page.
+A file is read by itself, whatever others its metadata name.  tifffile parses and decodes; what it
+merely logs, like a chain of pages that breaks off, is an error here.  Pixels that lie in the file
+as one array are mapped, others decoded page by page.
 """
 
 from __future__ import annotations
@@ -18,46 +19,49 @@ from typing import Any
 import numpy as np
 
 from ..errors import ImageError
+from . import ome_xml
 from . import pixel_size as size_of
 from .axes import layout
 from .image import Image, Plane, check_stored, cut_off, plain_type, within
 
 # what tifffile merely logs although pixels are missing
 _BROKEN = re.compile(
-    r"invalid (page )?offset|invalid offset|circular|missing|failed to read|out of range|no pages",
+    r"invalid (page )?offset|circular|missing(?! files)|failed to read(?! display| comments)"
+    r"|out of range|no pages",
     re.IGNORECASE,
 )
+_SPREAD = "its metadata name other files as well: it is read by itself"
 
 
 def read_tiff(
     path: Path, axes: str | None, number: int | None, limit: int, *, trusting: bool
 ) -> Image:
-    import tifffile
-
     said: list[str] = []
-    with _listening(said), tifffile.TiffFile(path) as file:
+    with _listening(said), opened(path) as (file, spread):
         if not len(file.pages):
             raise cut_off(path, "a header without an image")
         series = list(file.series)
         broken = next((text for text in said if _BROKEN.search(text)), "")
         if broken:
             raise cut_off(path, broken.split("> ")[-1])
-        chosen = _choose(series, number, path)
+        chosen, notes = choose(series, number, path)
         first = chosen[0].keyframe
-        frames = [s.pages[k] for s in chosen for k in range(len(s.pages))]
+        frames, shape, letters = _own(chosen, path)
+        if spread or len(frames) < sum(len(s.pages) for s in chosen):
+            notes.append(_SPREAD)
         _check_kind(first, path)
         _check_storage(chosen[0], frames, path, trusting)
-        shape, letters = tuple(chosen[0].shape), str(chosen[0].axes)
         if len(chosen) > 1:
             shape, letters = (len(chosen), *shape), "Q" + letters
         samples = 3 if first.photometric.name == "RGB" and _samples(shape, letters) == 4 else None
         at = layout(shape, letters, override=axes, samples=samples, where=str(path))
-        notes = ["alpha channel left out"] if at.samples else []
+        if at.samples:
+            notes.append("alpha channel left out")
         if first.photometric.name == "PALETTE":
             notes.append("indexed colours: the indices are read, not the colours")
         if first.photometric.name == "MINISWHITE" and first.bitspersample > 1:
             notes.append("stored as 'min is white': the values are read as they are, not inverted")
-        pixel, unit = _pixel_size(file, first)
+        pixel, unit = _pixel_size(file, first, number)
         depth = size_of.depth(file.imagej_metadata or {}, file.ome_metadata or "", unit)
         if len(chosen) == 1 and chosen[0].dataoffset is not None:
             plane = _mapped(path, chosen[0], file.byteorder)
@@ -68,16 +72,37 @@ def read_tiff(
     return Image(path, at, dtype, pixel, unit, said_of, tuple(notes), limit, plane, depth)
 
 
-def _choose(series: list[Any], number: int | None, path: Path) -> list[Any]:
-    """The series to read: the one asked for, the only one, or all where they are alike."""
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[Any, bool]]:
+    """The TIFF file, of which OME's metadata name what lies in it alone, and whether they name
+    more."""
+    import tifffile
+
+    with tifffile.TiffFile(path) as file:
+        said = file.ome_metadata if file.is_ome else None
+        xml, spread = ome_xml.own(said, path, file.pages) if said else (said, False)
+        if xml == said:
+            yield file, spread
+            return
+    with tifffile.TiffFile(path, omexml=xml) as file:
+        yield file, spread
+
+
+def choose(series: Sequence[Any], number: int | None, path: Path) -> tuple[list[Any], list[str]]:
+    """The series to read: the one asked for, the only one, or all where they are alike; and what is
+    to be said of others."""
     if number is not None:
         if not 0 <= number < len(series):
             raise ImageError(
                 f"has no series {number}", where=str(path), expected=f"0 to {len(series) - 1}"
             )
-        return [series[number]]
-    alike = {(s.shape, s.dtype, s.axes) for s in series}
-    if len(series) > 1 and len(alike) > 1 and series[0].kind != "ome":
+        return [series[number]], []
+    notes = []
+    whole = [s for s in series if not s.keyframe.is_reduced]
+    if 0 < len(whole) < len(series):
+        series = whole
+        notes.append("a smaller copy left out")
+    if len({(s.shape, s.dtype, s.axes) for s in series}) > 1:
         sizes = ", ".join(" x ".join(map(str, s.shape)) for s in series[:4])
         raise ImageError(
             "holds pages of different sizes or types",
@@ -85,7 +110,27 @@ def _choose(series: list[Any], number: int | None, path: Path) -> list[Any]:
             found=sizes + (", ..." if len(series) > 4 else ""),
             remedy="Save the pages you need as one stack of equal pages",
         )
-    return series if len(alike) == 1 and series[0].kind != "ome" else series[:1]
+    return list(series), notes
+
+
+def _own(chosen: Sequence[Any], path: Path) -> tuple[list[Any], tuple[int, ...], str]:
+    """The pages of series that lie in the file itself, None for one that is missing, and the shape
+    and axes of a series: Micro-Manager's go on in other files."""
+    first = chosen[0]
+    shape, letters = tuple(first.shape), str(first.axes)
+    frames = [s.pages[k] for s in chosen for k in range(len(s.pages))]
+    if not any(s.is_multifile for s in chosen):
+        return frames, shape, letters
+    here, outer = Path(path).resolve(), len(shape) - len(first.keyframe.shape)
+    files = [f and Path(f.parent.filehandle.path).resolve() for f in frames]
+    mine = [k for k, file in enumerate(files) if file == here]
+    along = ome_xml.grid(mine, shape[:outer])
+    if not mine or not along:
+        raise ome_xml.refuse_part(len(mine), len(frames), path)
+    lengths = (*map(len, along), *shape[outer:])
+    longer = [k for k, length in enumerate(lengths) if length > 1 or k >= outer]
+    own = tuple(lengths[k] for k in longer), "".join(letters[k] for k in longer)
+    return [frames[k] for k in mine], *own
 
 
 def _check_kind(page: Any, path: Path) -> None:
@@ -121,11 +166,11 @@ def _check_storage(series: Any, frames: Sequence[Any], path: Path, trusting: boo
             check_stored(f"page {k}", declared, stored, path)
 
 
-def _pixel_size(file: Any, page: Any) -> size_of.Size:
+def _pixel_size(file: Any, page: Any, number: int | None) -> size_of.Size:
     tags = {t: page.tags[t].value for t in ("XResolution", "YResolution") if t in page.tags}
     x, y = tags.get("XResolution"), tags.get("YResolution")
     if file.is_ome:
-        return size_of.from_ome(file.ome_metadata or "")
+        return size_of.from_ome(file.ome_metadata or "", number)
     if file.is_imagej:
         return size_of.from_imagej(file.imagej_metadata or {}, x, y)
     unit = page.tags["ResolutionUnit"].value if "ResolutionUnit" in page.tags else 2
@@ -171,15 +216,15 @@ def _paged(frames: Sequence[Any], shape: tuple[int, ...], first: Any, limit: int
         return kept[number]
 
     def plane(at: tuple[int | slice, ...]) -> np.ndarray:
-        outer, within = at[: len(shape) - inner], at[len(shape) - inner :]
+        outer, part = at[: len(shape) - inner], at[len(shape) - inner :]
         if any(isinstance(i, slice) for i in outer):  # Y or X runs over pages, by the user's word
-            every = [decoded(k)[within] for k in range(len(frames))]
+            every = [decoded(k)[part] for k in range(len(frames))]
             whole = np.stack(every).reshape(shape[: len(shape) - inner] + every[0].shape)
             return np.array(whole[outer])
         number = 0
         for i, length in zip(outer, shape, strict=False):
             number = number * length + int(i)  # type: ignore[arg-type]  # no slice is left here
-        return np.array(decoded(number)[within])
+        return np.array(decoded(number)[part])
 
     return plane
 

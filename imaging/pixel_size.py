@@ -10,9 +10,10 @@ A size is (y, x).  Units are spelt "nm", "um", "mm", "cm", "inch"; other words s
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from .ome_xml import pixels
 
 Size = tuple[tuple[float, float] | None, str]
 
@@ -49,32 +50,42 @@ def from_imagej(metadata: dict[str, Any], x: Any, y: Any) -> Size:
     return (size[0], size[1]), unit
 
 
-def from_ome(xml: str) -> Size:
-    """From the first Pixels element of OME-XML."""
-    pixels = re.search(r"<(?:\w+:)?Pixels\b[^>]*>", xml)
-    values = dict(re.findall(r'(\w+)\s*=\s*"([^"]*)"', pixels[0])) if pixels else {}
-    try:
-        x, y = float(values["PhysicalSizeX"]), float(values["PhysicalSizeY"])
-    except (KeyError, ValueError):
+def from_ome(xml: str, number: int | None = None) -> Size:
+    """From OME-XML: of image `number`, or what all of them have in common."""
+    sizes = [_plane(said) for said in pixels(xml)]
+    if number is not None and number < len(sizes):
+        return sizes[number]
+    return sizes[0] if len(set(sizes)) == 1 else (None, "")
+
+
+def _plane(said: Mapping[str, str]) -> Size:
+    """From a Pixels element."""
+    x, y = (_length(said, axis) for axis in "XY")
+    if x is None or y is None:
         return None, ""
-    unit = unit_name(values.get("PhysicalSizeXUnit", "um"))
-    other = unit_name(values.get("PhysicalSizeYUnit", unit))
-    if not (0 < x < float("inf") and 0 < y < float("inf")) or (other != unit and x != y):
+    unit, other = (unit_name(said.get(f"PhysicalSize{axis}Unit", "um")) for axis in "XY")
+    if other != unit and x != y:
         return None, ""
     return (y, x), unit
 
 
-def depth(imagej: dict[str, Any], ome: str, unit: str) -> float | None:
-    """The distance between slices in `unit`, from ImageJ's description or OME-XML."""
-    pixels = re.search(r"<(?:\w+:)?Pixels\b[^>]*>", ome)
-    values = dict(re.findall(r'(\w+)\s*=\s*"([^"]*)"', pixels[0])) if pixels else {}
+def _length(said: Mapping[str, Any], axis: str) -> float | None:
+    """The positive size along an axis; None where there is none."""
     try:
-        found = float(values["PhysicalSizeZ"] if pixels else imagej["spacing"])
-    except (KeyError, TypeError, ValueError):
-        return None
-    if pixels and unit_name(values.get("PhysicalSizeZUnit", "um")) != unit:
+        found = float(said[f"PhysicalSize{axis}"])
+    except (KeyError, ValueError):
         return None
     return found if 0 < found < float("inf") else None
+
+
+def depth(imagej: dict[str, Any], ome: str, unit: str) -> float | None:
+    """The distance between slices in `unit`, from ImageJ's description or OME-XML."""
+    of_ome = pixels(ome)
+    if not of_ome:
+        return _length({"PhysicalSizeZ": imagej.get("spacing", "")}, "Z")
+    if unit_name(of_ome[0].get("PhysicalSizeZUnit", "um")) != unit:
+        return None
+    return _length(of_ome[0], "Z")
 
 
 def from_tags(unit: Any, x: Any, y: Any) -> Size:

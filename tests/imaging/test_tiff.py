@@ -124,6 +124,17 @@ def test_a_pyramid_is_read_at_full_size(tmp_path):
     assert tiff.read(tmp_path / "a.tif").shape == (1, 1, 64, 64)
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_a_preview_beside_the_image_is_left_out_and_said(first, stack, tmp_path):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        for preview in (True, False) if first else (False, True):
+            page = stack[0][:7, :8] if preview else stack[1]
+            file.write(page, subfiletype=1 if preview else 0, metadata=None)
+    image = tiff.read(tmp_path / "a.tif")
+    np.testing.assert_array_equal(image.pixels[0, 0], stack[1])
+    assert "smaller copy left out" in image.summary()
+
+
 @pytest.mark.parametrize("compression", [None, "zlib"])
 def test_axes_may_be_told(stack, compression, tmp_path):
     path = saved(tmp_path / "a.tif", stack, compression=compression)
