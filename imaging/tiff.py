@@ -81,7 +81,8 @@ def read(
 
 
 def find(patterns: Sequence[str | Path]) -> list[Path]:
-    """Image files of paths, globs and folders, each in natural order (2 before 10).
+    """Image files of paths, globs and folders, each in natural order (2 before 10), folder by
+    folder.
 
     Files whose names begin with a dot are hidden, as in a shell: macOS writes "._cell1.tif" beside
     cell1.tif, and it holds no image.
@@ -212,10 +213,11 @@ def _imagej_type(array: np.ndarray) -> np.dtype:
     return np.dtype(np.float32)
 
 
-def natural(path: Path) -> list[tuple[int, int, str]]:
-    """What to sort files by, so that 2 comes before 10."""
-    parts = re.split(r"(\d+)", path.name.lower())
-    return [(0, int(p), "") if p.isdecimal() else (1, 0, p) for p in parts]
+def natural(path: Path) -> tuple[list[list[tuple[int, int, str]]], tuple[str, ...]]:
+    """The key of natural order (2 before 10): folder by folder, then the name."""
+    parts = [re.split(r"(\d+)", part.lower()) for part in path.parts]
+    numbers = [[(0, int(p), "") if p.isdecimal() else (1, 0, p) for p in part] for part in parts]
+    return numbers, path.parts
 
 
 def _start(path: Path) -> bytes:

@@ -416,6 +416,25 @@ def test_files_come_in_natural_order(tmp_path):
     assert names(tmp_path / "t10.tif", tmp_path / "a.png") == ["t10.tif", "a.png"]
 
 
+def test_a_pattern_across_folders_comes_in_the_natural_order_of_the_folders(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for day in (10, 2, 1):
+        for name in ("m10.tif", "m2.tif"):
+            (tmp_path / f"day{day}" / name).parent.mkdir(exist_ok=True)
+            (tmp_path / f"day{day}" / name).write_bytes(b"x")
+    days = ["day1", "day2", "day10"]
+    for start in ("", f"{tmp_path}/"):
+        found = tiff.find([f"{start}day*/m2.tif"])
+        assert [p.parent.name for p in found] == days
+        found = [f"{p.parent.name}/{p.name}" for p in tiff.find([f"{start}day*/*.tif"])]
+        assert found == [f"{day}/{name}" for day in days for name in ("m2.tif", "m10.tif")]
+
+
+def test_names_that_differ_in_zeros_or_case_have_an_order_of_their_own(tmp_path):
+    paths = [tmp_path / name for name in ("T1.tif", "t01.tif", "t1.tif", "t001.tif")]
+    assert sorted(paths, key=tiff.natural) == sorted(reversed(paths), key=tiff.natural)
+
+
 def test_patterns_without_a_match_are_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ImageError, match=r"\*\.tif: matches no file"):
