@@ -21,7 +21,7 @@ import numpy as np
 
 from ..data.normalize import Normalization, check_finite
 from ..errors import ImageError
-from . import ngff, tiff
+from . import decode, ngff, tiff
 from .image import Image, Plane
 from .tiles import Slices
 
@@ -43,39 +43,35 @@ def open_image(path: str | Path, *, axes: str | None = None) -> Image:
 
 def _tiled(image: Image) -> Plane:
     """The planes of a TIFF file, decoded tile by tile (or strip by strip)."""
-    import tifffile
     import zarr
 
-    # all series that are alike were read as one, with a first axis (imaging/decode.py)
-    with tifffile.TiffFile(image.path) as file:
-        if len(file.series) > 1:
+    with decode.opened(image.path) as (file, _):
+        chosen, _ = decode.choose(file.series, None, image.path)
+        series = chosen[0]
+        # series that are alike were read as one, with a first axis
+        if len(chosen) > 1 or series.is_multifile or series.dataoffset is not None:
             return image._plane
-        series = file.series[0]
-        if series.dataoffset is not None:
-            return image._plane  # mapped
         page: Any = series.keyframe
         shape = page.tile if page.is_tiled else (page.rowsperstrip, page.imagewidth)
         piece = math.prod(shape) * page.samplesperpixel * page.dtype.itemsize
-    if piece > PIECE:
-        raise ImageError(
-            "can only be decoded in pieces that are too large to be read window by window",
-            where=str(image.path),
-            expected=f"tiles of at most {PIECE >> 20} MiB",
-            found=f"{piece / 2**20:,.0f} MiB",
-            remedy="Save it as OME-Zarr, or as TIFF with tiles",
-        )
-    kept = tifffile.TiffFile(image.path)
-    array = zarr.open_array(kept.series[0].aszarr(), mode="r")
-    kept.filehandle.close()  # open only while it is read
-    lock = Lock()
+        if piece > PIECE:
+            raise ImageError(
+                "can only be decoded in pieces that are too large to be read window by window",
+                where=str(image.path),
+                expected=f"tiles of at most {PIECE >> 20} MiB",
+                found=f"{piece / 2**20:,.0f} MiB",
+                remedy="Save it as OME-Zarr, or as TIFF with tiles",
+            )
+        array = zarr.open_array(series.aszarr(level=0), mode="r")
+        handle, lock = page.parent.filehandle, Lock()  # open only while it is read
 
     def plane(at: tuple[int | slice, ...]) -> np.ndarray:
         with lock:
-            kept.filehandle.open()
+            handle.open()
             try:
                 return np.asarray(array[at])
             finally:
-                kept.filehandle.close()
+                handle.close()
 
     return plane
 

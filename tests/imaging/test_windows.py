@@ -88,6 +88,39 @@ def test_windows_of_a_tiff_file(tmp_path, settings):
         np.testing.assert_array_equal(part[0], stack[page, 10:33])
 
 
+@pytest.mark.parametrize("ome", [True, False])
+def test_windows_of_a_pyramid_are_of_its_full_size(ome, tmp_path):
+    stack, tiles = PIXELS[0, :2, 0], {"tile": (16, 16), "compression": "zlib"}
+    with tifffile.TiffWriter(tmp_path / "a.tif", ome=ome) as file:
+        file.write(stack, subifds=1, photometric="minisblack", metadata={"axes": "CYX"}, **tiles)
+        file.write(stack[:, ::2, ::2], subfiletype=1, photometric="minisblack", **tiles)
+        if not ome:  # as a preview beside the pyramid
+            file.write(stack[0, :7, :9], subfiletype=1, metadata=None)
+    image = windows.open_image(tmp_path / "a.tif", axes="CYX")
+    assert image.shape == (1, 2, 50, 40)
+    np.testing.assert_array_equal(image.window(0, slice(10, 33), slice(3, 40)), stack[:, 10:33, 3:])
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        assert file.series[0].is_pyramidal
+
+
+def test_windows_of_one_file_of_several(tmp_path):
+    for k in (0, 1):
+        data = "".join(
+            f'<TiffData IFD="0" FirstT="{t}"><UUID FileName="{t}.tif">{t}</UUID></TiffData>'
+            for t in (0, 1)
+        )
+        sizes = 'SizeX="40" SizeY="50" SizeZ="1" SizeC="1" SizeT="2"'
+        xml = f'<Image><Pixels DimensionOrder="XYCZT" {sizes}>{data}</Pixels></Image></OME>'
+        tifffile.imwrite(
+            tmp_path / f"{k}.tif", PIXELS[k, 0, 0], metadata=None,
+            description=f'<OME UUID="{k}">{xml}', tile=(16, 16), compression="zlib",
+        )  # fmt: skip
+    image = windows.open_image(tmp_path / "1.tif")
+    assert image.shape == (1, 1, 50, 40)
+    part = image.window(0, slice(10, 33), slice(0, 40))
+    np.testing.assert_array_equal(part[0], PIXELS[1, 0, 0, 10:33])
+
+
 def test_a_tiff_file_of_one_large_strip_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(windows, "PIECE", 1000)
     tifffile.imwrite(tmp_path / "a.tif", PIXELS[0, 0, 0], compression="zlib", rowsperstrip=50)
