@@ -19,7 +19,7 @@ import numpy as np
 
 from ..files import replacing
 from .axes import Layout
-from .tiff import CLASSIC_BYTES, OME_UNITS, planes
+from .tiff import CLASSIC_BYTES, ome_sizes, planes
 
 
 def write(
@@ -46,13 +46,9 @@ def write(
     rest = iter(pages)
     first = np.asarray(next(rest))
     shape = (*lengths, *first.shape)
-    spelt = OME_UNITS.get(unit, unit)
     settings: dict[str, Any] = {"axes": f"{letters}CYX", "Channel": {"Name": list(channels)}}
     settings |= {"Description": info} if info else {}
-    sizes = dict(zip("ZYX", (depth, *(pixel_size or (None, None))), strict=True))
-    for axis, size in sizes.items():
-        if size is not None:
-            settings |= {f"PhysicalSize{axis}": size, f"PhysicalSize{axis}Unit": spelt}
+    settings |= ome_sizes(pixel_size, depth, unit)
     with replacing(path, overwrite=overwrite) as temporary:
         tifffile.imwrite(
             temporary,
@@ -66,11 +62,15 @@ def write(
         )
 
 
-def page_axes(layout: Layout, pages: Sequence[int]) -> tuple[str, tuple[int, ...]]:
-    """Letters and lengths for `pages` of a file: its own where they are all and OME knows the axes,
-    else one axis Z (T where that is the file's only one)."""
+def page_axes(
+    layout: Layout, pages: Sequence[int], volumes: int = 1
+) -> tuple[str, tuple[int, ...]]:
+    """Letters and lengths for `pages` of a file: its own where they are all and known to be time
+    and depth, else one axis Z (T where that is the file's only one), of several volumes T and Z."""
     found = [(layout.axes[a], layout.shape[a]) for a in layout.page_axes]
     letters = "".join(letter for letter, _ in found)
     if letters in ("TZ", "ZT") and len(pages) == layout.pages:
         return letters, tuple(length for _, length in found)
+    if volumes > 1:
+        return "TZ", (volumes, len(pages) // volumes)
     return "T" if letters == "T" else "Z", (len(pages),)

@@ -13,6 +13,7 @@ What is written opens in ImageJ and Fiji with the pixel size it had.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
@@ -32,7 +33,7 @@ SUFFIXES = (".tif", ".tiff", ".png")
 
 _IMAGEJ = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.float32))
 CLASSIC_BYTES = (4 << 30) - (32 << 20)  # offsets have 32 bits, and headers need some room
-OME_UNITS = {"um": "µm", "inch": "in"}
+OME_UNITS = {"um": "µm", "inch": "in"}  # others are spelt alike
 _OTHERS = {
     b"\xff\xd8\xff": "a JPEG picture",
     b"\x89HDF": "an HDF5 file",
@@ -117,7 +118,8 @@ def write(
     pixel_size: tuple[float, float] | None = None,
     unit: str = "um",
     depth: float | None = None,
-    volumes: int = 1,
+    letters: str = "Z",
+    lengths: Sequence[int] = (),
     display: tuple[float, float] | None = None,
     info: str = "",
     overwrite: bool = False,
@@ -127,16 +129,18 @@ def write(
     pages: an array with the pages first, or any iterable of `count` of them, written one by one.
     uint8, uint16 and float32 are kept, and so is uint32 of pages that come one by one, in OME-TIFF,
     for ImageJ's own has no such type; bool becomes uint8, other types float32 or the unsigned type
-    that holds them.  pixel_size: (y, x) in `unit`, depth: between slices; volumes: how many volumes
-    the pages are; display: the values shown as black and white; info: text kept with the image (in
-    ImageJ: Image > Show Info).
+    that holds them.  pixel_size: (y, x) in `unit`, depth: between slices; letters, lengths: the
+    axes that the pages lie along, the fastest last, of T and Z; display: the values shown as black
+    and white; info: text kept with the image (in ImageJ: Image > Show Info).
     The file appears whole or not at all; OutputError where it exists and overwrite is False.
     """
     import tifffile
 
     # names of files may hold bytes that are no UTF-8
     info = info.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    if count is None:
+    if lengths:
+        count = math.prod(lengths)
+    elif count is None:
         pages = np.asarray(pages)
         count = len(pages)
         if pages.size:
@@ -148,43 +152,42 @@ def write(
     dtype = first.dtype if first.dtype == np.uint32 else _imagej_type(first)
     if first.ndim not in (2, 3) or first.size == 0:
         raise ValueError(f"a page is (height, width) or (channels, height, width): {first.shape}")
-    shape = (count, *first.shape)
-    stored = (count,) if volumes == 1 else (volumes, count // volumes)
-    axes = "TZ"[-len(stored) :] + "CYX"[-first.ndim :]
-    settings: dict[str, Any] = {"axes": axes}
-    resolution = None
-    if pixel_size is not None:
-        resolution = 1 / pixel_size[1], 1 / pixel_size[0]
-    small = int(np.prod(shape, dtype=object)) * dtype.itemsize < CLASSIC_BYTES
-    if small and dtype in _IMAGEJ and first.shape[-1] > 1:
-        settings |= {"unit": unit} if pixel_size else {}
-        settings |= {"spacing": depth} if pixel_size and depth else {}
-        settings |= {"Info": info} if info else {}
-        settings |= {"min": display[0], "max": display[1]} if display else {}
+    shape = (*(lengths or (count,)), *first.shape)
+    small = math.prod(shape) * dtype.itemsize < CLASSIC_BYTES
+    # ImageJ's own format ends at 4 GB, has no 32-bit integers, loses a width of 1, and has T first
+    imagej = small and dtype in _IMAGEJ and first.shape[-1] > 1 and letters != "ZT"
+    said: dict[str, Any]
+    if imagej:
+        said = {"unit": unit, "spacing": depth} if pixel_size else {}
+        said |= {"min": display[0], "max": display[1]} if display else {}
         kind: dict[str, Any] = {"imagej": True, "resolutionunit": 1}
-    else:  # ImageJ's own format ends at 4 GB, has no 32-bit integers and loses a width of 1
-        settings |= {"Description": info} if info else {}
-        if pixel_size is not None:
-            y, x = pixel_size
-            settings |= {"PhysicalSizeX": x, "PhysicalSizeXUnit": OME_UNITS.get(unit, unit)}
-            settings |= {"PhysicalSizeY": y, "PhysicalSizeYUnit": OME_UNITS.get(unit, unit)}
-            if depth:
-                settings |= {
-                    "PhysicalSizeZ": depth,
-                    "PhysicalSizeZUnit": OME_UNITS.get(unit, unit),
-                }
+    else:
+        said = ome_sizes(pixel_size, depth, unit)
         kind = {"ome": True, "bigtiff": not small}
+    said |= {"Info" if imagej else "Description": info} if info else {}
+    said = {name: value for name, value in said.items() if value is not None}
     with replacing(path, overwrite=overwrite) as temporary:
         tifffile.imwrite(
             temporary,
-            planes(chain([first], rest), shape, dtype),
-            shape=(*stored, *first.shape),
+            planes(chain([first], rest), (count, *first.shape), dtype),
+            shape=shape,
             dtype=dtype,
-            resolution=resolution,
+            resolution=(1 / pixel_size[1], 1 / pixel_size[0]) if pixel_size else None,
             photometric="minisblack",
-            metadata=settings,
+            metadata={"axes": letters + "CYX"[-first.ndim :], **said},
             **kind,
         )
+
+
+def ome_sizes(
+    pixel_size: tuple[float, float] | None, depth: float | None, unit: str
+) -> dict[str, Any]:
+    """Sizes in `unit` as OME spells them; without those that are unknown."""
+    spelt, made = OME_UNITS.get(unit, unit), dict[str, Any]()
+    for axis, size in zip("ZYX", (depth, *(pixel_size or (None, None))), strict=True):
+        if size:
+            made |= {f"PhysicalSize{axis}": size, f"PhysicalSize{axis}Unit": spelt}
+    return made
 
 
 def planes(

@@ -95,6 +95,7 @@ def _make(
     from ._findings import Findings
     from ._results import objects
     from ._segmentation import known, micrometres_of, split
+    from ._writing import along
 
     axes, names = deployed.predictor.axes, deployed.class_names
     samples = split(job.image, args.pages, axes)
@@ -107,14 +108,15 @@ def _make(
 
     if target.suffix == ".tif":
         of = f" ({names[kind]})" if kind < len(names) else ""
+        letters, lengths = along(job.image, samples, deployed)
         tiff.write(
             target,
             map(chosen, range(len(job.pages))),
-            count=len(job.pages),
+            letters=letters,
+            lengths=lengths,
             pixel_size=job.image.pixel_size,
             unit=job.image.unit,
             depth=job.image.depth,
-            volumes=len(samples) if axes == 3 else 1,
             display=(0, deployed.predictor.classes - 1),
             info=f"{kind} where the probability of class {kind}{of} is above {threshold:g}\n"
             f"weights: {deployed.weights}",

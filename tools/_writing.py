@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -100,14 +100,15 @@ def _imagej(
 ) -> None:
     from ..imaging import tiff
 
+    letters, lengths = along(image, plan.samples, deployed)
     tiff.write(
         target,
         pages,
-        count=plan.pages,
+        letters=letters,
+        lengths=lengths,
         pixel_size=image.pixel_size,
         unit=image.unit,
         depth=image.depth,
-        volumes=len(plan.samples) if deployed.predictor.axes == 3 else 1,
         display=(0, deployed.predictor.classes - 1) if kind == "labels" else None,
         info=info(deployed, plan, kind, args),
         overwrite=args.overwrite,
@@ -126,8 +127,7 @@ def _ome(
     from ..imaging import ome
 
     names = deployed.class_names
-    chosen = [page for sample in plan.samples for page in sample]
-    letters, lengths = ome.page_axes(image.layout, chosen)
+    letters, lengths = along(image, plan.samples, deployed)
     ome.write(
         target,
         pages,
@@ -140,3 +140,14 @@ def _ome(
         info=info(deployed, plan, kind, args),
         overwrite=args.overwrite,
     )
+
+
+def along(
+    image: Image, samples: Sequence[Sequence[int]], deployed: Deployed
+) -> tuple[str, tuple[int, ...]]:
+    """Letters and lengths of the axes that the pages of results lie along."""
+    from ..imaging import ome
+
+    chosen = [page for sample in samples for page in sample]
+    volumes = len(samples) if deployed.predictor.axes == 3 else 1
+    return ome.page_axes(image.layout, chosen, volumes)

@@ -68,6 +68,10 @@ def test_axes_of_pages(shape, axes, pages, expected):
     assert ome.page_axes(layout(shape, axes), pages) == expected
 
 
+def test_axes_of_volumes_that_lie_along_unknown_ones():
+    assert ome.page_axes(layout((2, 3, 9, 9), "QZYX"), range(6), volumes=2) == ("TZ", (2, 3))
+
+
 def test_a_file_that_exists_stays(tmp_path):
     path = tmp_path / "a.ome.tif"
     path.write_text("mine")

@@ -500,6 +500,15 @@ def test_pages_may_come_one_by_one(stack, tmp_path):
     assert "max=1" in image.description
 
 
+@pytest.mark.parametrize("letters", ["TZ", "ZT"])
+def test_pages_along_two_axes(letters, stack, tmp_path):
+    pages = np.concatenate([stack, stack[:1]])
+    tiff.write(tmp_path / "a.tif", iter(pages), letters=letters, lengths=(3, 2))
+    image = tiff.read(tmp_path / "a.tif")
+    assert image.axes == f"{letters}YX" and image.layout.shape[:2] == (3, 2)
+    np.testing.assert_array_equal(image.pixels[:, 0], pages)
+
+
 @pytest.mark.parametrize("count", [4, 6])
 def test_a_wrong_number_of_pages_leaves_no_file(stack, count, tmp_path):
     with pytest.raises(ValueError, match="pages"):

@@ -254,3 +254,19 @@ def test_plan_says_why_a_net_does_not_train(capsys):
     assert guarded(plan.main, ["net.prototxt", "--input", "22"]) == 0
     (line,) = [x for x in capsys.readouterr().out.splitlines() if "TRAIN" in x]
     assert "not at this size" in line and "loss" in line
+
+
+@pytest.mark.parametrize(("axes", "shape"), [("TYX", (3,)), ("TZYX", (3, 2)), ("ZYX", (3,))])
+def test_maps_have_the_images_times_and_slices(axes, shape):
+    pages = np.random.default_rng(0).integers(0, 255, (*shape, 30, 40)).astype(np.uint8)
+    tifffile.imwrite("t.tif", pages, imagej=True, metadata={"axes": axes})
+    kinds = ("labels", "score", "instances")
+    found = guarded(deploy.main, ["--weights", "tiny.h5", "t.tif", "--output", ",".join(kinds)])
+    assert found == 0
+    for kind in kinds:
+        said = tiff.read(f"t.{kind}.tif")
+        assert (said.axes.replace("C", ""), len(said)) == (axes, len(pages.reshape(-1, 30, 40)))
+    assert guarded(deploy.main, ["--weights", "tiny.h5", "t.tif", "--pages", "1,2", "-o", "."]) == 2
+    argv = ["--weights", "tiny.h5", "t.tif", "--pages", "1,2", "--overwrite"]
+    assert guarded(deploy.main, argv) == 0
+    assert tiff.read("t.labels.tif").axes == ("TYX" if axes == "TYX" else "ZYX")
