@@ -32,7 +32,17 @@ AXES = "TCZYX"  # their order in the file
 TYPES = {"T": "time", "C": "channel"}
 LEAST = 1024  # pixels: a level whose longer side has no more is the last
 _MARKS = ("zarr.json", ".zgroup", ".zarray")
-_UNITS = {"um": "micrometer", "nm": "nanometer", "mm": "millimeter", "cm": "centimeter"}
+_UNITS = {
+    "um": "micrometer",
+    "nm": "nanometer",
+    "pm": "picometer",
+    "mm": "millimeter",
+    "cm": "centimeter",
+    "dm": "decimeter",
+    "m": "meter",
+    "angstrom": "angstrom",
+    "inch": "inch",
+}
 
 
 def is_zarr(path: str | Path) -> bool:

@@ -2,14 +2,17 @@
 
     ImageJ   XResolution, YResolution = pixels per unit; the unit is a word in the description
     OME      PhysicalSizeX, PhysicalSizeY and their units in the XML, micrometres where not said
-    TIFF     XResolution, YResolution per inch or centimetre; kept in micrometres, and only below
-             20 um: coarser ones, like 72 per inch, are meant for a printer
+    TIFF     XResolution, YResolution per inch or centimetre; kept in micrometres
 
-A size is (y, x).  Units are spelt "nm", "um", "mm", "cm", "inch"; other words stay as they are.
+Sizes per inch in ImageJ's files, and all of plain TIFF, count below 20 um only: coarser ones, like
+72 per inch, are meant for a printer.
+
+A size is (y, x).  Units are spelt as in UNITS; other words stay as they are.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,37 +20,56 @@ from .ome_xml import pixels
 
 Size = tuple[tuple[float, float] | None, str]
 
+UNITS = {
+    "um": 1.0,
+    "angstrom": 1e-4,
+    "pm": 1e-6,
+    "nm": 1e-3,
+    "mm": 1e3,
+    "cm": 1e4,
+    "dm": 1e5,
+    "m": 1e6,
+    "inch": 25_400.0,
+}  # in micrometres
 _SPELLINGS = {
-    "um": ("um", "micron", "microns", "micrometer", "micrometre", "µm", "μm", "\\u00b5m"),
-    "nm": ("nm", "nanometer", "nanometre", "nanometers"),
-    "mm": ("mm", "millimeter", "millimetre"),
-    "cm": ("cm", "centimeter", "centimetre"),
-    "inch": ("inch", "in", "inches"),
+    "um": ("micron", "microns", "µm", "μm", "\\u00b5m"),
+    "angstrom": ("å", "angstroms", "ångström", "\\u00c5"),
+    "inch": ("in", "inches"),
 }
+_PREFIXES = {"pico": "pm", "nano": "nm", "micro": "um", "milli": "mm", "centi": "cm", "deci": "dm"}
+_METRE = re.compile(r"(.*)met(?:er|re)s?")
+_NO_SIZE = ("", "pixel", "pixels", "reference frame")
 _PRINTED = 20.0  # micrometres
-_IN_MICROMETRES = {"um": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6, "inch": 25_400.0}
-_MICROMETRES = {2: 25_400.0, 3: 10_000.0}  # by ResolutionUnit: inch, centimetre
+_MICROMETRES = {2: UNITS["inch"], 3: UNITS["cm"]}  # by ResolutionUnit
 
 
 def unit_name(text: str) -> str:
     """The unit in our spelling: "µm", "micron" and the like become "um"."""
     word = text.strip().lower()
+    metre = _METRE.fullmatch(word)
+    if metre and metre[1] in (*_PREFIXES, ""):
+        return _PREFIXES.get(metre[1], "m")
+    if word in UNITS:
+        return word
     return next((ours for ours, theirs in _SPELLINGS.items() if word in theirs), text.strip())
 
 
 def micrometres(size: Sequence[float] | None, unit: str) -> tuple[float, ...] | None:
     """A size in micrometres; None where the size or the unit is unknown."""
-    factor = _IN_MICROMETRES.get(unit_name(unit))
+    factor = UNITS.get(unit_name(unit))
     return None if size is None or factor is None else tuple(factor * s for s in size)
 
 
 def from_imagej(metadata: dict[str, Any], x: Any, y: Any) -> Size:
     """From ImageJ's description and the resolution tags' values; none for the unit "pixel"."""
     unit = unit_name(str(metadata.get("unit", "")))
-    size = _inverse(y), _inverse(x)
-    if unit in ("", "pixel", "pixels") or size[0] is None or size[1] is None:
+    height, width = _inverse(y), _inverse(x)
+    if unit in _NO_SIZE or height is None or width is None:
         return None, ""
-    return (size[0], size[1]), unit
+    # ImageJ takes this unit from files that have none but a printer's
+    if unit == "inch" and UNITS[unit] * max(height, width) >= _PRINTED:
+        return None, ""
+    return (height, width), unit
 
 
 def from_ome(xml: str, number: int | None = None) -> Size:
@@ -59,21 +81,27 @@ def from_ome(xml: str, number: int | None = None) -> Size:
 
 
 def _plane(said: Mapping[str, str]) -> Size:
-    """From a Pixels element."""
+    """From a Pixels element; in micrometres where its axes have unlike units."""
     x, y = (_length(said, axis) for axis in "XY")
-    if x is None or y is None:
+    unit, other = _unit(said, "X"), _unit(said, "Y")
+    if x is None or y is None or unit in _NO_SIZE:
         return None, ""
-    unit, other = (unit_name(said.get(f"PhysicalSize{axis}Unit", "um")) for axis in "XY")
-    if other != unit and x != y:
+    if other == unit:
+        return (y, x), unit
+    if other not in UNITS or unit not in UNITS:
         return None, ""
-    return (y, x), unit
+    return (UNITS[other] * y, UNITS[unit] * x), "um"
+
+
+def _unit(said: Mapping[str, str], axis: str) -> str:
+    return unit_name(said.get(f"PhysicalSize{axis}Unit", "um"))
 
 
 def _length(said: Mapping[str, Any], axis: str) -> float | None:
     """The positive size along an axis; None where there is none."""
     try:
         found = float(said[f"PhysicalSize{axis}"])
-    except (KeyError, ValueError):
+    except (KeyError, TypeError, ValueError):
         return None
     return found if 0 < found < float("inf") else None
 
@@ -83,9 +111,10 @@ def depth(imagej: dict[str, Any], ome: str, unit: str) -> float | None:
     of_ome = pixels(ome)
     if not of_ome:
         return _length({"PhysicalSizeZ": imagej.get("spacing", "")}, "Z")
-    if unit_name(of_ome[0].get("PhysicalSizeZUnit", "um")) != unit:
-        return None
-    return _length(of_ome[0], "Z")
+    found, other = _length(of_ome[0], "Z"), _unit(of_ome[0], "Z")
+    if found is None or other == unit:
+        return found
+    return found * UNITS[other] / UNITS[unit] if {unit, other} <= set(UNITS) else None
 
 
 def from_tags(unit: Any, x: Any, y: Any) -> Size:

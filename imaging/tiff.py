@@ -33,7 +33,7 @@ SUFFIXES = (".tif", ".tiff", ".png")
 
 _IMAGEJ = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.float32))
 CLASSIC_BYTES = (4 << 30) - (32 << 20)  # offsets have 32 bits, and headers need some room
-OME_UNITS = {"um": "µm", "inch": "in"}  # others are spelt alike
+OME_UNITS = {"um": "µm", "inch": "in", "angstrom": "Å"}  # others are spelt alike
 _OTHERS = {
     b"\xff\xd8\xff": "a JPEG picture",
     b"\x89HDF": "an HDF5 file",

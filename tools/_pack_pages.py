@@ -15,6 +15,7 @@ from ._pack_names import alone, compare
 
 if TYPE_CHECKING:
     from ..imaging.image import Image
+    from ..imaging.pixel_size import Size
     from ..imaging.recognise import Survey
 
 FEW, MANY = 16, 64  # values of images that may be labels, of labels that may be images
@@ -234,13 +235,23 @@ def pixel_size(
     """The pixel size that was told (um), or the images' common one, if there is one."""
     if told is not None:
         return told, "um"
-    sizes = {(file.pixel_size, file.unit) for file, _ in images.pages}
-    if len(sizes) > 1:
+    sizes = list(dict.fromkeys((file.pixel_size, file.unit) for file, _ in images.pages))
+    if not all(_same(size, sizes[0]) for size in sizes):
         print(
             "warning: the images have different pixel sizes; give --pixel-size to have one recorded"
         )
         return None, ""
-    return sizes.pop()
+    return sizes[0]
+
+
+def _same(one: Size, other: Size) -> bool:
+    """Whether two pixel sizes are equal but for their units and rounding."""
+    from ..imaging.pixel_size import micrometres
+
+    mine, yours = micrometres(*one), micrometres(*other)
+    if mine is None or yours is None:
+        return one == other
+    return bool(np.allclose(mine, yours, rtol=1e-4, atol=0))
 
 
 def sources(pages: Pages) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ import PIL.Image
 import pytest
 import tifffile
 from demitasse.errors import DemitasseError, ImageError, MemoryBudgetError, OutputError
-from demitasse.imaging import decode, tiff
+from demitasse.imaging import decode, pixel_size, tiff
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -545,6 +545,17 @@ def test_object_numbers_of_32_bits_keep_their_value_and_pixel_size(tmp_path):
     assert (found.dtype, found.pixel_size, found.unit) == (np.uint32, (0.5, 0.25), "um")
     np.testing.assert_array_equal(found.page(0)[0], numbers)
     assert "of cells" in found.description
+
+
+@pytest.mark.parametrize("unit", pixel_size.UNITS)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint32])
+def test_every_unit_is_read_back(unit, dtype, tmp_path):
+    size = (1e-5, 2e-5)
+    tiff.write(
+        tmp_path / "a.tif", iter([np.eye(4, dtype=dtype)]), count=1, pixel_size=size, unit=unit
+    )
+    found = tiff.read(tmp_path / "a.tif")
+    assert found.pixel_size == pytest.approx(size) and found.unit == unit
 
 
 def test_info_is_kept_where_imagej_shows_it(tmp_path):

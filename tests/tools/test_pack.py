@@ -197,6 +197,18 @@ def test_an_empty_mask_is_pointed_out(folder, capsys):
     assert "warning: images.tif, page 1: every pixel is background; is the mask empty?" in out
 
 
+@pytest.mark.parametrize("size, unit", [(0.004 + 1e-11, "um"), (4, "nm")])
+def test_pixel_sizes_that_are_the_same_but_for_rounding_or_the_unit(size, unit, folder, capsys):
+    pixels = tiff.read("images.tif").pixels[:, 0]
+    tiff.write("more.tif", pixels, pixel_size=(size, size), unit=unit)
+    images, labels = ("images.tif", "more.tif"), ("labels.tif", "labels.tif")
+    assert run("--in-order", images=images, labels=labels) == 0
+    assert "different pixel sizes" not in capsys.readouterr().out
+    with h5py.File("train.h5") as file:
+        np.testing.assert_allclose(file.attrs["pixel_size"], 0.004)
+        assert file.attrs["pixel_unit"] == "um"
+
+
 def test_different_pixel_sizes_are_not_mixed(folder, capsys):
     tiff.write("more.tif", np.zeros((1, 90, 80), np.uint8), pixel_size=(1, 1))
     tiff.write("lab.tif", np.eye(90, 80, dtype=np.uint8)[None])
