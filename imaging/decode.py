@@ -59,7 +59,10 @@ def read_tiff(
             notes.append("alpha channel left out")
         if first.photometric.name == "PALETTE":
             notes.append("indexed colours: the indices are read, not the colours")
-        if first.photometric.name == "MINISWHITE" and first.bitspersample > 1:
+        inverted = first.photometric.name == "MINISWHITE" and first.bitspersample == 1
+        if inverted:
+            notes.append("stored as 'min is white': white is read as 1")
+        elif first.photometric.name == "MINISWHITE":  # programs show them so, but compute with them
             notes.append("stored as 'min is white': the values are read as they are, not inverted")
         pixel, unit = _pixel_size(file, first, number)
         depth = size_of.depth(file.imagej_metadata or {}, file.ome_metadata or "", unit)
@@ -69,7 +72,7 @@ def read_tiff(
             plane = _paged(frames, shape, first, limit)
     dtype = plain_type(np.dtype(first.dtype), path)
     said_of = str(first.description or "")
-    return Image(path, at, dtype, pixel, unit, said_of, tuple(notes), limit, plane, depth)
+    return Image(path, at, dtype, pixel, unit, said_of, tuple(notes), limit, plane, depth, inverted)
 
 
 @contextmanager

@@ -23,8 +23,8 @@ class Image:
     """An image file, understood but not yet read.
 
     pixel_size: (y, x) in `unit`, depth: between slices, None where unknown; notes: what a user
-    should know about the reading.  Pages are arrays (channels, height, width) of `dtype`, in native
-    byte order.
+    should know about the reading; inverted: whether 0 is stored for 1, and 1 for 0.  Pages are
+    arrays (channels, height, width) of `dtype`, in native byte order.
     """
 
     path: Path
@@ -37,6 +37,7 @@ class Image:
     max_bytes: int
     _plane: Plane = field(repr=False, compare=False)
     depth: float | None = None
+    inverted: bool = False
 
     def __len__(self) -> int:
         return self.layout.pages
@@ -71,7 +72,7 @@ class Image:
         shape = (self.layout.channels, rows.stop - rows.start, columns.stop - columns.start)
         if part.shape != shape:
             raise ImageError("is not complete", where=where, expected=shape, found=part.shape)
-        return part.astype(self.dtype, copy=False)
+        return (part == 0 if self.inverted else part).astype(self.dtype, copy=False)
 
     @property
     def pixels(self) -> np.ndarray:

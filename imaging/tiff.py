@@ -245,12 +245,23 @@ def _read_png(path: Path, axes: str | None, limit: int) -> Image:
     # not by Image.open, which refuses any picture above 358 megapixels
     with refusing(str(path), "cannot be read as PNG"), PngImageFile(path) as picture:
         width, height = picture.size
-        declared = width * height * len(picture.getbands())
+        bands = len(picture.getbands())
+        with open(path, "rb") as file:
+            bits = file.read(25)[-1]  # of a value, in the header that comes first
+        if bits == 16 and bands > 1:
+            raise ImageError(
+                "has values of 16 bits in several channels, of which only 8 would be read",
+                where=str(path),
+                remedy="Save it as TIFF, or as grey values",
+            )
+        declared = width * height * bands
         check_stored("the picture", declared, path.stat().st_size, path)
         within(declared, limit, str(path), "the picture")
         if picture.mode == "P":
             notes.append("indexed colours: the indices are read, not the colours")
         array = np.array(picture)
+        if picture.mode == "L" and bits < 8:
+            array //= 255 // (2**bits - 1)  # they were spread over 0 to 255
     if array.ndim == 3 and array.shape[2] in (2, 4):
         notes.append("alpha channel left out")
         array = array[..., :-1]

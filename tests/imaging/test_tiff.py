@@ -4,6 +4,7 @@ import logging
 import struct
 import threading
 import warnings
+import zlib
 
 import numpy as np
 import PIL.Image
@@ -204,6 +205,43 @@ def test_png(mode, channels, dtype, tmp_path):
     assert ("alpha" in image.summary()) == (mode in ("RGBA", "LA"))
 
 
+def png(values, bits, colour):
+    """A PNG file of values (height, width[, samples]); colour: 0 grey, 2 RGB, 4 grey and alpha,
+    6 RGBA."""
+    rows = values.reshape(len(values), -1)
+    if bits == 16:
+        packed = rows.astype(">u2").view(np.uint8)
+    else:
+        each = np.unpackbits(rows.astype(np.uint8)[..., None], axis=2)[..., 8 - bits :]
+        packed = np.packbits(each.reshape(len(rows), -1), axis=1)
+    raw = b"".join(b"\0" + row.tobytes() for row in packed)
+    sizes = struct.pack(">IIBBBBB", values.shape[1], len(values), bits, colour, 0, 0, 0)
+    chunks = ((b"IHDR", sizes), (b"IDAT", zlib.compress(raw)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    )
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
+def test_the_grey_values_of_a_png_are_those_stored(bits, tmp_path):
+    values = np.arange(35).reshape(5, 7) % 2**bits
+    (tmp_path / "a.png").write_bytes(png(values, bits, 0))
+    np.testing.assert_array_equal(tiff.read(tmp_path / "a.png").page(0)[0], values)
+
+
+@pytest.mark.parametrize("colour, samples", [(2, 3), (4, 2), (6, 4)])
+def test_a_png_of_which_half_of_each_value_would_be_lost_is_refused(colour, samples, tmp_path):
+    values = 300 + np.arange(20 * samples).reshape(4, 5, samples)
+    (tmp_path / "a.png").write_bytes(png(values, 16, colour))
+    with pytest.raises(ImageError, match=r"16 bits .* Save it as TIFF"):
+        tiff.read(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(png(values % 256, 8, colour))
+    found = tiff.read(tmp_path / "b.png").pixels[0]
+    kept = values[..., : 1 if samples == 2 else 3] % 256
+    np.testing.assert_array_equal(found, np.moveaxis(kept, 2, 0))
+
+
 def test_a_damaged_png(tmp_path):
     PIL.Image.new("L", (50, 50)).save(tmp_path / "a.png")
     data = (tmp_path / "a.png").read_bytes()
@@ -366,6 +404,26 @@ def test_kinds_of_pixels_that_are_no_intensities(tmp_path):
     saved(tmp_path / "b.tif", np.ones((4, 4, 4), np.uint8), photometric="separated")
     with pytest.raises(ImageError, match="colours that are not RGB"):
         tiff.read(tmp_path / "b.tif")
+
+
+@pytest.mark.parametrize("photometric", ["minisblack", "miniswhite"])
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_white_of_one_bit_is_1(photometric, compression, stack, tmp_path):
+    white = stack > 100
+    stored = white if photometric == "minisblack" else ~white
+    path = saved(tmp_path / "a.tif", stored, photometric=photometric, compression=compression)
+    image = tiff.read(path)
+    np.testing.assert_array_equal(image.pixels[:, 0], white)
+    assert image.dtype == np.uint8
+    part = image.window(1, slice(2, 9), slice(3, 20))
+    np.testing.assert_array_equal(part[0], white[1, 2:9, 3:20])
+    assert ("white is read as 1" in image.summary()) == (photometric == "miniswhite")
+
+
+def test_min_is_white_of_more_bits_is_said(stack, tmp_path):
+    image = tiff.read(saved(tmp_path / "a.tif", stack, photometric="miniswhite"))
+    np.testing.assert_array_equal(image.pixels[:, 0], stack)
+    assert "not inverted" in image.summary()
 
 
 def test_indexed_colours_are_said(tmp_path):
