@@ -10,9 +10,8 @@ Axes of length 1 are not listed.  What was assumed is always said: `Layout.words
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import product
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from ..errors import ImageError, counted
 
@@ -24,12 +23,27 @@ _KNOWN = "TZQIPRAHEMLVGW" + SPATIAL + CHANNELS
 class Layout:
     """An array of `shape` whose axes have the letters `axes`, read as (pages, channels, Y, X).
 
-    samples: how many of the S axis to use (an alpha channel is left out); None: all.
+    samples: how many of the S axis to use (an alpha channel is left out); None: all.  chosen: which
+    channels, in this order; None: all.
     """
 
     shape: tuple[int, ...]
     axes: str
     samples: int | None = None
+    chosen: tuple[int, ...] | None = None
+
+    def only(self, channels: Sequence[int], where: str = "") -> Layout:
+        """The same with some of its channels; ImageError for one that is not there."""
+        there = self.channels
+        for channel in channels:
+            if not 0 <= channel < there:
+                raise ImageError(
+                    f"has no channel {channel}",
+                    where=where,
+                    expected=f"0 to {there - 1}" if there > 1 else "0",
+                    found=self.words(),
+                )
+        return replace(self, chosen=tuple(channels))
 
     @property
     def pages(self) -> int:
@@ -37,7 +51,7 @@ class Layout:
 
     @property
     def channels(self) -> int:
-        return math.prod(self._lengths(self._channel_axes))
+        return self._stored if self.chosen is None else len(self.chosen)
 
     @property
     def height(self) -> int:
@@ -54,9 +68,10 @@ class Layout:
         at: list[int | slice] = [rows if a == "Y" else columns for a in self.axes]
         for axis in reversed(self.page_axes):
             page, at[axis] = divmod(page, self.shape[axis])
-        for channel in product(*(range(n) for n in self._lengths(self._channel_axes))):
-            for axis, i in zip(self._channel_axes, channel, strict=True):
-                at[axis] = i
+        lengths = self._lengths(self._channel_axes)
+        for channel in range(self._stored) if self.chosen is None else self.chosen:
+            for axis, length in zip(reversed(self._channel_axes), reversed(lengths), strict=True):
+                channel, at[axis] = divmod(channel, length)
             yield tuple(at)
 
     @property
@@ -69,6 +84,8 @@ class Layout:
         parts = [counted(self.pages, "page"), counted(self.channels, "channel")]
         roles = [f"{self.axes[a]} = pages" for a in self.page_axes]
         roles += [f"{self.axes[a]} = channels" for a in self._channel_axes]
+        if self.chosen is not None:
+            roles.append(f"only channel {', '.join(map(str, self.chosen))} of {self._stored}")
         how = f"axes {self.axes}" + (f"; {', '.join(roles)}" if roles else "")
         return f"{', '.join(parts)}, {self.height} x {self.width} pixels ({how})"
 
@@ -76,6 +93,11 @@ class Layout:
     def page_axes(self) -> list[int]:
         """The axes that pages lie along, the fastest last."""
         return [i for i, a in enumerate(self.axes) if a not in SPATIAL + CHANNELS]
+
+    @property
+    def _stored(self) -> int:
+        """How many channels there are, chosen or not."""
+        return math.prod(self._lengths(self._channel_axes))
 
     @property
     def _channel_axes(self) -> list[int]:

@@ -111,7 +111,8 @@ def choose(series: Sequence[Any], number: int | None, path: Path) -> tuple[list[
             "holds pages of different sizes or types",
             where=str(path),
             found=sizes + (", ..." if len(series) > 4 else ""),
-            remedy="Save the pages you need as one stack of equal pages",
+            remedy="Save the pages you need as one stack of equal pages, or segment one of them "
+            "with deploy --series 0, 1, ...",
         )
     return list(series), notes
 

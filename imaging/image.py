@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +55,10 @@ class Image:
     @property
     def nbytes(self) -> int:
         return int(np.prod(self.shape, dtype=object)) * self.dtype.itemsize
+
+    def only(self, channels: Sequence[int]) -> Image:
+        """The same with some of its channels; ImageError for one that is not there."""
+        return replace(self, layout=self.layout.only(channels, str(self.path)))
 
     def page(self, i: int) -> np.ndarray:
         """One page (channels, height, width); ImageError where it cannot be decoded."""

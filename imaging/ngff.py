@@ -4,7 +4,7 @@
     made = create(path, shape, ...)       a new image, of which the caller writes level 0
     made.shrink(level, number)            one chunk of the next level, from the level before
 
-Read are OME-Zarr 0.4 and 0.5 (Zarr 2 and 3), the first image of a collection, and bare arrays,
+Read are OME-Zarr 0.4 and 0.5 (Zarr 2 and 3), one image of a collection, and bare arrays,
 whose axes are their dimension names or else the last of t, c, z, y, x.  Written is OME-Zarr 0.5.  A
 level has half the rows and columns of the one before: of labels every other pixel, of other values
 the mean of two by two.
@@ -50,8 +50,9 @@ def is_zarr(path: str | Path) -> bool:
     return any((Path(path) / name).is_file() for name in _MARKS)
 
 
-def read(path: str | Path, *, axes: str | None = None) -> Image:
-    """The image in a Zarr folder; ImageError where it holds none."""
+def read(path: str | Path, *, axes: str | None = None, series: int | None = None) -> Image:
+    """The image in a Zarr folder, of a collection number `series`; ImageError where it holds
+    none."""
     import zarr
 
     path = Path(path)
@@ -60,7 +61,9 @@ def read(path: str | Path, *, axes: str | None = None) -> Image:
         names: list[str] | None = None
         scale, unit, notes = None, "", tuple[str, ...]()
         if isinstance(node, zarr.Group):
-            node, names, scale, unit = _largest(node, path)
+            node, names, scale, unit = _largest(node, path, series)
+        elif series:
+            raise ImageError(f"has no series {series}", where=str(path), found="one array")
         if names is None:
             names = [str(n) for n in getattr(node.metadata, "dimension_names", None) or ()]
             if len(names) != node.ndim:
@@ -76,12 +79,19 @@ def read(path: str | Path, *, axes: str | None = None) -> Image:
     return Image(path, at, dtype, pixel, unit, "", notes, 0, lambda i: np.asarray(array[i]), depth)
 
 
-def _largest(group: Any, path: Path) -> tuple[Any, list[str], list[float] | None, str]:
+def _largest(
+    group: Any, path: Path, series: int | None
+) -> tuple[Any, list[str], list[float] | None, str]:
     """The array of the first resolution, and of each axis its name and its step; the unit."""
     said = group.attrs.asdict()
     said = said.get("ome", said)
-    if "multiscales" not in said and "0" in group and hasattr(group["0"], "keys"):
-        return _largest(group["0"], path)  # a collection of images
+    number = str(series or 0)
+    if "multiscales" not in said and number in group and hasattr(group[number], "keys"):
+        return _largest(group[number], path, None)  # a collection of images
+    if series:
+        raise ImageError(
+            f"has no series {series}", where=str(path), found=f"{', '.join(sorted(group.keys()))}"
+        )
     if "multiscales" not in said:
         raise ImageError(
             "is a Zarr group that does not say which image it holds",

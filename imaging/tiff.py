@@ -51,18 +51,22 @@ def read(
     *,
     axes: str | None = None,
     series: int | None = None,
+    channels: Sequence[int] | None = None,
     max_bytes: int | None = None,
 ) -> Image:
     """Open a TIFF or PNG file.
 
     axes: letters for the file's axes where its metadata are wrong, e.g. "CYX"; series: which one of
-    a TIFF file that holds several; max_bytes: the most memory a page, or `pixels`, may take.
+    a TIFF file that holds several; channels: which of them, in this order; max_bytes: the most
+    memory a page, or `pixels`, may take.
     Raises ImageError, or MemoryBudgetError.
     """
     path = Path(path)
     start = _start(path)
     limit = MAX_BYTES if max_bytes is None else max_bytes
     if start == b"\x89PNG\r\n\x1a\n":
+        if series:
+            raise ImageError(f"has no series {series}", where=str(path), found="a PNG picture")
         image = _read_png(path, axes, limit)
     elif start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
         with refusing(str(path), "cannot be read as TIFF"):
@@ -77,6 +81,7 @@ def read(
         )
     if not image.nbytes:
         raise ImageError("has no pixels", where=str(path), found=image.layout.words())
+    image = image if channels is None else image.only(channels)
     within(image.nbytes // len(image), limit, str(path), "one page")
     return image
 

@@ -28,25 +28,33 @@ from .tiles import Slices
 PIECE = 64 << 20  # bytes that must be decoded at once, at most
 
 
-def open_image(path: str | Path, *, axes: str | None = None) -> Image:
+def open_image(
+    path: str | Path,
+    *,
+    axes: str | None = None,
+    series: int | None = None,
+    channels: Sequence[int] | None = None,
+) -> Image:
     """A Zarr image or TIFF file, understood but not yet read; `Image.window` reads a part.
 
+    axes, series, channels: as for `tiff.read`; the series of a Zarr folder are its groups 0, 1, ...
     Raises ImageError, also for a TIFF file of which only large pieces can be decoded.
     """
     if ngff.is_zarr(path):
-        return ngff.read(path, axes=axes)
-    image = tiff.read(path, axes=axes)
+        image = ngff.read(path, axes=axes, series=series)
+        return image if channels is None else image.only(channels)
+    image = tiff.read(path, axes=axes, series=series, channels=channels)
     with open(path, "rb") as file:
         png = file.read(4) == b"\x89PNG"
-    return image if png else replace(image, _plane=_tiled(image))
+    return image if png else replace(image, _plane=_tiled(image, series))
 
 
-def _tiled(image: Image) -> Plane:
+def _tiled(image: Image, number: int | None) -> Plane:
     """The planes of a TIFF file, decoded tile by tile (or strip by strip)."""
     import zarr
 
     with decode.opened(image.path) as (file, _):
-        chosen, _ = decode.choose(file.series, None, image.path)
+        chosen, _ = decode.choose(file.series, number, image.path)
         series = chosen[0]
         # series that are alike were read as one, with a first axis
         if len(chosen) > 1 or series.is_multifile or series.dataoffset is not None:

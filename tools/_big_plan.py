@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import __version__
-from ..errors import ImageError, MemoryBudgetError, ShapeError
+from ..errors import ImageError, MemoryBudgetError
 from ..imaging import ngff
 from ..imaging.rescale import rescaling
 from ..imaging.windows import open_image
 from ._options import net_options
-from ._segmentation import MAX_TILES, choose, pixel_sizes, split
+from ._segmentation import MAX_TILES, check_channels, choose, pixel_sizes, split
+from ._segmenting import reading
 from ._tile_tasks import Job
 
 if TYPE_CHECKING:
@@ -48,15 +49,8 @@ class Plan:
 
 def plan(deployed: Deployed, path: Path, rule: Normalization | None, args: Any) -> Plan:
     """The plan of an image; ImageError, ShapeError or MemoryBudgetError where there is none."""
-    predictor, image = deployed.predictor, open_image(path, axes=args.axes)
-    if image.shape[1] != predictor.channels:
-        raise ShapeError(
-            "the image has another number of channels than the net",
-            where=str(path),
-            expected=str(predictor.channels),
-            found=str(image.shape[1]),
-            remedy=f"It was read as {image.layout.words()}; --axes says otherwise",
-        )
+    predictor, image = deployed.predictor, open_image(path, **reading(args))
+    check_channels(image, predictor.channels)
     samples = split(image, args.pages, predictor.axes)
     shape = (len(samples[0]),) * (predictor.axes - 2) + image.shape[-2:]
     sizes, notes = pixel_sizes(deployed, image, args)
@@ -85,7 +79,7 @@ def plan(deployed: Deployed, path: Path, rule: Normalization | None, args: Any) 
         rule=rule,
         options=net_options(args),
         image=os.path.abspath(path),
-        axes=args.axes,
+        reading=reading(args),
         nonfinite=args.nonfinite,
         samples=samples,
         places=places(outer, len(samples)),

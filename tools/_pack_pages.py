@@ -22,11 +22,18 @@ FEW, MANY = 16, 64  # values of images that may be labels, of labels that may be
 MIDDLE = 1024  # pixels along each axis that are looked at to tell them apart
 
 
-def read(paths: Sequence[str], axes: str | None, one: bool) -> Pages:
-    """The pages of image files; one: of label images, which have one channel."""
+def read(
+    paths: Sequence[str],
+    axes: str | None,
+    *,
+    channels: Sequence[int] | None = None,
+    one: bool = False,
+) -> Pages:
+    """The pages of image files.  channels: which of them; one: of label images, which have one."""
     from ..imaging import tiff
 
-    return Pages([tiff.read(p, axes=axes) for p in tiff.find(paths)], _single if one else _whole)
+    files = [tiff.read(path, axes=axes, channels=channels) for path in tiff.find(paths)]
+    return Pages(files, _single if one else _whole)
 
 
 def origin(images: Pages, labels: Pages | None, slices: tuple[int, ...] | None) -> dict[str, Any]:

@@ -195,7 +195,7 @@ def run(args: argparse.Namespace) -> str:
 
     follow_model(args)
     predict = args.purpose == "predict"
-    images = read(args.images, args.axes, False)
+    images = read(args.images, args.axes, channels=args.channel)
     describe("images", images)
     others: dict[str, Pages] = {}
     for name, paths in (
@@ -204,7 +204,7 @@ def run(args: argparse.Namespace) -> str:
         ("ignored regions", args.ignore_regions),
     ):
         if paths is not None and not predict:
-            others[name] = read(paths, args.label_axes, True)
+            others[name] = read(paths, args.label_axes, one=True)
             check_pairs(images, others[name], name)
             describe(name, others[name])
             compare_names(images, others[name], name, in_order=args.in_order)

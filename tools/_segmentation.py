@@ -19,6 +19,7 @@ from ..imaging.pixel_size import micrometres
 from ..imaging.predict import default_budget
 from ..imaging.rescale import Rescaling, rescaling
 from ..net.limits import installed, room
+from ._segmenting import reading
 
 if TYPE_CHECKING:
     from ..imaging.deployed import Deployed
@@ -85,14 +86,7 @@ def plan(deployed: Deployed, image: Image, args: Any) -> Plan:
     """The plan of an image; ImageError, ShapeError or MemoryBudgetError where there is none."""
     predictor, where = deployed.predictor, str(image.path)
     axes = predictor.axes
-    if image.shape[1] != predictor.channels:
-        raise ShapeError(
-            "the image has another number of channels than the net",
-            where=where,
-            expected=str(predictor.channels),
-            found=str(image.shape[1]),
-            remedy=f"It was read as {image.layout.words()}; --axes says otherwise",
-        )
+    check_channels(image, predictor.channels)
     samples = split(image, args.pages, axes)
     shape = (len(samples[0]),) * (axes - 2) + image.shape[-2:]
     sizes, notes = pixel_sizes(deployed, image, args)
@@ -127,11 +121,27 @@ def opened(path: Path, args: Any) -> Image:
     """An image file, its header read as the options say; ImageError where they do not fit it."""
     image = tiff.read(
         path,
-        axes=args.axes,
+        **reading(args),
         max_bytes=int(args.max_memory * 2**30) if args.max_memory else None,
     )
     chosen_pages(args.pages, image)
     return image
+
+
+def check_channels(image: Image, wanted: int) -> None:
+    """ShapeError where the image has not the channels that the net wants."""
+    found = image.shape[1]
+    if found == wanted:
+        return
+    takes = "one" if wanted == 1 else str(wanted)
+    more = f", --channel takes {takes} of them" if found > wanted else ""
+    raise ShapeError(
+        "the image has another number of channels than the net",
+        where=str(image.path),
+        expected=str(wanted),
+        found=str(found),
+        remedy=f"It was read as {image.layout.words()}; --axes says otherwise{more}",
+    )
 
 
 def split(image: Image, wanted: Sequence[int] | None, axes: int) -> tuple[tuple[int, ...], ...]:

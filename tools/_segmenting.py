@@ -44,6 +44,15 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--axes", help="how to read the image's axes, for example ZYX or TCYX")
     parser.add_argument(
+        "--channel",
+        type=_options.pages,
+        metavar="LIST",
+        help="which of the image's channels the net gets, for example 1 (the first is 0)",
+    )
+    parser.add_argument(
+        "--series", type=_options.count, metavar="N", help="which image of a file of several"
+    )
+    parser.add_argument(
         "--average",
         choices=("none", "mirror", "rotate", "all", "rotate7"),
         default="none",
@@ -95,6 +104,11 @@ def add_rest(parser: argparse.ArgumentParser) -> None:
     _options.add_gpu(parser)
     _options.add_engine(parser)
     _options.add_python(parser)
+
+
+def reading(args: Any) -> dict[str, Any]:
+    """How the options say that an image is to be read: arguments of `tiff.read`."""
+    return {"axes": args.axes, "series": args.series, "channels": args.channel}
 
 
 def normalization(args: Any) -> Normalization | None:

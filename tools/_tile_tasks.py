@@ -34,10 +34,10 @@ LABELS = "labels"
 class Job:
     """One image to be segmented.
 
-    weights, model, rule, options: as for `load_deployed`; image, axes: its path and how it is read;
-    samples: the pages of each array that the net sees; places: where a sample lies in the results,
-    the first index of each of their outer axes; results: the folder of each kind; fits: offset and
-    scale of each sample.
+    weights, model, rule, options: as for `load_deployed`; image, reading: its path, and how it is
+    read, as for `open_image`; samples: the pages of each array that the net sees; places: where a
+    sample lies in the results, the first index of each of their outer axes; results: the folder of
+    each kind; fits: offset and scale of each sample.
     """
 
     weights: str
@@ -45,7 +45,7 @@ class Job:
     rule: Normalization | None
     options: Mapping[str, Any]
     image: str
-    axes: str | None
+    reading: Mapping[str, Any]
     nonfinite: str
     samples: tuple[tuple[int, ...], ...]
     places: tuple[Mapping[str, int], ...] = ()
@@ -72,14 +72,14 @@ class Segmenting:
 
 def load_image(job: Job, threads: int) -> tuple[Job, Image]:
     """What `measure` needs."""
-    return job, open_image(job.image, axes=job.axes)
+    return job, open_image(job.image, **job.reading)
 
 
 def load(job: Job, threads: int) -> Segmenting:
     """What `segment` needs."""
     options = {**job.options, "threads": threads}
     deployed = load_deployed(job.weights, job.model, job.rule, said=print_note, **options)
-    image = open_image(job.image, axes=job.axes)
+    image = open_image(job.image, **job.reading)
     return Segmenting(job, image, deployed, load_results(job, threads), Lock())
 
 

@@ -116,6 +116,12 @@ def parser() -> _options.Parser:
     )
     p.add_argument("--axes", help="how to read the images' axes, for example ZYX or CYX")
     p.add_argument("--label-axes", metavar="AXES", help="the same for the labels")
+    p.add_argument(
+        "--channel",
+        type=_options.pages,
+        metavar="LIST",
+        help="which of the images' channels to learn from, for example 1 (the first is 0)",
+    )
 
     g = p.add_argument_group("labels")
     g.add_argument(
@@ -204,7 +210,8 @@ def _paper(args: argparse.Namespace) -> str:
     if args.pixel_size is not None:
         y, x = _pack_plugin.spread(args.pixel_size, 2, "--pixel-size")
         told = y, x
-    images, labels = read(args.images, args.axes, False), read(args.labels, args.label_axes, True)
+    images = read(args.images, args.axes, channels=args.channel)
+    labels = read(args.labels, args.label_axes, one=True)
     check_pairs(images, labels)
     describe("images", images)
     describe("labels", labels)

@@ -49,6 +49,27 @@ def test_the_users_word_goes_before_the_files():
     assert (at.pages, at.channels) == (5, 1)
 
 
+@pytest.mark.parametrize("chosen", [(1,), (2, 0), (5,)])
+def test_some_channels_are_taken_in_their_order(chosen):
+    array = np.random.default_rng(0).random((4, 2, 8, 9, 3))  # TCYXS
+    at = layout(array.shape, "TCYXS")
+    some = at.only(chosen)
+    assert (some.channels, some.pages) == (len(chosen), 4)
+    np.testing.assert_array_equal(read(array, some), read(array, at)[:, list(chosen)])
+    assert f"channel {', '.join(map(str, chosen))} of 6" in some.words()
+
+
+@pytest.mark.parametrize("chosen", [(6,), (0, 7)])
+def test_channels_that_are_not_there_are_refused(chosen):
+    at = layout((4, 2, 8, 9, 3), "TCYXS")
+    with pytest.raises(ImageError, match=rf"a.tif: has no channel {chosen[-1]}; expected 0 to 5"):
+        at.only(chosen, where="a.tif")
+    with pytest.raises(
+        ImageError, match="has no channel 1; expected 0, found 1 page, 1 channel, 8 x 9"
+    ):
+        layout((8, 9), "YX").only((1,))
+
+
 def test_samples_may_be_left_out():
     at = layout((8, 9, 4), "YXS", samples=3)
     assert at.channels == 3

@@ -78,6 +78,25 @@ def test_a_stack_keeps_its_axes(capsys):
     assert zarr.open_group("stack.labels.zarr", mode="r")["0"].shape == (2, 150, 170)
 
 
+def test_a_channel_and_a_series_may_be_taken(straight, capsys):
+    both = np.stack([PIXELS // 2, PIXELS])
+    array = zarr.create_array(
+        "two.zarr", shape=both.shape, dtype="u2", dimension_names=tuple("cyx")
+    )
+    array[:] = both
+    assert run(image="two.zarr") == 2
+    assert "--channel takes one of them" in capsys.readouterr().err
+    assert run("--channel", "1", image="two.zarr") == 0
+    same(straight, "two")
+    with tifffile.TiffWriter("many.tif") as file:
+        file.write(PIXELS[:9], metadata=None)
+        file.write(PIXELS, tile=(32, 32), compression="zlib", metadata=None)
+    assert run("--zarr", "--series", "1", image="many.tif") == 0
+    same(straight, "many")
+    assert run("--series", "1", "--channel", "1", "--overwrite", image="two.zarr") == 2
+    assert "two.zarr: has no series 1; found one array" in capsys.readouterr().err
+
+
 def test_smaller_levels_are_written_too(monkeypatch):
     monkeypatch.setattr(ngff, "LEAST", 50)
     assert run() == 0

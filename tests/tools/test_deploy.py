@@ -156,6 +156,38 @@ def test_a_file_of_another_number_of_channels(refused):
     assert "expected 1, found 3" in said
 
 
+@pytest.mark.parametrize("how", ["hyperstack", "colours"])
+def test_one_channel_may_be_taken(how, refused):
+    pages = np.random.default_rng(0).integers(0, 255, (3, 2, 30, 40)).astype(np.uint8)
+    if how == "hyperstack":
+        tifffile.imwrite("two.tif", pages, imagej=True, metadata={"axes": "TCYX"})
+    else:
+        rgb = np.moveaxis(pages[:, [0, 1, 0]], 1, -1)
+        tifffile.imwrite("two.tif", rgb, photometric="rgb")
+    said = refused("--weights", "tiny.h5", "two.tif", predicts=True)
+    assert "--channel takes one of them" in said
+    argv = ("--weights", "tiny.h5", "two.tif", "--channel", "3")
+    assert "has no channel 3" in refused(*argv, predicts=True)
+    tiff.write("one.tif", pages[:, 1])
+    found = segmented("--weights", "tiny.h5", "--channel", "1", image="two.tif")
+    for kind, expected in segmented("--weights", "tiny.h5", image="one.tif").items():
+        np.testing.assert_array_equal(found[kind], expected)
+
+
+def test_one_of_several_images_in_a_file_may_be_taken(refused):
+    pages = np.random.default_rng(0).integers(0, 255, (2, 30, 40)).astype(np.uint8)
+    with tifffile.TiffWriter("many.tif") as file:
+        file.write(pages[0, :9], metadata=None)
+        file.write(pages[1], metadata=None)
+    argv = ("--weights", "tiny.h5", "many.tif")
+    assert "deploy --series 0, 1" in refused(*argv, predicts=True)
+    assert "has no series 2" in refused(*argv, "--series", "2", predicts=True)
+    tiff.write("one.tif", pages[1:])
+    found = segmented("--weights", "tiny.h5", "--series", "1", image="many.tif")
+    for kind, expected in segmented("--weights", "tiny.h5", image="one.tif").items():
+        np.testing.assert_array_equal(found[kind], expected)
+
+
 def test_scores_that_are_not_finite(refused):
     layers = weights.read("tiny.h5").layers
     weights.write_hdf5(

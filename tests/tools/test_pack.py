@@ -209,6 +209,16 @@ def test_pixel_sizes_that_are_the_same_but_for_rounding_or_the_unit(size, unit, 
         assert file.attrs["pixel_unit"] == "um"
 
 
+def test_one_channel_of_the_images_may_be_taken(folder):
+    pixels = tiff.read("images.tif").pixels[:, 0]
+    tiff.write("two.tif", np.stack([pixels // 2, pixels], axis=1))
+    assert run() == run("--channel", "1", images=("two.tif",), output="b.h5") == 0
+    with h5py.File("train.h5") as one, h5py.File("b.h5") as two:
+        np.testing.assert_array_equal(one["data"][:], two["data"][:])
+    with pytest.raises(ImageError, match="has no channel 2"):
+        run("--channel", "2", images=("two.tif",), output="c.h5")
+
+
 def test_different_pixel_sizes_are_not_mixed(folder, capsys):
     tiff.write("more.tif", np.zeros((1, 90, 80), np.uint8), pixel_size=(1, 1))
     tiff.write("lab.tif", np.eye(90, 80, dtype=np.uint8)[None])
