@@ -11,6 +11,7 @@ from ..errors import DataError
 from .labels import IGNORED
 
 _RARE = 20.0  # a class that weighs so many times the average makes training jump
+_FEW = 3  # classes without a pixel that are named one by one
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,15 @@ class Census:
             said.append(f"{_some(where)}: every pixel is {self.names[c]}; is the mask empty?")
         if self._unlabelled:
             said.append(f"{_some(self._unlabelled)}: every pixel is ignored")
+        absent = np.flatnonzero(self.counts == 0).tolist()
+        if len(absent) > _FEW:
+            said.append(
+                f"of {len(self.counts)} classes {len(absent)} have no pixel at all: "
+                f"{_some([self.names[c] for c in absent])}; where the labels are grey values, list "
+                "those in use with --classes"
+            )
         for c, n in enumerate(self.counts):
-            if n == 0:
+            if n == 0 and len(absent) <= _FEW:
                 said.append(f"no pixel at all is {self.names[c]} (class {c})")
             elif balance[c] > _RARE:
                 said.append(

@@ -261,6 +261,16 @@ def test_classes_keep_their_number_even_where_one_is_absent(tmp_path):
     assert any("no pixel at all is class 2" in w for w in summary.warnings)
 
 
+def test_classes_painted_in_grey_values_are_told_in_one_warning(tmp_path):
+    labels = np.zeros((1, 20, 20), np.uint8)
+    labels[0, 3:9, 3:9], labels[0, 12:17, 3:9] = 85, 170
+    (said,) = pack(labels, labels, tmp_path / "a.h5", Recipe(PAIR, LabelRule("classes"))).warnings
+    assert said == (
+        "of 171 classes 168 have no pixel at all: class 1, class 2, class 3 and 165 more; where "
+        "the labels are grey values, list those in use with --classes"
+    )
+
+
 def test_suspicious_labels_are_pointed_out(stack, tmp_path):
     images, labels = stack
     labels = labels.copy()
