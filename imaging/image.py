@@ -12,6 +12,8 @@ import numpy as np
 from ..errors import DemitasseError, ImageError, MemoryBudgetError
 from .axes import Layout
 
+MAX_BYTES = 16 << 30  # of a page, or of all pages at once, where nothing else is said
+
 # deflate packs at most about 1030 to 1: more says that the pixels were never stored
 _BOMB_BYTES, _BOMB_RATIO = 256 << 20, 1200
 

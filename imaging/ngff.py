@@ -25,7 +25,7 @@ import numpy as np
 
 from ..errors import ImageError
 from .axes import layout
-from .image import Image, plain_type, refusing
+from .image import MAX_BYTES, Image, plain_type, refusing
 from .pixel_size import unit_name
 
 AXES = "TCZYX"  # their order in the file
@@ -76,7 +76,9 @@ def read(path: str | Path, *, axes: str | None = None, series: int | None = None
         pixel = (sizes["Y"], sizes["X"]) if unit and "Y" in sizes and "X" in sizes else None
         depth = sizes.get("Z") if pixel else None
     array = node
-    return Image(path, at, dtype, pixel, unit, "", notes, 0, lambda i: np.asarray(array[i]), depth)
+    return Image(
+        path, at, dtype, pixel, unit, "", notes, MAX_BYTES, lambda i: np.asarray(array[i]), depth
+    )
 
 
 def _largest(

@@ -26,9 +26,8 @@ from ..errors import ImageError
 from ..files import replacing
 from .axes import layout
 from .decode import read_tiff
-from .image import Image, check_stored, plain_type, refusing, within
+from .image import MAX_BYTES, Image, check_stored, plain_type, refusing, within
 
-MAX_BYTES = 16 << 30
 SUFFIXES = (".tif", ".tiff", ".png")
 
 _IMAGEJ = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.float32))

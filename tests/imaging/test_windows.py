@@ -49,9 +49,17 @@ def test_axes_and_pixel_size_of_ome_zarr(tmp_path, version):
     np.testing.assert_array_equal(part, PIXELS[1, :, 1, 3:30, 7:40])
 
 
-def test_the_first_image_of_a_collection(tmp_path):
+def test_an_image_of_a_collection(tmp_path):
     write(tmp_path / "a.zarr", PIXELS[0, 0, 0], scales("yx", [1, 1]), group="0")
     assert windows.open_image(tmp_path / "a.zarr").shape == (1, 1, 50, 40)
+    with pytest.raises(ImageError, match="has no series 1; found 0"):
+        windows.open_image(tmp_path / "a.zarr", series=1)
+
+
+def test_the_pixels_of_a_whole_zarr_image(tmp_path):
+    write(tmp_path / "a.zarr", PIXELS[0, 0], scales("zyx", [1, 1, 1]))
+    image = windows.open_image(tmp_path / "a.zarr")
+    np.testing.assert_array_equal(image.pixels[:, 0], PIXELS[0, 0])
 
 
 def test_a_bare_array_says_what_was_assumed(tmp_path):
