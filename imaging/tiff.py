@@ -29,6 +29,12 @@ from .decode import read_tiff
 from .image import MAX_BYTES, Image, check_stored, plain_type, refusing, within
 
 SUFFIXES = (".tif", ".tiff", ".png")
+# of pictures that `find` passes over in a folder; some are read where they are named
+_PICTURES = re.compile(
+    r"\.(jpe?g|jp2|gif|bmp|webp|tf[28]|btf|qptiff|lsm|stk|svs|scn|ndpi|czi|nd2|lif|oi[bf]|vsi|ims|dv"
+    r"|mrc)",
+    re.IGNORECASE,
+)
 
 _IMAGEJ = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.float32))
 CLASSIC_BYTES = (4 << 30) - (32 << 20)  # offsets have 32 bits, and headers need some room
@@ -112,6 +118,14 @@ def find(patterns: Sequence[str | Path]) -> list[Path]:
             raise ImageError(what, where=pattern)
         found += sorted(here, key=natural)
     return found
+
+
+def passed_over(pattern: str | Path) -> list[Path]:
+    """The pictures of a folder that `find` leaves out for their names, in natural order."""
+    folder = Path(pattern)
+    every = folder.iterdir() if folder.is_dir() else ()
+    there = (p for p in every if not p.name.startswith(".") and _PICTURES.fullmatch(p.suffix))
+    return sorted(there, key=natural)
 
 
 def write(

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import DemitasseError
+from ..errors import DemitasseError, counted
 from ._main import said
 
 
@@ -31,6 +31,19 @@ class Done:
     seconds: float
     result: str
     only: int | None = None
+
+
+def say_passed_over(patterns: Sequence[str]) -> None:
+    """Name, on stderr, the pictures of folders that are not read."""
+    from ..imaging import tiff
+
+    for pattern in patterns:
+        others = tiff.passed_over(pattern)
+        if others:
+            said = f"{counted(len(others), 'picture')} left out that "
+            said += "are neither .tif nor .png" if others[1:] else "is neither .tif nor .png"
+            names = ", ".join(path.name for path in others[:3]) + (", ..." if others[3:] else "")
+            print(f"{pattern}: {said} ({names})", file=sys.stderr)
 
 
 class Batch:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DataError, counted
+from ._batch import say_passed_over
 from ._frames import frame_of
 from ._pack_names import alone, compare
 
@@ -32,6 +33,7 @@ def read(
     """The pages of image files.  channels: which of them; one: of label images, which have one."""
     from ..imaging import tiff
 
+    say_passed_over(paths)
     files = [tiff.read(path, axes=axes, channels=channels) for path in tiff.find(paths)]
     return Pages(files, _single if one else _whole)
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import OutputError, counted
 from ..files import check_writable
 from . import _device, _options, _segmenting
-from ._batch import Batch, Done
+from ._batch import Batch, Done, say_passed_over
 from ._findings import OVERLAY, named, told
 from ._results import OBJECTS, OUTPUTS
 
@@ -184,6 +184,7 @@ def find_images(patterns: Sequence[str]) -> list[Path]:
     """The files of paths, folders and patterns, less the results of earlier runs among them."""
     from ..imaging import tiff
 
+    say_passed_over(patterns)
     found: list[Path] = []
     for pattern in patterns:
         paths = tiff.find([pattern])

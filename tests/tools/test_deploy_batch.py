@@ -36,6 +36,15 @@ def plate():
     return folder
 
 
+def test_pictures_of_a_folder_that_are_not_read_are_named(plate, capsys):
+    for name in ("c.jpg", "d.lsm", "notes.txt", ".e.jpg"):
+        (plate / name).write_bytes(b"II*\0")
+    code, _, err = run(capsys, *MODEL, plate)
+    said = "plate: 2 pictures left out that are neither .tif nor .png (c.jpg, d.lsm)"
+    assert code == 0 and said in err
+    assert "picture" not in run(capsys, *MODEL, plate / "a*.tif", "--overwrite")[2]
+
+
 def test_a_folder_in_natural_order_and_again_without_its_own_results(plate, capsys):
     code, out, _ = run(capsys, *MODEL, plate, "--instances", "--overlay")
     assert code == 0 and "3 of 3 images done" in out

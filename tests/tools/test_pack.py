@@ -209,6 +209,15 @@ def test_pixel_sizes_that_are_the_same_but_for_rounding_or_the_unit(size, unit, 
         assert file.attrs["pixel_unit"] == "um"
 
 
+def test_pictures_of_a_folder_that_are_not_read_are_named(folder, capsys):
+    Path("images").mkdir()
+    Path("images.tif").rename("images/images.tif")
+    Path("images/more.jpg").write_bytes(b"x")
+    assert run(images=("images",)) == 0
+    said = "images: 1 picture left out that is neither .tif nor .png (more.jpg)"
+    assert said in capsys.readouterr().err
+
+
 def test_one_channel_of_the_images_may_be_taken(folder):
     pixels = tiff.read("images.tif").pixels[:, 0]
     tiff.write("two.tif", np.stack([pixels // 2, pixels], axis=1))
