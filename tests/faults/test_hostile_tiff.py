@@ -308,7 +308,8 @@ def test_rgb_in_a_net_for_grey_values(planar, turned_away):
 
 def test_a_hyperstack(segmented, turned_away):
     """A hyperstack of five axes.
-    Its times and slices are pages, which is said; its channels must be those of the net.
+    Its times and slices are pages, which is said; its channels must be those of the net, or
+    --channel takes some.
     """
     axes = {"imagej": True, "metadata": {"axes": "TZCYX"}}
     said = segmented(noise(2, 3, 1, 20, 20), **axes)
@@ -317,15 +318,63 @@ def test_a_hyperstack(segmented, turned_away):
     tifffile.imwrite("whole.tif", noise(2, 3, 2, 20, 20), **axes)
     said = turned_away(Path("whole.tif").read_bytes())
     assert "expected 1, found 2. It was read as 6 pages, 2 channels" in said
-    assert "C = channels); --axes says otherwise" in said
+    assert "C = channels); --axes says otherwise, --channel takes one of them" in said
+
+
+def test_an_ome_tiff_that_goes_on_in_other_files(segmented):
+    """The metadata of an OME-TIFF name other files, which are there, are not, or are anything.
+    Each file is read by itself, which is said; no other is opened.
+    """
+    data = "".join(
+        f'<TiffData IFD="0" FirstT="{t}"><UUID FileName="{name}">{name}</UUID></TiffData>'
+        for t, name in enumerate(("a.tif", "/etc/passwd", "b.tif"))
+    )
+    sizes = 'DimensionOrder="XYZCT" SizeX="50" SizeY="40" SizeZ="1" SizeC="1" SizeT="3"'
+    xml = f"<OME><Image><Pixels {sizes}>{data}</Pixels></Image></OME>"
+    said = segmented(noise(40, 50), description=xml, metadata=None)
+    assert "1 page, 1 channel, 40 x 50 pixels (axes YX), uint8; its metadata name other" in said
+
+
+def test_a_png_of_16_bits_in_colour(turned_away):
+    """A PNG has colours of 16 bits, of which the library for PNG reads 8.
+    Refused, saying to save it as TIFF.
+    """
+    rows = zlib.compress(bytes(4 * (1 + 5 * 6)))
+    content = b"\x89PNG\r\n\x1a\n"
+    for kind, data in (
+        (b"IHDR", struct.pack(">IIBBBBB", 5, 4, 16, 2, 0, 0, 0)),
+        (b"IDAT", rows),
+        (b"IEND", b""),
+    ):
+        content += struct.pack(">I", len(data)) + kind + data
+        content += struct.pack(">I", zlib.crc32(kind + data))
+    said = turned_away(content)
+    assert "has values of 16 bits in several channels" in said and "Save it as TIFF" in said
+
+
+def test_a_mask_of_one_bit_in_which_white_is_0():
+    """A mask of one bit stores white as 0, as programs for scans do.
+    White is read as 1, which is said.
+    """
+    white = noise(9, 8) > 100
+    tifffile.imwrite("mask.tif", ~white, photometric="miniswhite")
+    image = tiff.read("mask.tif")
+    np.testing.assert_array_equal(image.page(0)[0], white)
+    assert "white is read as 1" in image.summary()
 
 
 def test_pages_of_different_sizes(turned_away):
-    """The pages of a TIFF differ in size.
-    Refused with the sizes.
+    """The pages of a TIFF, or the images of an OME-TIFF, differ in size.
+    Refused with the sizes, until --series takes one; a page that says that it is a smaller copy of
+    another is left out, which is said.
     """
     with tifffile.TiffWriter("whole.tif") as file:
         file.write(noise(40, 50))
         file.write(noise(20, 50))
     said = turned_away(Path("whole.tif").read_bytes())
     assert "holds pages of different sizes or types; found 40 x 50, 20 x 50" in said
+    with tifffile.TiffWriter("whole.tif", ome=True) as file:
+        file.write(noise(40, 50), metadata={"axes": "YX"})
+        file.write(noise(20, 50), metadata={"axes": "YX"})
+    said = turned_away(Path("whole.tif").read_bytes())
+    assert "found 40 x 50, 20 x 50" in said and "deploy --series 0, 1" in said
