@@ -112,7 +112,7 @@ def main(argv: Sequence[str]) -> int:
             expected="one of " + ", ".join(COMMANDS),
             remedy=did_you_mean(args.command, COMMANDS),
         )
-    _device.choose(args.gpu)
+    _device.choose(args.gpu, args.precision)
     COMMANDS[args.command](args, Glog(sys.stderr))
     return 0
 
@@ -139,7 +139,7 @@ def check(args: Any, log: Glog) -> None:
     found = read_weights(args.weights)
     check_ident(modeldef, args.weights)
     pads = pads_of(modeldef)
-    net = build(modeldef, found, (args.n_channels, *pads.least), threads=args.threads)
+    net = build(modeldef, found, (args.n_channels, *pads.least), **_options.net_options(args))
     check_outputs(net, modeldef, pads.tile((1,) * modeldef.axes))
     net.forward()
     log.own(f"{args.weights} fits {args.model}: {modeldef.name}, {modeldef.axes}-D")
@@ -192,7 +192,8 @@ def predict(args: Any, log: Glog) -> None:
     kind = "mirror" if args.average_mirror else "rotate" if args.average_rotate else "none"
     turns = range(1 if kind == "none" else 4)
     first = layout(images.shape[2:], args, modeldef)
-    net = build(modeldef, found, (images.shape[1], *first.tile.inputs), threads=args.threads)
+    wanted = (images.shape[1], *first.tile.inputs)
+    net = build(modeldef, found, wanted, **_options.net_options(args))
     check_outputs(net, modeldef, first.tile)
     total: dict[str, np.ndarray] = {}
     for turn in turns:
@@ -253,7 +254,7 @@ def layout(shape: Sequence[int], args: Any, modeldef: weights.ModelDef) -> Layou
         pixels = args.mem_available_px
     else:
         raise DemitasseError(
-            "on the CPU the tiles have to be chosen",
+            "the tiles have to be chosen",
             expected="one of -n_tiles, -tile_size, -mem_available_px and -gpu_mem_available_MB",
         )
     return caffe_tiles.by_pixels(shape, pixels, pads, aligned=aligned)
@@ -293,7 +294,7 @@ def each(
             write = tuple(slice(o, e) for o, e in zip(origin, ends, strict=True))
             crop = tuple(slice(0, s.stop - s.start) for s in write)
             for name, score in scores.items():
-                score[n][(slice(None), *write)] = net.blobs[name].data[0][(slice(None), *crop)]
+                score[n][(slice(None), *write)] = net.read(name)[0][(slice(None), *crop)]
     for name, score in scores.items():
         if not np.isfinite(score).all():
             raise WeightsError(

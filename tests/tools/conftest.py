@@ -1,5 +1,6 @@
 """A tiny U-Net, its data and an image, in a folder of their own."""
 
+import sys
 from pathlib import Path
 
 import h5py
@@ -8,8 +9,9 @@ import pytest
 import tifffile
 from demitasse import netspec, weights
 from demitasse.net import Net
-from demitasse.tools import solve
+from demitasse.tools import _device, solve
 from demitasse.tools._main import guarded
+from emulator.cupy import FakeCupy
 
 NET = """name: "tiny"
 layer { name: "rows" type: "HDF5Data" top: "data" top: "label" top: "weight"
@@ -67,6 +69,17 @@ def trained(tiny):
     """tiny.h5, after four iterations."""
     assert guarded(solve.main, ["solver.prototxt"]) == 0
     return Path("tiny.h5")
+
+
+@pytest.fixture
+def cards(monkeypatch):
+    """Two cards, through a CuPy that has none."""
+    made = FakeCupy(count=2)
+    for name, module in made.names().items():
+        monkeypatch.setitem(sys.modules, name, module)
+    _device._card.cache_clear()
+    yield made
+    _device._card.cache_clear()
 
 
 @pytest.fixture

@@ -235,6 +235,30 @@ def test_a_card_that_is_not_there_is_said_in_the_plugin_s_words(start, cells):
     assert Path("job.h5").read_bytes() == before
 
 
+def test_the_net_is_built_as_the_options_say(capsys, cells, cards, monkeypatch):
+    """Device, engine, precision and fusion are those of the command line."""
+    made, begin = [], Net.__init__
+    monkeypatch.setattr(Net, "__init__", lambda *a, **k: made.append(a[0]) or begin(*a, **k))
+    images = write_images("job.h5", (1, 1, 20, 30))
+    expected = whole(definition(), "w.caffemodel.h5", images)
+    made.clear()
+    asked = ("-gpu", "1", "--engine", "caffe", "--precision", "tf32", "--no-fuse")
+    got, _ = predicted(capsys, *arguments("-n_tiles 2x1", *asked))
+    np.testing.assert_allclose(got, expected, atol=1e-2)
+    check = ["check_model_and_weights_h5", "-model", "m.modeldef.h5", "-weights"]
+    assert guarded(caffe_unet.main, [*check, "w.caffemodel.h5", *asked]) == 0
+    for net in made:
+        assert (net.device.name, net.device.precision) == ("cuda:1", "tf32")
+        assert not net.planned.fused.slices
+    assert len(made) == 2 and cards.launches > 0
+    made.clear()
+    write_images("job.h5", (1, 1, 20, 30))
+    predicted(capsys, *arguments("-n_tiles 2x1", "--engine", "fast", "--threads", "1"))
+    assert {layer.context.engine for layer in made[0].layers} == {"fast"}
+    assert made[0].device.on_host and made[0].workers.threads == 1
+    assert made[0].planned.fused.slices
+
+
 # ---- tiles --------------------------------------------------------------------------------------
 
 TILINGS = {
