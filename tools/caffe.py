@@ -226,8 +226,7 @@ def load_adapted(solver: Solver, names: str, log: Glog) -> None:
 
     for name in filter(None, (part.strip() for part in names.split(","))):
         log("solver.cpp:72", f"Finetuning from {name}")
-        own = {layer: [blob.data for blob in blobs] for layer, blobs in solver.net.params.items()}
-        found, notes = weights.adapt(weights.read(name), own)
+        found, notes = weights.adapt(weights.read(name), solver.net.parameters())
         for line in (*notes, *solver.net.load(found, complete=False).table()):
             log.own(line)
 

@@ -395,6 +395,24 @@ def test_as_a_script():
     assert "CPU: " in done.stderr and done.stderr.count("\n") == 2
 
 
+# ---- a card ------------------------------------------------------------------------------------
+
+
+def test_rows_that_fit_are_taken_on_a_card(line, run, cards):
+    """What the Fiji plugin starts: a score of other classes, fine-tuned on a card."""
+    run("train", "-solver", "solver.prototxt")
+    learned = weights.read("line_iter_4.caffemodel.h5").layers["ip"]
+    Path("net.prototxt").write_text(
+        NET.replace("num_output: 2", "num_output: 3").replace("dim: 2 }", "dim: 3 }")
+    )
+    Path("solver.prototxt").write_text(SOLVER.replace("0.01", "0").replace('"line"', '"more"'))
+    tuned = ("-weights", "line_iter_4.caffemodel.h5", "-adapt_classes", "-gpu", "0")
+    log = run("train", "-solver", "solver.prototxt", *tuned)
+    assert said(log, "layer ip: 2 outputs in line_iter_4.caffemodel.h5, 3 in the net")
+    w, b = weights.read("more_iter_4.caffemodel.h5").layers["ip"]
+    assert np.array_equal(w[:2], learned[0]) and np.array_equal(b[:2], learned[1])
+
+
 # ---- refusals ----------------------------------------------------------------------------------
 
 
