@@ -30,6 +30,11 @@ class Log(Protocol):
 
 def watch(net: Net, log: Log, when: Callable[[], bool]) -> None:
     """Log every pass of `net` that is made while `when()` holds."""
+    host = net.device.host
+
+    def mean(array: Any) -> str:
+        """The mean of |x|, as Caffe prints it."""
+        return f"{host(np.abs(array).sum()) / max(array.size, 1):g}"
 
     def forward(i: int) -> None:
         if when():
@@ -54,8 +59,9 @@ def watch(net: Net, log: Log, when: Callable[[], bool]) -> None:
                 if net.flags.param_propagate_down[i][k]:
                     log("net.cpp:632", f"{layer}, param blob {k} diff: {mean(blob.diff)}")
         if i == 0:
-            l1 = [f"{np.abs(x).sum():g}" for x in (net.flat_data, net.flat_diff)]
-            l2 = [f"{np.sqrt(np.dot(x, x)):g}" for x in (net.flat_data, net.flat_diff)]
+            both = (net.flat_data, net.flat_diff)
+            l1 = [f"{host(np.abs(x).sum()):g}" for x in both]
+            l2 = [f"{host(np.sqrt(np.dot(x, x))):g}" for x in both]
             log(
                 "net.cpp:721",
                 "    [Backward] All net params (data, diff): "
@@ -63,13 +69,9 @@ def watch(net: Net, log: Log, when: Callable[[], bool]) -> None:
                 "E",
             )
 
+    net.callbacks.records = False  # a recorded pass calls nobody
     net.callbacks.after_forward.append(forward)
     net.callbacks.after_backward.append(backward)
-
-
-def mean(array: Any) -> str:
-    """The mean of |x|, as Caffe prints it."""
-    return f"{np.abs(array).sum() / max(array.size, 1):g}"
 
 
 class DebugInfo(Hook):

@@ -307,7 +307,7 @@ def test(args: Any, log: Glog) -> dict[str, np.ndarray]:
     for i in range(args.iterations):
         loss += net.dtype.type(net.forward())
         for name in net.outputs:
-            data = net.blobs[name].data.ravel()
+            data = net.read(name).ravel()
             sums[name] = sums[name] + data if i else data.copy()
             for value in data:
                 log("caffe.cpp:304", f"Batch {i}, {name} = {value:g}")

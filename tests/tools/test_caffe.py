@@ -413,6 +413,37 @@ def test_rows_that_fit_are_taken_on_a_card(line, run, cards):
     assert np.array_equal(w[:2], learned[0]) and np.array_equal(b[:2], learned[1])
 
 
+def numbers(lines):
+    """The lines without their numbers, and these."""
+    number = re.compile(r"(?<=[ (])-?\d[\d.e+-]*(?=[,)\s]|$)")
+    found = [float(x) for line in lines for x in number.findall(line)]
+    return [number.sub("#", line) for line in lines], found
+
+
+def alike(here, there, *starts, least=1):
+    """Two logs say the same in the lines that start so, but for rounding."""
+    pair = [[line for start in starts for line in said(log, start)] for log in (here, there)]
+    (texts, values), (others, found) = map(numbers, pair)
+    assert texts == others and len(texts) >= least
+    np.testing.assert_allclose(found, values, rtol=1e-3, atol=1e-5)
+
+
+def test_outputs_of_a_card_are_printed_by_batch_and_as_means(scored, run, cards):
+    argv = ("test", "-model", "net.prototxt", "-weights", "weights.caffemodel", "-iterations", 2)
+    alike(run(*argv), run(*argv, "-gpu", 0), "Batch ", "Loss: ", "loss = ", least=4)
+    Path("net.prototxt").write_text("debug_info: true " + Path("net.prototxt").read_text())
+    alike(run(*argv), run(*argv, "-gpu", 0), "    [Forward]", least=20)
+
+
+def test_debug_info_of_a_card_shows_every_pass(tiny, run, cards):
+    """Of a training that would else be recorded, without the callbacks that look at it."""
+    text = Path("solver.prototxt").read_text().replace("snapshot: 2", "debug_info: true display: 1")
+    Path("solver.prototxt").write_text(text)
+    here, there = (run("train", "-solver", "solver.prototxt", *more) for more in ((), ("-gpu", 0)))
+    alike(here, there, "    [Forward]", "    [Backward]", least=4 * 20)
+    assert not said(there, "passes cannot be recorded")
+
+
 # ---- refusals ----------------------------------------------------------------------------------
 
 
