@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import argparse
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import DemitasseError, DeviceError
 from ..kernels.device import CPU, Device
+
+if TYPE_CHECKING:
+    from ..netspec import Source
 
 PRECISIONS = {
     "fp32": "float32 by three TF32 products on tensor cores",
@@ -85,10 +88,35 @@ def wants_card(param: Any) -> bool:
     return bool(param.HasField("solver_mode") and param.solver_mode == param.GPU)
 
 
-def follow_mode(args: argparse.Namespace, param: Any) -> None:
-    """Take the card that the solver asks for where the command line says nothing."""
-    if args.gpu is None and wants_card(param):
-        args.gpu = "auto"
+def follow_mode(args: argparse.Namespace, solver: Source, *, alone: bool = True) -> None:
+    """Take the card that the solver asks for where the command line says nothing; the CPU where
+    there is none.  alone: no other process computes with this one, so that device_id counts."""
+    param = solver.message
+    if args.gpu is not None or not wants_card(param):
+        return
+    args.gpu = "auto"
+    if not alone or not param.HasField("device_id") or not _any_card():
+        return
+    args.gpu = str(param.device_id)
+    try:
+        choose(args.gpu, args.precision)
+    except DeviceError as error:
+        raise DeviceError(
+            f"device_id {args.gpu}: {error.what.split(': ', 1)[-1]}",
+            where=solver.path,
+            expected=error.expected,
+            remedy="Change it, or say -gpu none to compute on the CPU",
+        ) from error
+
+
+def _any_card() -> bool:
+    """Whether CuPy finds a card; none is opened."""
+    from ..kernels.cuda.card import usable
+
+    try:
+        return usable() > 0
+    except DeviceError:
+        return False
 
 
 @cache

@@ -113,7 +113,7 @@ def main(argv: Sequence[str]) -> int:
     log = Glog(sys.stderr)
     if args.command == "device_query":
         log("caffe.cpp:138", f"Querying GPUs {args.gpu or ''}".rstrip())
-    _device.choose(args.gpu)
+    _device.choose(args.gpu, args.precision)
     COMMANDS[args.command](args, log)
     return 0
 
@@ -170,11 +170,13 @@ def solve(source: netspec.Source, args: Any, log: Glog) -> None:
     from .solve import ignored, make_built_in_data
 
     param = source.message
-    _device.follow_mode(args, param)
-    if _device.choose(args.gpu).on_host:
+    _device.follow_mode(args, source)
+    device: Any = _device.choose(args.gpu, args.precision)
+    if device.on_host:
         log("caffe.cpp:197", "Use CPU.")
     else:
-        log("caffe.cpp:204", f"Using GPUs {args.gpu}")
+        log("caffe.cpp:204", f"Using GPUs {device.number}")
+        log("caffe.cpp:209", f"GPU {device.number}: {device.title}")
     with contextlib.redirect_stdout(sys.stderr):  # the Fiji plugin wants stdout empty
         make_built_in_data(source)
     log(
@@ -266,6 +268,16 @@ SAID_AT = {"train_net_param": 88, "train_net": 92, "net_param": 97, "net": 102}
 # ---------------------------------------------------------------------- test and time
 
 
+def say_device(args: Any, log: Glog, *, cpu: str, card: str) -> None:
+    """What computes; cpu, card: where Caffe says so."""
+    device: Any = _device.choose(args.gpu, args.precision)
+    if device.on_host:
+        log(cpu, "Use CPU.")
+    else:
+        log(card, f"Use GPU with device ID {device.number}")
+        log.own(device.title)
+
+
 def make_net(args: Any, log: Glog, phase: int, *, backward: bool) -> Net:
     """The net of -model in a phase, at -level, in -stage."""
     from ..net import Net
@@ -293,7 +305,7 @@ def test(args: Any, log: Glog) -> dict[str, np.ndarray]:
     from .. import weights
 
     needs(args, "model", "weights")
-    log("caffe.cpp:275", "Use CPU.")
+    say_device(args, log, cpu="caffe.cpp:275", card="caffe.cpp:266")
     found = weights.read(args.weights)
     net = make_net(args, log, netspec.schema.TEST, backward=False)
     for name in found.layers:
@@ -324,7 +336,7 @@ def time(args: Any, log: Glog) -> tuple[Net, np.ndarray]:
     from ..net.timing import time_layers
 
     needs(args, "model")
-    log("caffe.cpp:343", "Use CPU.")
+    say_device(args, log, cpu="caffe.cpp:343", card="caffe.cpp:339")
     phase = netspec.schema.TEST if args.phase == "TEST" else netspec.schema.TRAIN
     net = make_net(args, log, phase, backward=True)
     log("caffe.cpp:351", "Performing Forward")
@@ -363,7 +375,7 @@ def device_query(args: Any, log: Glog) -> None:
 
     from ._training import blas
 
-    device = _device.choose(args.gpu)
+    device = _device.choose(args.gpu, args.precision)
     if device.on_host:
         log.own(f"CPU: {os.cpu_count()} cores, {blas()}")
     else:

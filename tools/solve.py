@@ -146,7 +146,7 @@ def solve(path: str, args: Any, argv: Sequence[str], world: World | None) -> int
             remedy="--resume auto finds the snapshot; -snapshot names it",
         )
     source = netspec.read_solver(path)
-    override(source, args)
+    override(source, args, alone=world is None)
     if world is not None and world.rank:
         _ranks.follow(source, args, world, effects(args))
         return 0
@@ -167,10 +167,10 @@ def solve(path: str, args: Any, argv: Sequence[str], world: World | None) -> int
     return 0
 
 
-def override(source: netspec.Source, args: Any) -> None:
-    """What the command line says instead of the prototxt."""
+def override(source: netspec.Source, args: Any, *, alone: bool = True) -> None:
+    """What the command line says instead of the prototxt; alone: no process trains with it."""
     param = source.message
-    _device.follow_mode(args, param)
+    _device.follow_mode(args, source, alone=alone)
     if args.seed is not None:
         param.random_seed = args.seed
     if args.max_iter is not None:

@@ -15,7 +15,7 @@ import pytest
 from demitasse import netspec, weights
 from demitasse.net import Net
 from demitasse.solvers import Observer, build
-from demitasse.tools import _signals, caffe
+from demitasse.tools import _device, _signals, caffe
 from demitasse.tools._glog import SolverLog
 from demitasse.tools._main import guarded
 
@@ -442,6 +442,56 @@ def test_debug_info_of_a_card_shows_every_pass(tiny, run, cards):
     here, there = (run("train", "-solver", "solver.prototxt", *more) for more in ((), ("-gpu", 0)))
     alike(here, there, "    [Forward]", "    [Backward]", least=4 * 20)
     assert not said(there, "passes cannot be recorded")
+
+
+def test_the_log_names_the_device(scored, run, cards):
+    """By its number, also where that was chosen; in Caffe's words."""
+    model = ("-model", "net.prototxt", "-weights", "weights.caffemodel", "-iterations", 1)
+    for command in ("test", "time"):
+        log = run(command, *model, "-gpu", 1)
+        assert said(log, "Use ") == ["Use GPU with device ID 1"]
+        assert said(run(command, *model, "-gpu", "auto"), "Use ") == ["Use GPU with device ID 0"]
+        assert said(run(command, *model), "Use ") == ["Use CPU."]
+
+
+@pytest.mark.parametrize(
+    ("mode", "argv", "number"),
+    [
+        ("solver_mode: GPU device_id: 1", [], 1),
+        ("solver_mode: GPU", [], 0),
+        ("solver_mode: GPU device_id: 1", ["-gpu", "0"], 0),
+        ("solver_mode: CPU device_id: 1", ["-gpu", "auto"], 0),
+        ("solver_mode: CPU device_id: 1", [], None),
+        ("solver_mode: GPU device_id: 1", ["-gpu", "none"], None),
+    ],
+)
+def test_a_solver_may_name_the_card(line, run, cards, mode, argv, number):
+    Path("solver.prototxt").write_text(f"{SOLVER} {mode}")
+    log = run("train", "-solver", "solver.prototxt", *argv)
+    name = f"NVIDIA Emulated (cuda:{number}), fp32"
+    wanted = [] if number is None else [f"Using GPUs {number}", f"GPU {number}: {name}"]
+    assert said(log, "Using GPUs") + said(log, "GPU ") == wanted
+    assert len(said(log, "Use CPU.")) == (number is None)
+
+
+def test_a_card_that_a_solver_names_must_be_there_where_there_are_any(line, run, cards, capsys):
+    Path("solver.prototxt").write_text(SOLVER + "solver_mode: GPU device_id: 2")
+    assert guarded(caffe.main, ["train", "-solver", "solver.prototxt"]) == 2
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert "solver.prototxt" in message and "device_id 2: invalid device ordinal" in message
+    assert "expected 0 to 1" in message and "-gpu none" in message and "Leave" not in message
+    cards.count = 0
+    cards.error = "cudaErrorNoDevice: no CUDA-capable device is detected"
+    log = run("train", "-solver", "solver.prototxt")
+    assert said(log, "Use CPU.") and said(log, "solver_mode: GPU, but no card can be used")
+
+
+def test_processes_that_train_together_have_a_card_each(cards):
+    for alone, gpu in ((True, "1"), (False, "auto")):
+        args = SimpleNamespace(gpu=None, precision="fp32")
+        named = netspec.parse_solver("solver_mode: GPU device_id: 1")
+        _device.follow_mode(args, named, alone=alone)
+        assert args.gpu == gpu
 
 
 # ---- refusals ----------------------------------------------------------------------------------
