@@ -6,6 +6,7 @@ The words "invalid device ordinal" and "out of memory" are CUDA's; the Fiji plug
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +74,14 @@ def choose(gpu: str | None, precision: str = "fp32", turn: int = 0) -> Device:
         raise DeviceError(
             f"-gpu {gpu}: invalid device ordinal, because {cause}", remedy=error.remedy
         ) from error
+
+
+def first_of_all(args: argparse.Namespace, said: Callable[[str], None]) -> None:
+    """Let `-gpu all` be the first card, and say so: the Fiji plugin means any by it."""
+    if args.gpu == "all":
+        args.gpu = "0"
+        title = choose(args.gpu, args.precision).title
+        said(f"-gpu all: one process computes on one card: {title}")
 
 
 def started(args: argparse.Namespace) -> Device:

@@ -88,6 +88,7 @@ def parser() -> _options.Parser:
         action="store_true",
         help="of -weights, take what fits of a score with another number of classes",
     )
+    flag("first_of_all", action="store_true", help="let -gpu all be the first card")
     add_verify(p)
     _signals.add_effects(p)
     _options.add_gpu(p)
@@ -111,6 +112,8 @@ def main(argv: Sequence[str]) -> int:
             remedy=did_you_mean(args.command, COMMANDS),
         )
     log = Glog(sys.stderr)
+    if args.first_of_all:
+        _device.first_of_all(args, log.own)
     if args.command == "device_query":
         log("caffe.cpp:138", f"Querying GPUs {args.gpu or ''}".rstrip())
     _device.choose(args.gpu, args.precision)

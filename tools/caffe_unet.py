@@ -112,8 +112,10 @@ def main(argv: Sequence[str]) -> int:
             expected="one of " + ", ".join(COMMANDS),
             remedy=did_you_mean(args.command, COMMANDS),
         )
+    log = Glog(sys.stderr)
+    _device.first_of_all(args, log.own)
     _device.choose(args.gpu, args.precision)
-    COMMANDS[args.command](args, Glog(sys.stderr))
+    COMMANDS[args.command](args, log)
     return 0
 
 

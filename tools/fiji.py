@@ -26,7 +26,10 @@ from ..files import check_writable, replacing
 from . import _options
 
 # the program, the command behind it, and flags that the plugin counts on but does not give
-PROGRAMS = {"caffe_unet": ("caffe_unet", ()), "caffe": ("caffe", ("-adapt_classes",))}
+PROGRAMS = {
+    "caffe_unet": ("caffe_unet", ()),
+    "caffe": ("caffe", ("-adapt_classes", "-first_of_all")),
+}
 
 EPILOG = """\
 examples:

@@ -21,7 +21,7 @@ from demitasse.imaging.caffe_tiles import Pads
 from demitasse.imaging.modeldef import build
 from demitasse.net import Net
 from demitasse.net.saving import save_hdf5
-from demitasse.tools import caffe_unet, deploy, fiji, port
+from demitasse.tools import caffe, caffe_unet, deploy, fiji, port
 from demitasse.tools._main import guarded
 from demitasse.weights import ModelDef, write_modeldef
 
@@ -257,6 +257,20 @@ def test_the_net_is_built_as_the_options_say(capsys, cells, cards, monkeypatch):
     assert {layer.context.engine for layer in made[0].layers} == {"fast"}
     assert made[0].device.on_host and made[0].workers.threads == 1
     assert made[0].planned.fused.slices
+
+
+def test_all_cards_are_the_first_one_for_the_plugin_alone(capsys, cells, cards):
+    """Its choice "all available" means any that there is; who says so to Caffe means all."""
+    write_images("job.h5", (1, 1, 20, 30))
+    assert guarded(caffe_unet.main, arguments("-n_tiles 1", "-gpu", "all")) == 0
+    said = capsys.readouterr().err
+    assert "-gpu all: one process computes on one card: NVIDIA Emulated (cuda:0), fp32" in said
+    query = ["device_query", "-gpu", "all"]
+    assert guarded(caffe.main, [*fiji.PROGRAMS["caffe"][1], *query]) == 0
+    said = capsys.readouterr().err
+    assert "-gpu all: one process computes on one card" in said and "Querying GPUs 0" in said
+    assert guarded(caffe.main, query) == 2
+    assert "mpiexec starts several" in capsys.readouterr().err
 
 
 # ---- tiles --------------------------------------------------------------------------------------
