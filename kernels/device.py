@@ -79,6 +79,9 @@ class Device:
         """A pass begins in this thread; looks: values will be looked at."""
         self.looks = looks or self.on_host
 
+    def synchronize(self) -> None:
+        """Wait until it has computed what it was told."""
+
     def slot(self, like: Sequence[Array]) -> Slot:
         """Arrays of the host of these shapes, from which `Slot.give` is quick."""
         return Slot(self, like)
