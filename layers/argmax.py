@@ -30,6 +30,7 @@ class ArgMax(WithoutGradient):
         super().__init__(spec, context)
         param = spec.argmax_param
         self._k, self._values = int(param.top_k), bool(param.out_max_val)
+        self.records = self._k == 1  # more are sorted, which CuPy waits for
         self._axis = int(param.axis) if param.HasField("axis") else None
         if self._k < 1:
             raise SpecError(

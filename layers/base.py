@@ -73,7 +73,7 @@ class Layer(ABC):
     reshapes: bool = False  # its tops may have other shapes in every pass (Filter)
     on_host: ClassVar[bool] = False  # runs on arrays of the host, on every device (data, Python)
     any_layout: bool = False  # it takes arrays channels first and last (net/layout.py)
-    records: ClassVar[bool] = False  # it never waits for a device's values (net/captured.py)
+    records: bool = False  # it never waits for a device's values (net/captured.py)
     runs_ahead: ClassVar[bool] = True  # False: what it does must happen in its pass (net/ahead.py)
     # which bottoms' image sizes its tops' follow; None: all (net/ahead.py)
     shaped_by: ClassVar[tuple[int, ...] | None] = None

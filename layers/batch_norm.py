@@ -32,6 +32,7 @@ from .base import Blob, Buffer, Context, Layer, Shape, Shapes
 
 class BatchNorm(Layer):
     type = "BatchNorm"
+    records = True
     in_place = True
     learns = False
 
@@ -72,7 +73,8 @@ class BatchNorm(Layer):
         x, y, std = bottom[0].data.reshape(view), top[0].data.reshape(view), self.saved[0]
         mean_sum, variance_sum, weight = (blob.data for blob in self.blobs)
         if self._stored:
-            factor = 1 / weight[0] if weight[0] != 0 else 0
+            measured = weight != 0
+            factor = measured / (weight + ~measured)  # 1 / weight, or 0
             np.sqrt(variance_sum * factor + self._eps, out=std)
             np.subtract(x, kernel.column(mean_sum * factor), out=y)
             y /= kernel.column(std)

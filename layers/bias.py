@@ -21,6 +21,7 @@ from .span import Span
 
 class Bias(Layer):
     type = "Bias"
+    records = True
     bottoms = (1, 2)
     in_place = True
 

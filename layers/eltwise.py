@@ -27,6 +27,7 @@ from .sizes import times
 
 class Eltwise(Layer):
     type = "Eltwise"
+    records = True
     bottoms = (2, None)
 
     def __init__(self, spec: Any, context: Context) -> None:

@@ -23,6 +23,7 @@ from .windows import Windowed, channel_axis, check_window, outputs
 
 class Im2col(Windowed):
     type = "Im2col"
+    records = True
 
     def __init__(self, spec: Any, context: Context) -> None:
         super().__init__(spec, context)

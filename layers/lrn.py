@@ -25,6 +25,7 @@ from .sizes import times
 
 class LRN(Layer):
     type = "LRN"
+    records = True
     backward_reads = ("bottom0",)
 
     def __init__(self, spec: Any, context: Context) -> None:

@@ -24,6 +24,7 @@ from .sizes import times
 
 class LSTMUnit(Layer):
     type = "LSTMUnit"
+    records = True
     bottoms = 3
     tops = 2
     no_gradient = frozenset({2})

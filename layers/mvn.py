@@ -26,6 +26,7 @@ from .sizes import times
 
 class MVN(Layer):
     type = "MVN"
+    records = True
     in_place = True
 
     def __init__(self, spec: Any, context: Context) -> None:

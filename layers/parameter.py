@@ -21,6 +21,7 @@ from .base import Blob, Layer, Shape, Shapes
 
 class Parameter(Layer):
     type = "Parameter"
+    records = True
     bottoms = 0
     without_loss = True
 

@@ -22,6 +22,7 @@ from .sizes import times
 
 class PReLU(Layer):
     type = "PReLU"
+    records = True
     in_place = True
     backward_reads = ("bottom0",)
 

@@ -23,6 +23,7 @@ from .base import Array, Blob, Context, Layer, Shape, Shapes
 
 class Reduction(Layer):
     type = "Reduction"
+    records = True
 
     def __init__(self, spec: Any, context: Context) -> None:
         super().__init__(spec, context)

@@ -17,6 +17,7 @@ from .base import Blob, Layer
 
 class SameData(Layer):
     shares_data = True
+    records = True
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         """Nothing to do."""

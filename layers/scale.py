@@ -21,6 +21,7 @@ from .span import Span
 
 class Scale(Layer):
     type = "Scale"
+    records = True
     bottoms = (1, 2)
     in_place = True
     backward_reads = ("bottom*",)

@@ -23,6 +23,7 @@ from .base import Array, Blob, Context, Layer, Shape, Shapes
 
 class Slice(Layer):
     type = "Slice"
+    records = True
     tops = (1, None)
 
     def __init__(self, spec: Any, context: Context) -> None:

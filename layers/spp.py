@@ -28,6 +28,7 @@ from .sizes import times
 
 class SPP(Layer):
     type = "SPP"
+    records = True
 
     def __init__(self, spec: Any, context: Context) -> None:
         super().__init__(spec, context)

@@ -22,6 +22,7 @@ from .base import Array, Blob, Context, Layer, Shape, Shapes
 
 class Tile(Layer):
     type = "Tile"
+    records = True
 
     def __init__(self, spec: Any, context: Context) -> None:
         super().__init__(spec, context)

@@ -10,21 +10,32 @@ Source: caffe_unet's src/caffe/layers/value_transformation_layer.cpp.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from ..errors import ShapeError
-from .base import Array, Blob, Layer, Shape, Shapes
+from .base import Array, Blob, Context, Layer, Shape, Shapes
 
 
 class ValueTransformation(Layer):
     type = "ValueTransformation"
+    records = True
     in_place = True
 
+    def __init__(self, spec: Any, context: Context) -> None:
+        super().__init__(spec, context)
+        self._known: dict[tuple[str, type, int], Array] = {}
+
     def _values(self, field: str, x: Array, default: float) -> Array:
-        """One number, or one for each channel, to go with x."""
-        values = getattr(self.spec.value_transformation_param, field).v or [default]
-        return np.array(values, x.dtype, like=x).reshape((-1,) + (1,) * (x.ndim - 2))
+        """One number, or one for each channel, to go with x; made once, for the host's numbers
+        cannot be copied in a pass that is recorded."""
+        key = (field, type(x), x.ndim)
+        if key not in self._known:
+            values = getattr(self.spec.value_transformation_param, field).v or [default]
+            made = np.array(values, x.dtype, like=x)
+            self._known[key] = made.reshape((-1,) + (1,) * (x.ndim - 2))
+        return self._known[key]
 
     def shapes(self, *bottom: Shape) -> Shapes:
         channels = bottom[0][1] if len(bottom[0]) > 1 else None

@@ -6,12 +6,13 @@ where a function does not exist in CuPy (FUNCTIONS lists those that do and that 
 need); where a ufunc is given `where` or several outputs.
 
 `busy` is what a captured CUDA graph cannot do: while it is set, whatever waits for the device to
-tell the host a value raises RuntimeError.  What is computed meanwhile goes to the list `recorded`,
-if there is one: what changes an array is not done then, and what makes one is done again later, in
-the same memory.
+tell the host a value raises RuntimeError, and products that cuBLAS makes NotImplementedError.  What
+is computed meanwhile goes to the list `recorded`, if there is one: what changes an array is not
+done then, and what makes one is done again later, in the same memory.
 
 Facts: CuPy 14.2, cupy/_core/core.pyx (__array_ufunc__, __array_function__),
-cupy/_core/_routines_indexing.pyx (assignment refuses arrays of the host).
+cupy/_core/_routines_indexing.pyx (assignment refuses arrays of the host),
+cupy_backends/cuda/libs/cublas.pyx (setStream refuses a stream that captures).
 """
 
 from __future__ import annotations
@@ -77,6 +78,8 @@ class DeviceArray:
             return NotImplemented
         if method == "at":
             raise TypeError("CuPy adds at places with atomics, in any order: not twice the same")
+        if ufunc is np.matmul:
+            refuse_blas()
         kwargs.pop("where", None)
         arrays = [bare(x) for x in inputs]
         if out:
@@ -93,8 +96,10 @@ class DeviceArray:
         if REFUSED.get(func.__name__, set()) & kwargs.keys():
             raise TypeError(f"CuPy's {func.__name__} does not know {set(kwargs)}")
         out = kwargs.get("out")
-        if func in (np.nonzero, np.argwhere, np.unique):
+        if func in (np.nonzero, np.argwhere, np.unique, np.bincount):
             self._wait()
+        if func in (np.dot, np.einsum, np.outer, np.tensordot, np.vdot):
+            refuse_blas()
         arrays, named = [bare(x) for x in args], {k: bare(v) for k, v in kwargs.items()}
         if func in (np.may_share_memory, np.shares_memory, np.result_type, np.shape):
             return func(*arrays, **named)
@@ -226,6 +231,13 @@ class DeviceArray:
         if isinstance(value, (np.ndarray, DeviceArray)) and value.ndim:
             raise TypeError("fill takes one value")
         done(lambda: self.host.fill(bare(value)), self)
+
+
+def refuse_blas():
+    if DeviceArray.busy:
+        raise NotImplementedError(
+            "calling cuBLAS API during stream capture is currently unsupported"
+        )
 
 
 def done(compute, out=None):
