@@ -175,7 +175,7 @@ class Solver(ABC):
         update = self._launch_update if self._updated else None
         for _ in range(self.param.iter_size):
             if self._updated:
-                self._at_once.set(self.rate()[0], self.iter)
+                self._at_once.set(self.rate()[0], self.constants())
             before = self._before = self.net.state()
             with origin.named(self.net, before):
                 loss = self._recorded.run(update) if recorded else self.net.forward()
@@ -214,7 +214,7 @@ class Solver(ABC):
             with np.errstate(all="ignore"):  # what overflows is found by `check_finite` or the loss
                 self._subtract(rate, norm)
         elif not self._updated:
-            self._at_once.set(rate, self.iter)
+            self._at_once.set(rate, self.constants())
             self._at_once.run(self.net.flat_data, self.net.flat_diff, self.history)
         self._updated = False
         return rate

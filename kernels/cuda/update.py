@@ -10,7 +10,6 @@ scale is computed there, so that they may change while the launches stay the sam
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -61,13 +60,10 @@ class Update:
             param.rms_decay,
         )
 
-    def set(self, rate: float, iteration: int) -> None:
-        """The learning rate of the next run."""
-        correction = 1.0
-        if self.kind == "Adam":
-            n, (b1, b2) = iteration + 1, (self.param.momentum, self.param.momentum2)
-            correction = math.sqrt(1 - float(self.dtype.type(b2)) ** n)
-            correction /= 1 - float(self.dtype.type(b1)) ** n
+    def set(self, rate: float, constants: Sequence[float]) -> None:
+        """The learning rate of the next run, and `Solver.constants` of it: Adam's last one changes
+        from one to the next."""
+        correction = constants[-1] if self.kind == "Adam" else 1.0
         self.device.write(self._given, np.array([rate, correction], self.dtype))
 
     def measure(self, g: Array) -> None:

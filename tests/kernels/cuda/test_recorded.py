@@ -215,7 +215,7 @@ def test_an_update_waits_for_no_host_to_see_what_is_not_finite(cupy, gradient, l
     w, g, h, *losses = (
         card.upload(np.array(x, np.float32)) for x in ([1, 2], gradient, [0, 0], loss, [0])
     )
-    update.set(1.0, 0)
+    update.set(1.0, ())
     update.measure(g)
     update.permit(losses)
     update.run(w, g, [h])
