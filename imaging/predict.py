@@ -201,7 +201,7 @@ class Predictor:
             self.net.reshape({self.input: wanted})
         self.net.blobs[self.input].data[0] = seen
         self._passes.run()
-        scores: np.ndarray = self.net.read(self.output)[0]
+        scores: np.ndarray = self.net.read(self.output, reuse=True)[0]
         return scores[(slice(None), *tile.crop)]
 
     def predict(

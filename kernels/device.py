@@ -1,8 +1,9 @@
 """Where arrays live, and which primitives compute on them.
 
-A device has arrays (`zeros`, `host`, `write`) and a family of primitives for each file of kernels/
-that exists for it as well.  Layers name primitives through their context's device; those that no
-device has of its own are NumPy's functions, which reach a device's arrays by NumPy's protocols.
+A device has arrays (`zeros`, `host_array`, `host`, `write`) and a family of primitives for each
+file of kernels/ that exists for it as well.  Layers name primitives through their context's device;
+those that no device has of its own are NumPy's functions, which reach a device's arrays by NumPy's
+protocols.
 
     CPU                       NumPy, the modules of kernels/: the specification
     kernels/cuda/device.py    CuPy and our own kernels
@@ -67,13 +68,23 @@ class Device:
         start = -whole.ctypes.data % ALIGNMENT
         return whole[start : start + size]
 
-    def host(self, array: Array) -> np.ndarray:
-        """The array's values where the caller can read them: itself on the CPU, else a copy."""
+    def host_array(self, shape: Any, dtype: Any) -> np.ndarray:
+        """A new array of the host, all 0, that is quick to write from (see `sent`) and to fill."""
+        return np.zeros(shape, dtype)
+
+    def host(self, array: Array, out: np.ndarray | None = None) -> np.ndarray:
+        """The array's values where the caller can read them: itself on the CPU, else a copy, in
+        `out` if that is given."""
         return array
 
     def write(self, array: Array, values: Any) -> None:
         """array[...] = values, which are the host's."""
         array[...] = values
+
+    def sent(self) -> Callable[[], None]:
+        """What waits until all that was written has left the arrays of `host_array`, so that these
+        may be overwritten."""
+        return _nothing
 
     def begin(self, looks: bool) -> None:
         """A pass begins in this thread; looks: values will be looked at."""
@@ -117,6 +128,10 @@ class Slot:
         """Write them into arrays of the device."""
         for target, array in zip(targets, self.arrays, strict=True):
             self.device.write(target, array)
+
+
+def _nothing() -> None:
+    """The CPU has written it already."""
 
 
 CPU = Device()

@@ -70,6 +70,7 @@ class Captured:
             self._replay = self._captured()
         self._replay()
         net.step = net.plan.order.backward[0] if self._backward else len(net.layers) - 1
+        net.taken()
         return sum(weight * float(net.values[top].data.sum()) for weight, top in net.losses())
 
     def _captured(self) -> Callable[[], None]:

@@ -36,6 +36,8 @@ class Holdings:
     planned: Planned
     ahead: Ahead | None
     step: int  # of net/order.py, the last that ran
+    _hosted: dict[str, np.ndarray]  # what a caller sets of inputs, where arrays are elsewhere
+    _seen: dict[str, np.ndarray]  # what `read` gave, to be overwritten
 
     @property
     def inputs(self) -> list[str]:
@@ -83,8 +85,9 @@ class Holdings:
             for node, layer in zip(self.graph.nodes, self.layers, strict=True)
         }
 
-    def read(self, name: str) -> np.ndarray:
-        """A blob's data, on the host: its own array on the CPU, else a copy.
+    def read(self, name: str, *, reuse: bool = False) -> np.ndarray:
+        """A blob's data, on the host: its own array on the CPU, else a copy; with `reuse` one that
+        the next such call overwrites, which is quicker.
 
         Raises GraphError where there is no such blob, or its memory does not hold it now: it was
         not made yet, or is not needed any more.
@@ -104,7 +107,14 @@ class Holdings:
                 where=self.graph.path,
                 remedy="Build the net with Net(..., keep=True), which keeps every blob",
             )
-        return self.device.host(self.values[last].data)
+        data, wanted = self.values[last].data, reuse and not self.device.on_host
+        return self.device.host(data, self._at_hand(self._seen, name, data) if wanted else None)
+
+    def _at_hand(self, held: dict[str, np.ndarray], name: str, data: Array) -> np.ndarray:
+        """The host's array for a blob among those `held`; a new one where the shape is another."""
+        if name not in held or held[name].shape != data.shape:
+            held[name] = self.device.host_array(data.shape, data.dtype)
+        return held[name]
 
     def remarks(self) -> list[tuple[str, str]]:
         """What layers have to say of the last forward pass, with their types: lines for a log."""

@@ -12,7 +12,7 @@ Source: Caffe's Net (src/caffe/net.cpp).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -105,6 +105,7 @@ class Net(Holdings):
         self._outside: Mapping[Value, Shape] = {}
         self._wants_ahead = ahead and not keep
         self.ahead: Ahead | None = None
+        self.taken: Callable[[], None] = lambda: None  # wait until inputs may be set again
         if part is not None:
             self.layers, self._outside = tuple(part[0]), part[1]
         else:
@@ -137,7 +138,7 @@ class Net(Holdings):
             self.share_with(share)
         self.values: dict[Value, Blob] = {}
         self.blobs: dict[str, Blob] = {}
-        self._hosted: dict[str, np.ndarray] = {}
+        self._hosted, self._seen = {}, {}
         self._bind(planned, Memory(planned, device))
         if keep:
             prepare(graph, self.layers, self.values, self._mirrors, device)
@@ -239,7 +240,7 @@ class Net(Holdings):
             diffs = [blob.diff for blob in versions if blob.diff is not None]
             data = versions[-1].data
             if name in self.inputs and not self.device.on_host:
-                data = self._given(name, data.shape)
+                data = self._at_hand(self._hosted, name, data)
             self.blobs.setdefault(name, HeldBlob(None)).bind(data, diffs[0] if diffs else None)
             if name in self.inputs and versions[0].data is not data:
                 self._inputs.append((data, versions[0].data))
@@ -267,13 +268,6 @@ class Net(Holdings):
         self._changing = any(layer.reshapes for layer in self.layers)
         self._freed: dict[int, list[Array]] = memory.freed() if self._poison else {}
 
-    def _given(self, name: str, shape: Shape) -> Array:
-        """What a caller sets of an input, where the net's arrays are not on the host."""
-        known = self._hosted.get(name)
-        if known is None or known.shape != shape:
-            self._hosted[name] = known = np.zeros(shape, self.dtype)
-        return known
-
     def _reshape(self, i: int) -> None:
         """Ask layer i what it needs in this pass; let what lies behind it follow."""
         need, known = self.layers[i].reshape(self._bottoms[i]), self.planned.inferred
@@ -297,12 +291,16 @@ class Net(Holdings):
         if self._kept is not None:
             self._kept.before(start)
         with np.errstate(all="ignore"):  # what overflows is found where it matters: in the loss
-            return sum(self._forward(i, check) for i in range(start, stop))
+            loss = sum(self._forward(i, check) for i in range(start, stop))
+        self.taken()
+        return loss
 
     def take(self) -> None:
         """Copy in what comes from elsewhere: inputs, and what ran ahead."""
         for given, read in self._inputs:
             self.device.write(read, given)
+        if self._inputs:
+            self.taken = self.device.sent()
         if self.ahead is not None:
             self.ahead.take()
 

@@ -296,7 +296,8 @@ def each(
             write = tuple(slice(o, e) for o, e in zip(origin, ends, strict=True))
             crop = tuple(slice(0, s.stop - s.start) for s in write)
             for name, score in scores.items():
-                score[n][(slice(None), *write)] = net.read(name)[0][(slice(None), *crop)]
+                found = net.read(name, reuse=True)[0]
+                score[n][(slice(None), *write)] = found[(slice(None), *crop)]
     for name, score in scores.items():
         if not np.isfinite(score).all():
             raise WeightsError(

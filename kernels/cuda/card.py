@@ -72,6 +72,7 @@ class Card(OwnKernels):
         self.title = f"{properties['name'].decode()} ({self.name}), {precision}"
         if precision != self.precision:
             self.title += f" (float32 on CUDA cores: compute capability {capability / 10:g})"
+        self._sent = cupy.cuda.Event(disable_timing=True)
         self._kernels: dict[tuple[str, str], Kernel] = {}
         self._options: tuple[str, ...] = (*OPTIONS, f"-I{_folder()}")
         self._try_compiler()
@@ -99,10 +100,22 @@ class Card(OwnKernels):
     def block(self, size: int) -> Array:
         return self.zeros(size, np.uint8)
 
-    def host(self, array: Array) -> np.ndarray:
+    def host_array(self, shape: Any, dtype: Any) -> np.ndarray:
+        from cupyx import empty_pinned
+
+        made: np.ndarray = empty_pinned(shape, dtype)
+        made.fill(0)
+        return made
+
+    def host(self, array: Array, out: np.ndarray | None = None) -> np.ndarray:
         self.use()
-        found: np.ndarray = self.cupy.asnumpy(array)
+        found: np.ndarray = self.cupy.asnumpy(array, out=out)
         return found
+
+    def sent(self) -> Callable[[], None]:
+        self._sent.record(self.stream)
+        wait: Callable[[], None] = self._sent.synchronize
+        return wait
 
     def write(self, array: Array, values: Any) -> None:
         self.use()

@@ -110,9 +110,13 @@ class FakeCupy:
     def asarray(self, values):
         return DeviceArray(np.array(values))
 
-    def asnumpy(self, array):
+    def asnumpy(self, array, out=None):
         assert isinstance(array, DeviceArray)
-        return array.get()
+        if out is None:
+            return array.get()
+        assert out.dtype == array.dtype and out.shape == array.shape
+        out[...] = array.get()
+        return out
 
     def RawModule(self, *, code, options=(), name_expressions=None):
         assert isinstance(options, tuple) and f"-I{FOLDER}" in options

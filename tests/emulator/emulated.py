@@ -30,8 +30,11 @@ class Emulated(OwnKernels):
     def block(self, size):
         return self.zeros(size, np.uint8)
 
-    def host(self, array):
-        return array.get()
+    def host(self, array, out=None):
+        if out is None:
+            return array.get()
+        out[...] = array.get()
+        return out
 
     def write(self, array, values):
         assert not isinstance(values, DeviceArray)

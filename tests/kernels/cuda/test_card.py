@@ -12,6 +12,7 @@ from demitasse.imaging.predict import default_budget
 from demitasse.kernels.cuda import card as cards
 from demitasse.kernels.cuda.card import Card
 from demitasse.net import Net
+from demitasse.net.captured import Captured
 from demitasse.netspec import build, parse_net
 from demitasse.tools import _device
 
@@ -33,6 +34,35 @@ def test_a_net_runs_forward_and_backward_through_cupy(cupy, case):
         for layer, diffs in io["params_diff"].items():
             for i, diff in diffs.items():
                 close(net.device.host(net.params[layer][int(i)].diff), diff, 1e-4, layer)
+
+
+def test_inputs_and_scores_lie_in_pinned_memory(cupy, monkeypatch):
+    """An input may be overwritten when the pass returns: by then it has been copied."""
+    there, pinned = cupy(), []
+    empty = there.cupyx.empty_pinned
+    there.cupyx.empty_pinned = lambda *args: pinned.append(empty(*args)) or pinned[-1]
+    text = """input: "x" input_shape { dim: 1 dim: 1 dim: 4 dim: 4 }
+    layer { name: "c" type: "Convolution" bottom: "x" top: "s" convolution_param {
+      num_output: 2 kernel_size: 1 weight_filler { type: "msra" } } }"""
+    card = Card()
+    net = Net(build(parse_net(text), "TEST"), device=card)
+    assert net.blobs["x"].data is pinned[0] and not pinned[0].any()
+    runs = Captured(net, backward=False)
+    for run in (net.forward, *[runs.run] * 4):
+        there.calls.clear()
+        run()
+        told = [call for call in there.calls if call[0] in ("record", "launch", "synchronize")]
+        wait = told[-1]
+        assert wait == ("synchronize", card._sent)
+        assert told[0] == ("record", card.stream, card._sent)
+    first = net.read("s", reuse=True)
+    assert first is pinned[1] and net.read("s", reuse=True) is first
+    kept = net.read("s")
+    assert kept is not first and len(pinned) == 2
+    np.testing.assert_array_equal(kept, first)
+    net.reshape({"x": (1, 1, 6, 6)})
+    net.forward()
+    assert net.read("s", reuse=True).shape == (1, 2, 6, 6)
 
 
 @pytest.mark.parametrize(
