@@ -18,6 +18,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from ..layers.base import Layer
+
 if TYPE_CHECKING:
     from .net import Net
 
@@ -34,20 +36,26 @@ class Captured:
         self._begin(None)
 
     def _begin(self, update: Callable[[], None] | None) -> None:
-        self._of, self._passes, self._update = self.net.planned, 0, update
+        """Of another plan, or with another update: what was recorded is of no use any more."""
+        net = self.net
+        self._of, self._passes, self._update = net.planned, 0, update
         self._replay: Callable[[], None] | None = None
+        losses = net.losses()
+        self._losses = [(weight, net.values[top]) for weight, top in losses]
+        self._plain = all(self._records(i) for i in range(len(net.layers))) and all(
+            top in net.graph.outputs for _, top in losses
+        )
+        self._begins = [x.begin for x in net.layers if type(x).begin is not Layer.begin]
 
     @property
     def possible(self) -> bool:
         """Whether the passes of this net can be recorded."""
         net = self.net
-        return (
-            net.device.capture is not None
-            and not self._failed
-            and net.callbacks.records
-            and all(self._records(i) for i in range(len(net.layers)))
-            and all(top in net.graph.outputs for _, top in net.losses())
-        )
+        if net.device.capture is None or self._failed or not net.callbacks.records:
+            return False
+        if net.planned is not self._of:
+            self._begin(self._update)
+        return self._plain
 
     def _records(self, i: int) -> bool:
         layer = self.net.layers[i]
@@ -64,14 +72,14 @@ class Captured:
             return self._pass(net.forward)
         net.device.begin(False)
         net.take()
-        for layer in net.layers:
-            layer.begin()
+        for begin in self._begins:
+            begin()
         if self._replay is None:
             self._replay = self._captured()
         self._replay()
         net.step = net.plan.order.backward[0] if self._backward else len(net.layers) - 1
         net.taken()
-        return sum(weight * float(net.values[top].data.sum()) for weight, top in net.losses())
+        return sum(weight * float(blob.data.sum()) for weight, blob in self._losses)
 
     def _captured(self) -> Callable[[], None]:
         """What runs the pass that has begun: its recording, or where that fails the pass itself."""

@@ -64,7 +64,9 @@ def build(
     for i, test in enumerate(test_sources(param, where, folder, training)):
         own = [param.test_state[i]] if i < len(param.test_state) else []
         graph = netspec.build_in_state(test, state(netspec.schema.TEST, test, *own))
-        tests.append(Net(graph, share=net, **settings))
+        # a card records a pass only where what reads data is outside it
+        early = ahead and not net.device.on_host
+        tests.append(Net(graph, share=net, ahead=early, **settings))
     solver = cls(param, net, tests, hooks=hooks, observer=observer, where=where)
     space.check_size(solver)
     reports = []

@@ -79,6 +79,7 @@ class Solver(ABC):
             (net.workers.threads, 2 * min(CHUNK, net.flat_data.size)), net.dtype
         )
         self._at_once, self._recorded = self._fused(), Captured(net, self.observer.said)
+        self._tests = [Captured(n, self.observer.said, backward=False) for n in self.test_nets]
         self._updated = False  # with the pass
         self._rule = compiled.rule(self.type, net)
 
@@ -310,7 +311,7 @@ class Solver(ABC):
                 if self._test_interrupted():
                     return
                 with origin.named(net, net.state()):
-                    loss += net.forward()
+                    loss += self._tests[k].run()
                 self._remark(net)
                 for name in net.outputs:
                     data = np.asarray(net.read(name), np.float64).ravel()

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 from demitasse import netspec, solvers
 from demitasse.kernels.device import CPU
+from demitasse.layers.base import Layer
 from demitasse.net import Net
+from demitasse.net.captured import Captured
 from demitasse.solvers.sgd import SGD
 from devices import EMULATOR, WHERE, device
 
@@ -72,6 +74,42 @@ def test_recorded_passes_give_the_bits_of_passes_run_one_by_one(folder, where):
     there, here, _ = trained(CPU)
     np.testing.assert_allclose(losses, there, rtol=1e-5)
     np.testing.assert_allclose(weights, here, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("where", WHERE)
+def test_passes_of_a_test_net_are_recorded(folder, where):
+    """Their data run ahead then; parameters and positions are those of passes run one by one."""
+    (folder / "solver.prototxt").write_text(SOLVER + " test_iter: 3 test_interval: 2")
+
+    class Means(Losses):
+        def tested(self, tested):
+            self.losses.append((tested.loss, {k: v.tolist() for k, v in tested.outputs.items()}))
+
+    def tests(device):
+        observer, source = Means(), netspec.read_solver("solver.prototxt")
+        solver = solvers.build(source, observer=observer, net_options={"device": device})
+        solver.step(5)
+        return observer.losses, solver.test_nets[0].state(), solver._tests[0]._replay
+
+    found, state, replay = tests(device(where))
+    plain = device(where)
+    plain.capture = None
+    expected, same, none = tests(plain)
+    assert replay is not None and none is None
+    assert found == expected and state == same and len(found) == 3 + 5
+    losses = [[x[0] for x in found if isinstance(x, tuple)] for found in (expected, tests(CPU)[0])]
+    assert len(losses[0]) == 3
+    np.testing.assert_allclose(*losses, rtol=1e-5)
+
+
+def test_what_does_not_change_is_not_asked_for_in_every_pass(folder, monkeypatch):
+    """Between two recorded steps the card waits for the host."""
+    _, _, solver = trained(device(EMULATOR), 4)
+    monkeypatch.setattr(Captured, "_records", lambda *_: pytest.fail("asked again"))
+    monkeypatch.setattr(Net, "losses", lambda net: pytest.fail("asked again"))
+    monkeypatch.setattr(Layer, "begin", lambda layer: pytest.fail("it has nothing to begin"))
+    solver._recorded._replay = lambda: None
+    solver.step(2)
 
 
 @pytest.mark.parametrize("where", WHERE)
