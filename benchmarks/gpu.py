@@ -9,12 +9,13 @@
 Contestants live in processes of their own and take turns (A B C A B C ...) on the same card; the
 card's ceilings, a copy and large matrix products, are measured first.  Figures are medians over the
 turns.  What ends in -warps has the products of a card of 9.0 made by single warps, as other cards
-do, not by warpgroups.  A step copies image, labels and weights from the host, runs forward and
-backward, and updates; of ours it is the solver's, which also looks at the loss and the gradient's
-norm, and has the net's two dropouts.  `deploy` is from an image in memory to labels in memory.
-Device events measure all but that.  A layer's time is that of the device alone; a ReLU counts as
-part of the convolution below it, a Crop and a Split as part of the Concat.  Memory is what the
-allocator took from the card for training, the recorded graph's pool included.
+do, not by warpgroups.  A step copies image, labels and weights from pinned memory of the host, runs
+forward and backward, and updates; of ours it is the solver's, which also looks at the loss and the
+gradient's norm, and has the net's two dropouts.  Our forward passes are recorded, as deploy runs
+them.  `deploy` is from an image in memory to labels in memory.  Device events measure all but that.
+A layer's time is that of the device alone; a ReLU counts as part of the convolution below it, a
+Crop and a Split as part of the Concat.  Memory is what the allocator took from the card for
+training, the recorded graph's pool included.
 
 A floor is the least time that the net's work can take (roofline.py): once by the data sheet of
 --card, once by the ceilings just measured; of 3xTF32 and TF32 PyTorch measures them.  --json FILE

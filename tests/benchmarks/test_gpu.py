@@ -211,6 +211,47 @@ def test_the_memory_of_a_graph_counts_and_tells_that_there_is_one(monkeypatch):
     assert _gpu_ours.taken(Some()) == 0
 
 
+def test_layers_are_timed_when_the_inputs_are_there():
+    """A copy from the host would wait for what keeps the device busy, and the host be late."""
+    import _gpu_ours
+    import _ours
+    from _clock import HostClock
+
+    told = []
+    net, _ = _ours.build(False, 1, 188, 1, 1, {})
+    take = net.take
+    net.take = lambda: told.append("take") or take()
+
+    class Clock(HostClock):
+        def busy(self):
+            told.append("busy")
+
+    rows = _gpu_ours.layers(net, Clock())
+    assert told == ["take", "busy", "busy"]
+    assert len(rows) == len(net.layers) and sum(row["forward"] for row in rows) > 0
+
+
+def test_the_memory_of_pytorch_is_that_of_a_step_alone():
+    from types import SimpleNamespace as Some
+
+    import _gpu_torch
+
+    taken = [900]  # at most, by now
+
+    def step():
+        taken[0] = max(taken[0], 500)
+
+    def forget():
+        taken[0] = 0
+
+    cuda = Some(
+        empty_cache=lambda: None,
+        reset_peak_memory_stats=forget,
+        max_memory_reserved=lambda: taken[0],
+    )
+    assert _gpu_torch.peak(cuda, step) == 500
+
+
 def test_nobody_starts_and_no_turn_begins_that_the_budget_does_not_allow(monkeypatch):
     import _turns
     from _turns import Contestant, compete
