@@ -17,6 +17,8 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 HERE = Path(__file__).resolve().parent
 CACHE = Path(tempfile.gettempdir()) / f"cuda-emulator-{os.getuid()}"
 KEPT = 7 * 24 * 3600  # seconds, for as long a library stays there
@@ -79,8 +81,8 @@ def kernel(path: Path, expression: str, defines: tuple[str, ...]) -> Path:
 
 
 def _library(name: str, seen: str, source: str | list[Path], flags: list[str]) -> Path:
-    if COMPILER is None:
-        raise CompileError(MISSING)
+    if COMPILER is None:  # whoever needs the emulator is skipped, and nobody who runs on a card
+        pytest.skip(MISSING)
     key = "\0".join([seen, *flags, platform.node(), _compiler_version()])
     made = CACHE / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:20]}.so"
     if made.exists():

@@ -1,4 +1,4 @@
-"""`make gpu-test` fails where nothing can run on a card."""
+"""`make gpu-test` fails where nothing can run on a card, and needs nothing but that."""
 
 import subprocess
 import sys
@@ -17,13 +17,17 @@ import pytest, sys
 sys.path.insert(0, "tests")
 import devices
 devices.missing = lambda: ""  # a card
-devices.card = lambda: pytest.skip("as if")
+devices.card = lambda *_: pytest.skip("as if")
 sys.exit(pytest.main(sys.argv[1:]))
 """
 
 
-def outcome(script, *options):
-    argv = ["-q", "-m", "gpu", "-p", "no:cacheprovider", *options, "tests/gpu/test_nccl.py"]
+NO_COMPILER = "import os; os.environ['PATH'] = ''\n" + SKIPPED
+HERE_TOO = "tests/kernels/cuda/test_convolution_cut.py"
+
+
+def outcome(script, *options, tests="tests/gpu/test_nccl.py"):
+    argv = ["-q", "-m", "gpu", "-p", "no:cacheprovider", *options, tests]
     done = subprocess.run(
         [sys.executable, "-c", script, *argv], capture_output=True, text=True, cwd=HERE.parents[1]
     )
@@ -44,3 +48,10 @@ def test_so_is_a_run_that_skips_everything():
 def test_without_the_option_they_are_skipped():
     code, said = outcome(NO_CARD)
     assert code == 0 and "2 skipped" in said
+
+
+def test_a_card_is_tried_where_the_emulator_cannot_be_built():
+    _, said = outcome(NO_COMPILER, tests=HERE_TOO)
+    assert "as if" in said and "g++" not in said
+    code, said = outcome(NO_COMPILER, "-m", "not gpu", tests=HERE_TOO)
+    assert code == 0 and "passed" not in said and "needs g++, which is not installed" in said

@@ -13,11 +13,9 @@ from demitasse.kernels.cuda.convolution import ENGINE, Convolution, Deconvolutio
 from demitasse.kernels.im2col import Window
 from demitasse.kernels.workers import Room
 from devices import CARD, WHERE, kernels
-from emulator import COMPILER, MISSING, SCHEDULES, EmulatedDevice, array, empty
+from emulator import SCHEDULES, EmulatedDevice, array, empty
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-
-pytestmark = pytest.mark.skipif(COMPILER is None, reason=MISSING)
 
 BOUNDS = {"fp32": 2e-6, "fp32-strict": 2e-6, "tf32": 1e-3, "bf16": 1e-2}  # relative, of one layer
 AMPLE = 1 << 20

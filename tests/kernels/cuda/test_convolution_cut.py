@@ -8,11 +8,9 @@ from demitasse.kernels.convolution import Form
 from demitasse.kernels.cuda.convolution import ENGINE, Convolution
 from demitasse.kernels.workers import Room
 from devices import WHERE, kernels
-from emulator import COMPILER, MISSING, EmulatedDevice, array, empty
+from emulator import EmulatedDevice, array, empty
 
 from .test_convolution import AMPLE, NAMED, PADDED, SCORE, WHOLE, Layer, computed, exact, inputs
-
-pytestmark = pytest.mark.skipif(COMPILER is None, reason=MISSING)
 
 
 @pytest.mark.parametrize("where", WHERE)
