@@ -5,15 +5,18 @@
 # make docs    the documentation as a site, in build/site
 # make bench   the timings that the documentation quotes
 # make gpu-test   the tests that need a card, on cuda:0; fails, with the cause, without one
+# make gpu-sanitize   the kernels' tests under compute-sanitizer, up to nine minutes for each of
+#                 TOOLS (memcheck or racecheck)
 # make gpu-bench  the card beside PyTorch, figures into benchmarks/results/
-#                 (both with GPU=gpu12 where the driver is older than CUDA 13)
+#                 (all three with GPU=gpu12 where the driver is older than CUDA 13, or with
+#                 PYTHON_GPU=python3, a Python that has CuPy and pytest already)
 # make fuzz    damaged and hostile files, FUZZ_SECONDS (60) for each reader
 # make endurance   long runs: memory stays flat, no file stays open
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test lint docs bench gpu-test gpu-bench fuzz endurance clean descriptor release-check
+.PHONY: setup demo test lint docs bench gpu-test gpu-sanitize gpu-bench gpu-link fuzz endurance clean descriptor release-check
 
 setup: .venv/.setup
 
@@ -60,18 +63,28 @@ bench: .venv/.dev
 	@for name in layers step deploy memory scaling; do \
 	  $(BIN)/python benchmarks/$$name.py --short --peer torch,ncnn,onnxruntime,openvino || exit 1; done
 
-# PYTHON_GPU: a Python that has demitasse, CuPy and pytest, where it is not that of .venv
+# PYTHON_GPU: a Python that has CuPy and pytest, where it is not that of .venv; this folder may be
+# called anything, so a link gives it the name under which that Python finds it
 PYTHON_GPU ?= $(BIN)/python
-GPU_READY = $(if $(filter $(BIN)/python,$(PYTHON_GPU)),.venv/.$(GPU))
-GPU_JOBS ?= 4
+GPU_READY = $(if $(filter $(BIN)/python,$(PYTHON_GPU)),.venv/.$(GPU),gpu-link)
+RUN_GPU = $(if $(filter gpu-link,$(GPU_READY)),PYTHONPATH="$(CURDIR)/build/gpu" )$(PYTHON_GPU)
+# each job takes about half a GiB of the card
+GPU_JOBS ?= $(shell n=$$(nproc 2>/dev/null || echo 4); echo $$((n < 12 ? n : 12)))
 GPU_TESTS = tests/kernels tests/layers tests/net tests/solvers tests/gpu
+TOOLS ?= memcheck or racecheck
+
+gpu-link:
+	@mkdir -p build/gpu && ln -sfn "$(CURDIR)" build/gpu/demitasse
 
 gpu-test: $(GPU_READY)
-	$(PYTHON_GPU) -m pytest -m gpu --needs-card -W default -n $(GPU_JOBS) --dist worksteal -q $(GPU_TESTS)
+	$(RUN_GPU) -m pytest -m gpu -k "not sanitizer" --needs-card -W default -n $(GPU_JOBS) --dist worksteal -q $(GPU_TESTS)
+
+gpu-sanitize: $(GPU_READY)
+	$(RUN_GPU) -m pytest -m gpu -k "sanitizer and ($(TOOLS))" --needs-card -W default -q tests/gpu
 
 # beside it, for the comparison, a PyTorch for the driver's CUDA, which is for the user to choose
 gpu-bench: $(GPU_READY)
-	$(PYTHON_GPU) benchmarks/gpu.py --json benchmarks/results/gpu-572-$$(date +%F).json
+	$(RUN_GPU) benchmarks/gpu.py --json benchmarks/results/gpu-572-$$(date +%F).json
 
 fuzz: .venv/.dev
 	$(PIP) install --quiet --disable-pip-version-check -e '.[fuzz]'

@@ -1,5 +1,6 @@
 """`make gpu-test` fails where nothing can run on a card, and needs nothing but that."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -55,3 +56,23 @@ def test_a_card_is_tried_where_the_emulator_cannot_be_built():
     assert "as if" in said and "g++" not in said
     code, said = outcome(NO_COMPILER, "-m", "not gpu", tests=HERE_TOO)
     assert code == 0 and "passed" not in said and "needs g++, which is not installed" in said
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_make_finds_this_folder_for_another_python():
+    def commands(target, *settings):
+        argv = ["make", "-n", target, *settings]
+        return subprocess.run(
+            argv, capture_output=True, text=True, cwd=HERE.parents[1], check=True
+        ).stdout.splitlines()
+
+    for target, words in (
+        ("gpu-test", '-m gpu -k "not sanitizer" --needs-card'),
+        ("gpu-sanitize", '-k "sanitizer and (memcheck or racecheck)" --needs-card'),
+        ("gpu-bench", "benchmarks/gpu.py"),
+    ):
+        link, run = commands(target, "PYTHON_GPU=python9")
+        assert f'ln -sfn "{HERE.parents[1]}" build/gpu/demitasse' in link
+        assert run.startswith(f'PYTHONPATH="{HERE.parents[1]}/build/gpu" python9 ') and words in run
+        assert not any("build/gpu" in line for line in commands(target))
+    assert "racecheck" not in commands("gpu-sanitize", "TOOLS=memcheck")[-1]
