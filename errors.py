@@ -20,7 +20,7 @@ A message is made of the same four parts everywhere: where, what, expected and f
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 
 class DemitasseError(Exception):
@@ -122,6 +122,18 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(word.lower(), {k.lower() for k in known}, n=3, cutoff=0.6)
     names = [k for n in near for k in known if k.lower() == n]
     return f"Did you mean {' or '.join(dict.fromkeys(names))}?" if names else ""
+
+
+def check_known(
+    word: object, table: Collection[str], what: str, error: type[DemitasseError]
+) -> None:
+    """Raise such an error where a table has no such word."""
+    if word not in table:
+        raise error(
+            f"there is no {what} '{word}'",
+            expected=f"one of {', '.join(table)}",
+            remedy=did_you_mean(str(word), table),
+        )
 
 
 def counted(n: int, what: str) -> str:

@@ -117,7 +117,7 @@ def _share(t: TorchWriter, piece: Piece, mine: str, owners: dict[int, Param]) ->
     """Let the module of a layer that was just made use the parameters of others."""
     made = dict(line.split(" = ", 1) for line in t.made)
     modules = {t.module_of(owner.layer) for owner in owners.values()}
-    alike = len(modules) == 1 and made.get(mine) == made.get(*modules)
+    alike = len(modules) == 1 and mine in made and made[mine] == made.get(*modules)
     if alike and len(owners) == len(piece.params) and all(owners[k].index == k for k in owners):
         t.made[-1] = f"{mine} = {modules.pop()}  # the same parameters"
         return

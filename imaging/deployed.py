@@ -57,6 +57,7 @@ class Deployed:
         predictor, image = self.predictor, np.asarray(image)
         if predictor.channels == 1 and image.ndim == predictor.axes:
             image = image[np.newaxis]
+        predictor.check(image.shape)
         most = default_budget(predictor.net) if budget is None else budget
         tiling = predictor.choose(image.shape[1:], budget=most)
         return predictor.predict(self.normalization(image), tiling)
@@ -65,7 +66,7 @@ class Deployed:
 def load_deployed(
     path: str,
     model: str | None = None,
-    normalization: Normalization | None = None,
+    normalization: Normalization | str | None = None,
     *,
     said: Callable[[str], None] = lambda line: None,
     **options: Any,
@@ -73,10 +74,12 @@ def load_deployed(
     """Read a parameter file and build its net.
 
     model: the prototxt a bare Caffe file needs, or a model definition of the Fiji plugin;
-    normalization: instead of what the file says; said: told what a user should know; options:
-    further arguments of `Net`.
+    normalization: instead of what the file says, or its name; said: told what a user should know;
+    options: further arguments of `Net`.
     Raises WeightsError where parameters are missing, foreign, not finite or of other shapes.
     """
+    if isinstance(normalization, str):
+        normalization = Normalization(normalization)
     found = read_beside(path, **options)
     described = found.model
     if model is not None and weights.is_modeldef(model):

@@ -6,11 +6,11 @@ of all.  So slices are looked at one by one and need not be held.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import ImageError, did_you_mean
+from ..errors import ImageError, check_known
 from . import classes, membranes, objects
 from .score import Score
 from .views import Pair
@@ -28,7 +28,7 @@ class Settings:
     kind: str = "membrane"
 
     def __post_init__(self) -> None:
-        _known(self.kind, DEFAULTS, "kind of comparison")
+        check_known(self.kind, DEFAULTS, "kind of comparison", ImageError)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -135,19 +135,9 @@ def evaluate(
     settings = settings or Settings()
     names = DEFAULTS[settings.kind] if names is None else names
     for name in names:
-        _known(name, MEASURES, "measure")
+        check_known(name, MEASURES, "measure", ImageError)
     parts: dict[str, list[Any]] = {name: [] for name in names}
     for pair in pairs:
         for name in names:
             parts[name].append(MEASURES[name].part(pair, settings))
     return {n: MEASURES[n].score(found, settings) for n, found in parts.items() if found}
-
-
-def _known(word: str, table: Collection[str], what: str) -> None:
-    """Raise ImageError where a table has no such row."""
-    if word not in table:
-        raise ImageError(
-            f"there is no {what} '{word}'",
-            expected=f"one of {', '.join(table)}",
-            remedy=did_you_mean(word, table),
-        )

@@ -189,6 +189,18 @@ class Predictor:
 
     # ------------------------------------------------------------------ running
 
+    def check(self, shape: Sequence[int], where: str = "") -> None:
+        """Raise ShapeError unless this is the shape (channels, *spatial) of an image of the net's
+        axes and channels."""
+        self._check(shape, "channels", where=where)
+        if shape[0] != self.channels:
+            raise ShapeError(
+                "the image has another number of channels than the net",
+                where=where,
+                expected=str(self.channels),
+                found=str(shape[0]),
+            )
+
     def cover(self, shape: Sequence[int], tiling: Tiling) -> list[tiles.Tile]:
         """The tiles of an image of `shape`."""
         return tiles.cover(shape, tiling.inputs, self.geometries)
@@ -218,14 +230,7 @@ class Predictor:
         where: the image's file, for messages.
         Raises ShapeError where the number of axes or channels differs from the net's.
         """
-        self._check(image.shape, "channels", where=where)
-        if image.shape[0] != self.channels:
-            raise ShapeError(
-                "the image has another number of channels than the net",
-                where=where,
-                expected=str(self.channels),
-                found=str(image.shape[0]),
-            )
+        self.check(image.shape, where)
         if out is None:
             out = np.empty((self.classes, *image.shape[1:]), self.net.dtype)
         cover = self.cover(image.shape[1:], tiling)

@@ -20,7 +20,7 @@ import numpy as np
 
 from ..data.distances import compact
 from ..data.weight_map import separate
-from ..errors import ImageError, did_you_mean
+from ..errors import ImageError, check_known
 
 KINDS = ("probability", "binary", "classes", "instances")
 
@@ -35,12 +35,7 @@ class View:
     threshold: float = 0.5
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ImageError(
-                f"there is no kind '{self.kind}' of pixels",
-                expected=f"one of {', '.join(KINDS)}",
-                remedy=did_you_mean(self.kind, KINDS),
-            )
+        check_known(self.kind, KINDS, "kind of pixels", ImageError)
 
     @cached_property
     def interior(self) -> np.ndarray:

@@ -36,6 +36,7 @@ class Holdings:
     planned: Planned
     ahead: Ahead | None
     step: int  # of net/order.py, the last that ran
+    _fit: int  # layers, from the first on, whose shapes are those of the inputs
     _hosted: dict[str, np.ndarray]  # what a caller sets of inputs, where arrays are elsewhere
     _seen: dict[str, np.ndarray]  # what `read` gave, to be overwritten
 
@@ -115,6 +116,17 @@ class Holdings:
         if name not in held or held[name].shape != data.shape:
             held[name] = self.device.host_array(data.shape, data.dtype)
         return held[name]
+
+    def _upto(self, last: int | None) -> int:
+        """One more than the last layer that is to run; GraphError where its shapes are of old."""
+        stop = len(self.layers) if last is None else last + 1
+        if stop > self._fit:
+            raise GraphError(
+                f"{self.layers[stop - 1].label} has not followed the inputs' new shapes",
+                where=self.graph.path,
+                remedy="Call reshape(inputs) without `last`",
+            )
+        return stop
 
     def remarks(self) -> list[tuple[str, str]]:
         """What layers have to say of the last forward pass, with their types: lines for a log."""

@@ -5,7 +5,7 @@
 The net owns every array.  Buffers are reused as soon as nobody reads them any more, so after a
 pass only inputs, outputs and parameters are sure to be readable; `keep=True` gives every blob
 arrays that live through the iteration.  What the caller sets of an input stays until it is set
-again.
+again; only with `keep`, as in Caffe, a layer that works in place on an input changes that.
 
 Source: Caffe's Net (src/caffe/net.cpp).
 """
@@ -99,11 +99,12 @@ class Net(Holdings):
         if backward is None:
             backward = graph.phase == "TRAIN" or graph.force_backward
         self.plans_backward, self._fuse, self._recompute = backward, fuse, recompute
-        self.rank, self.ranks, self.tuner = rank, ranks, tuner
+        self.rank, self.ranks, self.tuner, self.types = rank, ranks, tuner, tuple(types)
         self.callbacks, self.device, self.step = Callbacks(), device, BEFORE
         self.workers = Workers(thread_count(threads, device))
         self._outside: Mapping[Value, Shape] = {}
         self._wants_ahead = ahead and not keep
+        self._fit = len(graph.nodes)
         self.ahead: Ahead | None = None
         self.taken: Callable[[], None] = lambda: None  # wait until inputs may be set again
         if part is not None:
@@ -170,12 +171,13 @@ class Net(Holdings):
     def reshape(self, inputs: Mapping[str, Shape], last: int | None = None) -> None:
         """Take other input shapes: a new plan and arena; parameters stay, and with `keep` also what
         layers without bottoms hold, where its shape stays.  last: layers above that one keep their
-        shapes, and cannot run.  Errors as when the net was made."""
+        shapes, and are refused if they are to run.  Errors as when the net was made."""
         self._tune(inputs)
         planned = self._plan(inputs, None if last is None else (last, self.planned.inferred))
         table = params.table(self.graph, self.layers, planned.inferred.needs)
         params.check_unchanged(self.graph, self.param_table, table)
         limits.check(self, planned, self._most)
+        self.step, self._fit = BEFORE, len(self.layers) if last is None else last + 1
         if self.ahead is not None:
             self.ahead.flush()
         held = self._kept.held() if self._kept is not None else ()
@@ -238,7 +240,7 @@ class Net(Holdings):
         for name in graph.blobs:
             versions = [self.values[v] for v in inferred.values if v.blob == name]
             diffs = [blob.diff for blob in versions if blob.diff is not None]
-            data = versions[-1].data
+            data = versions[0 if name in self.inputs and not self._keep else -1].data
             if name in self.inputs and not self.device.on_host:
                 data = self._at_hand(self._hosted, name, data)
             self.blobs.setdefault(name, HeldBlob(None)).bind(data, diffs[0] if diffs else None)
@@ -284,7 +286,7 @@ class Net(Holdings):
 
         check: raise NonFiniteError at the first layer whose top is not finite.
         """
-        stop = len(self.layers) if end is None else end + 1
+        stop = self._upto(end)
         self.device.begin(check)
         if start == 0:
             self.take()
@@ -346,7 +348,7 @@ class Net(Holdings):
         for value in self.plan.zero:
             if value not in self.graph.outputs:
                 self.values[value].diff.fill(0)
-        top = len(self.layers) if start is None else start + 1
+        top = self._upto(start)
         with np.errstate(all="ignore"):
             for i in reversed(range(end, top)):
                 self.step = self.plan.order.backward[i]

@@ -56,7 +56,8 @@ def find(
 ) -> Uses:
     """Uses under a fusion (net/fusion.py): an absorbed Crop is done by the Split below it, a
     rectifier is read by whoever applies it."""
-    inputs = {value.blob for value in graph.inputs}  # all versions: the caller sets the last one
+    # all versions: of a net that keeps its blobs the caller sets the last one
+    inputs = {value.blob for value in graph.inputs}
     written: dict[Value, int] = {}
     read: dict[Value, list[int]] = {v: [] for v in inferred.values}
     needed: dict[Value, list[int]] = {v: [] for v in inferred.values}
@@ -78,12 +79,11 @@ def find(
             found.append(node.tops[0])
         for value in found:
             needed[value].append(i)
-    given = {value.blob: value for value in inferred.values if value.blob in inputs}
     results = frozenset(
         value
         for value in (*graph.outputs, *(t for node in graph.nodes for t in node.tops))
         if value in graph.outputs or not (read[value] or needed[value])
-    ) | {*given.values()}
+    ).union(graph.inputs)
     elsewhere = frozenset(v for i in ahead for v in graph.nodes[i].tops)
     elsewhere -= set(crossing(graph, ahead))
     uses = Uses(written, read, needed, results, runs, {}, {}, {}, ahead)

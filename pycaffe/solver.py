@@ -58,6 +58,7 @@ class Solver:
         self._endless = not param.HasField("max_iter")
         if self._endless:  # a script may make its own steps
             param.max_iter = (1 << 31) - 1
+            param.gamma = param.gamma  # said: it may end before a missing one matters
         self._callbacks = _Callbacks()
         observer = solver_log(param)
         self._engine = solvers.build(

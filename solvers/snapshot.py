@@ -61,7 +61,8 @@ def seed_of(path: Path) -> int | None:
 
 def write(solver: Solver) -> Path:
     """Write both files, the state last: a state on disk always has its parameters.  Where there is
-    no room for it, the parameters' is given back to the smaller files that follow."""
+    no room for it, the parameters' is given back to the smaller files that follow, and an older
+    state of that name goes with it."""
     param, net = solver.param, solver.net
     hdf5 = param.snapshot_format == HDF5
     model, state = names(param.snapshot_prefix, solver.iter, hdf5=hdf5)
@@ -81,7 +82,8 @@ def write(solver: Solver) -> Path:
     try:
         (weights.write_hdf5_state if hdf5 else weights.write_binary_state)(state, found)
     except OutputError:
-        model.unlink(missing_ok=True)
+        for path in (state, model):
+            path.unlink(missing_ok=True)
         raise
     return state
 

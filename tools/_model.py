@@ -81,10 +81,13 @@ def describe(solver: Solver, source: netspec.Source) -> Description:
 def refuse_untrained(deployed: netspec.Source, net: Net) -> None:
     """GraphError where a deployment net has parameters that the training net has not."""
     graph = netspec.build(deployed, "TEST")
-    layers = build_layers(graph, net.layers[0].context)
+    layers = build_layers(graph, net.layers[0].context, net.types)
     needs = infer(graph, layers).needs
+    shared = {param.name for node in net.graph.nodes for param in node.layer.param}
     for node, need in zip(graph.nodes, needs, strict=True):
-        if need.params and node.name not in net.params:
+        names = {param.name for param in node.layer.param[: len(need.params)]}
+        learns = node.name in net.params or (names and names <= shared - {""})
+        if need.params and not learns:
             raise GraphError(
                 f"layer '{node.name}' is in the net that segments, but not in the one that learns",
                 where=node.where,

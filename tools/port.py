@@ -304,17 +304,9 @@ def describe(message: Any, net: Any, args: Any, known: weights.Model | None) -> 
     """What a model file says beside its parameters; known: what their file said of another net."""
     from .. import __version__
 
-    if known is not None:
-        origin = {**known.origin, "net": Path(args.net).name, "left out": list(args.leave_out)}
-        known = replace(known, deploy=netspec.to_text(message), origin=origin)
-        if not args.normalization:
-            return known
-        origin.pop(UNTOLD, None)
-        return replace(known, normalization=json.loads(Normalization(args.normalization).to_json()))
-
     shape: tuple[int, ...] = net.blobs[net.inputs[0]].shape if net.inputs else ()
     now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
-    return weights.Model(
+    made = weights.Model(
         deploy=netspec.to_text(message),
         normalization=json.loads(Normalization(args.normalization or "none").to_json()),
         class_names=(),
@@ -327,4 +319,17 @@ def describe(message: Any, net: Any, args: Any, known: weights.Model | None) -> 
             "date": now.isoformat(),
             **({} if args.normalization else {UNTOLD: True}),
         },
+    )
+    if known is None:
+        return made
+    told = bool(args.normalization)
+    untold = not told and known.origin.get(UNTOLD, False)
+    classes = {net.blobs[name].shape[1:2] for name in net.outputs}
+    return replace(
+        made,
+        normalization=made.normalization if told else known.normalization,
+        class_names=known.class_names if classes == {(len(known.class_names),)} else (),
+        padding=known.padding,
+        pixel_size=known.pixel_size,
+        origin={**known.origin, **made.origin, UNTOLD: untold},
     )

@@ -18,7 +18,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import netspec
-from ..errors import DeviceError, GraphError, MemoryBudgetError, SolverError, WriteError
+from ..errors import (
+    DeviceError,
+    GraphError,
+    MemoryBudgetError,
+    ShapeError,
+    SolverError,
+    SpecError,
+    WriteError,
+)
 from ..files import check_writable
 from ..solvers import newest, snapshot
 from ..solvers.observer import Hook, Observer, Observers
@@ -276,7 +284,7 @@ def train(
     description = None
     try:
         description = describe(solver, train_source(source.message, source.path, ""))
-    except GraphError as error:
+    except (GraphError, ShapeError, SpecError) as error:
         log.said(f"only snapshots will be written, no model to deploy: {error}")
     if args.snapshot:
         solver.restore(args.snapshot)

@@ -204,6 +204,15 @@ def test_some_parameters_are_shared(bias, stride, tmp_path):
     assert (module.b.bias is module.a.bias) == bool(bias)
 
 
+def test_parameters_that_are_no_modules_cannot_be_shared():
+    text = """
+      layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 1 dim: 2 dim: 3 } } }
+      layer { name: "a" type: "Scale" bottom: "x" top: "a" param { name: "s" } }
+      layer { name: "b" type: "Scale" bottom: "a" top: "b" param { name: "s" } }"""
+    with pytest.raises(GraphError, match=r"'b'.*it shares a parameter with 'a'"):
+        to_torch(nets.built(text), "net")
+
+
 def test_parameters_that_are_used_differently_cannot_be_shared():
     text = """
       layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 } } }

@@ -27,7 +27,6 @@ WRITES = """
 import os, sys
 os.environ["OMP_NUM_THREADS"] = "1"
 from demitasse import netspec, solvers
-from demitasse.errors import WriteError
 solver = solvers.build(netspec.read_solver("solver.prototxt"), ahead=False)
 for _ in sys.stdin:
     if not os.fork():
@@ -153,8 +152,9 @@ def test_a_disk_that_is_full_in_the_middle_of_a_snapshot(run, monkeypatch):
         assert Path(state.learned_net).exists()
         raise WriteError("No space left on device", where=str(path))
 
+    assert run(solve.main, SOLVER).code == 0
     monkeypatch.setattr(weights, "write_hdf5_state", full)
-    ended = run(solve.main, SOLVER)
+    ended = run(solve.main, SOLVER, "--overwrite")
     assert ended.code == 1 and "No space left on device" in ended.err
     assert weights.read("tiny.h5").model.origin["iterations"] == 4
     assert not list(Path().glob("*tiny_iter_4*"))

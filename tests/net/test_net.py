@@ -299,6 +299,51 @@ def test_inputs_are_the_callers():
             np.testing.assert_array_equal(net.read(name), values.astype(np.float32))
 
 
+def test_an_input_that_a_layer_changes_in_place_stays():
+    text = data() + (
+        'layer { name: "p" type: "Power" bottom: "x" top: "x" power_param { scale: 2 } }'
+    ) + ip("a", "x", "y")  # fmt: skip
+    net = build(text, "TEST", seed=1)
+    net.blobs["x"].data[...] = 1
+    net.forward()
+    first = net.read("y").copy()
+    net.forward()
+    np.testing.assert_array_equal(net.read("y"), first)
+    assert (net.blobs["x"].data == 1).all()
+    kept = build(text, "TEST", seed=1, keep=True)
+    kept.blobs["x"].data[...] = 1
+    kept.forward()
+    np.testing.assert_array_equal(kept.read("y"), first)
+    assert (kept.blobs["x"].data == 2).all()  # as in Caffe
+
+
+def test_a_reshaped_net_has_made_nothing_yet():
+    net = build(data() + ip("a", "x", "y"), "TEST")
+    net.forward()
+    net.reshape({"x": (4, 3)})
+    with pytest.raises(GraphError, match="blob 'y' is not in memory now"):
+        net.read("y")
+
+
+def test_layers_that_did_not_follow_a_reshape_do_not_run():
+    image = data(dims="dim: 1 dim: 1 dim: 6 dim: 6")
+    pools = [
+        f'layer {{ name: "{top}" type: "Pooling" bottom: "{bottom}" top: "{top}" '
+        f"pooling_param {{ kernel_size: 2 }} }}"
+        for bottom, top in (("x", "p"), ("p", "q"))
+    ]
+    net = build(image + "".join(pools), "TRAIN", keep=True)
+    net.reshape({"x": (1, 1, 8, 8)}, last=1)
+    net.forward(end=1)
+    assert net.read("p").shape == (1, 1, 7, 7) and net.read("q").shape == (1, 1, 4, 4)
+    for run in (net.forward, net.backward):
+        with pytest.raises(GraphError, match=r"layer 'q'.*has not followed the inputs' new shapes"):
+            run()
+    net.reshape({"x": (1, 1, 8, 8)})
+    net.forward()
+    assert net.read("q").shape == (1, 1, 6, 6)
+
+
 def test_only_what_is_in_memory_is_read():
     text = data() + data("t", "dim: 2 dim: 2") + ip("a", "x", "y") + ip("b", "y", "z") + (
         ip("c", "z", "s", n=2) + LOSS

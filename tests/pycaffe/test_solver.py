@@ -194,3 +194,10 @@ def test_a_training_goes_on_in_another_process(solver_file, tmp_path):
     np.testing.assert_array_equal(flat(again._engine), flat(first._engine))
     caffe.set_random_seed(8)
     assert caffe.SGDSolver(path)._engine.net.seed == 8
+
+
+def test_a_policy_without_gamma_may_be_followed_for_a_few_steps(solver_file):
+    path = solver_file(lr_policy="step", stepsize=1000, gamma=None, stepvalue=None, max_iter=None)
+    solver = caffe.SGDSolver(path)
+    solver.step(2)
+    assert solver.iter == 2

@@ -288,31 +288,56 @@ def test_what_2014_did_not_know_is_refused(refused):
     assert "had no parameters in V1" in said and not Path("a.caffemodel").exists()
 
 
+ANOTHER = """
+  layer { name: "data" type: "Input" top: "data"
+          input_param { shape { dim: 1 dim: CHANNELS dim: 8 dim: 8 } } }
+  layer { name: "a" type: "Convolution" bottom: "data" top: "a"
+          convolution_param { num_output: 2 kernel_size: 3 weight_filler { type: "xavier" } } }
+  layer { name: "b" type: "Convolution" bottom: "a" top: "b"
+          convolution_param { num_output: 2 kernel_size: 1 weight_filler { type: "xavier" } } }
+  layer { name: "c" type: "Convolution" bottom: "b" top: "TOP"
+          convolution_param { num_output: CLASSES kernel_size: 1 } }"""
+
+
+def another(channels=1, classes=2, top="score"):
+    text = ANOTHER.replace("CHANNELS", str(channels)).replace("CLASSES", str(classes))
+    return text.replace("TOP", top)
+
+
 def test_a_model_that_gets_another_net_is_known_as_before(capsys):
-    text = """
-      layer { name: "data" type: "Input" top: "data"
-              input_param { shape { dim: 1 dim: 1 dim: 8 dim: 8 } } }
-      layer { name: "c" type: "Convolution" bottom: "data" top: "%s"
-              convolution_param { num_output: 2 kernel_size: 3 weight_filler { type: "xavier" } } }
-    """
-    net = Net(netspec.build(netspec.parse_net(text % "s"), "TEST"))
+    net = Net(netspec.build(netspec.parse_net(another()), "TEST"))
     model = weights.Model(
-        text % "s", {"name": "zscore", "parameters": {}}, ("background", "cell"), 1,
+        another(), {"name": "zscore", "parameters": {}}, ("background", "cell"), 1,
         pixel_size=(0.5, 0.25), origin={"iterations": 7},
     )  # fmt: skip
     weights.write_model("unet.h5", net.parameters(), model)
-    Path("again.prototxt").write_text(text % "score")
-    assert run("unet.h5", "--net", "again.prototxt", "-o", "a.h5") == 0
+    Path("again.prototxt").write_text(another(top="again"))
+    given = ["unet.h5", "--net", "again.prototxt"]
+    assert run(*given, "-o", "a.h5") == 0
     assert "normalised" not in capsys.readouterr().out
     found = weights.read("a.h5").model
-    assert 'top: "score"' in found.deploy and found.origin["iterations"] == 7
+    assert 'top: "again"' in found.deploy and found.origin["iterations"] == 7
     assert (found.normalization, found.class_names) == (model.normalization, model.class_names)
     assert found.pixel_size == model.pixel_size
-    argv = ["unet.h5", "--net", "again.prototxt", "-o", "b.h5", "--normalization", "none"]
-    assert run(*argv) == 0
+    assert found.origin["weights"] == "unet.h5" and "date" in found.origin
+    assert run(*given, "-o", "b.h5", "--normalization", "none") == 0
     assert weights.read("b.h5").model.normalization["name"] == "none"
 
     args = export.parser().parse_args(
         ["--to", "onnx", "--weights", "unet.h5", "--model", "again.prototxt", "-o", "a.onnx"]
     )
     assert export.load(args)[1].normalization == model.normalization
+
+
+def test_of_a_model_that_gets_a_net_of_other_sizes_what_is_still_true_is_kept():
+    net = Net(netspec.build(netspec.parse_net(another()), "TEST"))
+    model = weights.Model(
+        another(), {"name": "zscore", "parameters": {}}, ("background", "cell"), 1
+    )
+    weights.write_model("unet.h5", net.parameters(), model)
+    Path("wider.prototxt").write_text(another(channels=4, classes=3))
+    left_out = ["--leave-out", "a", "--leave-out", "c"]
+    assert run("unet.h5", "--net", "wider.prototxt", "-o", "c.h5", *left_out) == 0
+    found = weights.read("c.h5").model
+    assert found.input_channels == 4 and found.class_names == ()
+    assert found.normalization == model.normalization

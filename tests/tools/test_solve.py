@@ -367,6 +367,31 @@ def test_the_model_is_of_the_stage_that_was_trained(tiny):
     assert "extra" in found.layers and 'name: "extra"' in found.model.deploy
 
 
+def test_a_layer_that_only_segments_may_learn_by_another_name(tiny):
+    for phase in ("TRAIN", "TEST"):
+        add_slopes(f"phase: {phase}")
+    net = Path("net.prototxt")
+    first, second = 'name: "extra"', 'name: "other"'
+    text = net.read_text().replace('type: "PReLU"', 'type: "PReLU" param { name: "slope" }')
+    net.write_text(text.replace(first, second, 1))
+    assert guarded(solve.main, ["solver.prototxt"]) == 0
+    assert Path("tiny.h5").exists()
+
+
+@pytest.mark.parametrize(
+    "layer",
+    ['type: "Python" python_param { module: "m" layer: "L" }', 'type: "Nothing"'],
+    ids=["Python", "unknown"],
+)
+def test_a_layer_of_the_test_phase_does_not_stop_a_training(layer, tiny, capsys):
+    with Path("net.prototxt").open("a") as file:
+        file.write(
+            f'layer {{ name: "x" bottom: "score" top: "x" include {{ phase: TEST }} {layer} }}'
+        )
+    assert guarded(solve.main, ["solver.prototxt"]) == 0
+    assert "only snapshots will be written" in capsys.readouterr().out
+
+
 def test_a_layer_that_only_segments_is_not_trained(tiny, capsys):
     add_slopes("phase: TEST")
     assert guarded(solve.main, ["solver.prototxt"]) == 0
