@@ -106,16 +106,17 @@ class Filters:
         )
         take = Taker(room.scratch)
         planes = take(plan.planes)
-        if plan.sums:
-            sums = take(plan.sums)
-            self._launch(plan, (x, dy, planes, sums, record))
-            self._add_sums(sums, db, plan.splits)
-        else:
-            self._launch(plan, (x, dy, planes, record))
+        sums = take(plan.sums) if plan.sums else planes  # unread
+        summing = (sums,) if plan.kernel.file in table.SUMMING else ()
+        self._launch(plan, (x, dy, planes, *summing, record))
         rows, columns = dw.shape[:2]
         counts = [np.int32(n) for n in (rows, columns, window.volume, plan.splits)]
-        self._each(table.ADD_PLANES, dw.size, (planes, dw, *counts))
-        if not plan.sums:
+        many = plan.splits >= table.MANY_PLANES
+        threads = dw.size * (table.MANY_TURNS if many else 1)
+        self._each(table.ADD_PLANES[many], threads, (planes, dw, *counts))
+        if plan.sums:
+            self._add_sums(sums, db, plan.splits)
+        else:
             self.output_gradient(None, dy, db, 1.0, room)
 
     def output_gradient(self, y: Array, dy: Array, db: Array, slope: float, room: Room) -> None:

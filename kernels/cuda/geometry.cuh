@@ -66,11 +66,15 @@ __device__ __forceinline__ void tap_of(int k, const int (&kernel)[3], int (&at)[
   at[0] = rest / kernel[1];
 }
 
-// where a pixel's window begins in x; what a tap adds to it, wherever its term counts
-__device__ __forceinline__ long long window_start(const Geometry& g, const Pixel& p) {
+// where a pixel's window begins in x; what a tap adds to it, wherever its term counts.  DIVIDES:
+// whether divide may be other than 1, here and below
+template <bool DIVIDES = true> __device__ __forceinline__ long long window_start(const Geometry& g, const Pixel& p) {
   long long at = p.image * g.x_image;
 #pragma unroll
-  for (int a = 0; a < 3; ++a) at += floor_divide(g.step[a] * p.at[a] + g.shift[a], g.divide[a]) * g.x_axis[a];
+  for (int a = 0; a < 3; ++a) {
+    const int scaled = g.step[a] * p.at[a] + g.shift[a];
+    at += (DIVIDES ? floor_divide(scaled, g.divide[a]) : scaled) * g.x_axis[a];
+  }
   return at;
 }
 __device__ __forceinline__ long long tap_offset(const Geometry& g, int k) {
@@ -81,9 +85,9 @@ __device__ __forceinline__ long long tap_offset(const Geometry& g, int k) {
   for (int a = 0; a < 3; ++a) offset += g.tap[a] * at[a] / g.divide[a] * g.x_axis[a];
   return offset;
 }
-__device__ __forceinline__ bool lies_inside(const Geometry& g, int axis, int scaled) {
+template <bool DIVIDES = true> __device__ __forceinline__ bool lies_inside(const Geometry& g, int axis, int scaled) {
   if (scaled < 0) return false;
-  if (g.divide[axis] == 1) return scaled < g.in[axis];
+  if (!DIVIDES || g.divide[axis] == 1) return scaled < g.in[axis];
   return scaled % g.divide[axis] == 0 && scaled / g.divide[axis] < g.in[axis];
 }
 // a tap, as far as it is the same for all pixels
@@ -100,11 +104,11 @@ struct Tap {
     for (int a = 0; a < 3; ++a) tap.shift[a] = g.tap[a] * at[a] + g.shift[a];
     return tap;
   }
-  __device__ __forceinline__ bool counts(const Geometry& g, const Pixel& p) const {
+  template <bool DIVIDES = true> __device__ __forceinline__ bool counts(const Geometry& g, const Pixel& p) const {
     if (g.plain) return true;
     bool inside = true;
 #pragma unroll
-    for (int a = 0; a < 3; ++a) inside = inside && lies_inside(g, a, g.step[a] * p.at[a] + shift[a]);
+    for (int a = 0; a < 3; ++a) inside = inside && lies_inside<DIVIDES>(g, a, g.step[a] * p.at[a] + shift[a]);
     return inside;
   }
 };

@@ -113,10 +113,13 @@ def product(
     )
 
 
-def weight_gradient(record: Any, quads: bool, machine: Machine, budget: int) -> Plan:
-    """Who computes planes of dw from the forward pass's record; quads: both arrays may be read four
-    channels at a time."""
+def weight_gradient(
+    record: Any, x_quads: bool, dy_quads: bool, machine: Machine, budget: int
+) -> Plan:
+    """Who computes planes of dw from the forward pass's record; x_quads, dy_quads: the array may be
+    read four channels at a time."""
     g = _Counts.of(record)
+    quads = x_quads and dy_quads
     mode = machine.mode if quads and g.taps <= table.TENSOR_TAPS else None
     tiles = table.WEIGHT_GRADIENT_SIMT[quads] if mode is None else table.WEIGHT_GRADIENT[mode]
     if machine.warpgroups and g.in_blocks and mode in table.GRADIENT_WARPGROUPS:
@@ -124,6 +127,10 @@ def weight_gradient(record: Any, quads: bool, machine: Machine, budget: int) -> 
     columns = g.taps * g.channels
     plane = g.groups * g.outputs * columns
     most = min(max(table.PLANES, 2 * plane), budget) // plane
+    narrow = g.taps == 1 and bool(g.plain) and g.outputs <= min(table.NARROW_OUTPUTS, columns)
+    short = columns < table.DIRECT_FEW or (mode is None and columns <= table.SHORT_TERMS)
+    if g.groups == 1 and (narrow or short):
+        return _direct_gradient(g, narrow, x_quads if narrow else dy_quads, most, machine)
     sizes = (g.outputs, columns, g.pixels, g.groups)
     least = 1 if mode is None else -(-g.pixels // table.CHAIN[mode])
     tile, splits = _cut(tiles, *sizes, most, mode, machine.processors, least)
@@ -132,7 +139,24 @@ def weight_gradient(record: Any, quads: bool, machine: Machine, budget: int) -> 
         (-(-g.outputs // tile.rows), -(-columns // tile.columns), g.groups * splits),
         splits,
         planes=_quads(splits * plane),
-        sums=splits * g.groups * g.outputs if tile.kernel.file == table.SUMMING else 0,
+        sums=splits * g.groups * g.outputs if tile.kernel.file in table.SUMMING else 0,
+    )
+
+
+def _direct_gradient(g: _Counts, narrow: bool, quads: bool, most: int, machine: Machine) -> Plan:
+    """Of few outputs, or of few columns: two blocks a processor, in at most so many parts."""
+    columns = g.taps * g.channels
+    few, many = (g.outputs, columns) if narrow else (columns + 1, g.outputs)
+    across = -(-many // (4 if quads else 1) // table.DIRECT_LANES)
+    deep = -(-few // table.DIRECT_FEW)
+    splits = min(2 * machine.processors // (across * deep), g.pixels // table.DIRECT_PART)
+    splits = max(1, min(max(splits, -(-g.pixels // table.DIRECT_CHAIN)), most))
+    return Plan(
+        table.WEIGHT_GRADIENT_DIRECT[narrow, quads],
+        (across, deep, splits),
+        splits,
+        planes=_quads(splits * g.outputs * columns),
+        sums=0 if narrow else splits * g.outputs,
     )
 
 
@@ -177,13 +201,15 @@ def _cut(
     of `least` parts and more where so many are allowed.
 
     The busiest processor counts; two blocks at once, where they fit, keep it busy, one of them half
-    of the time.  Large tiles bring less for each product, parts have to be added.
+    of the time; of CUDA cores as many as have enough threads.  Large tiles bring less for each
+    product, parts have to be added.
     """
 
     def time(choice: tuple[Tile, int]) -> float:
         tile, splits = choice
         blocks = -(-rows // tile.rows) * -(-columns // tile.columns) * groups * splits
-        turns = max(-(-blocks // processors), min(2, tile.resident)) / splits
+        busy = 2 if mode else table.CORES_BUSY // tile.kernel.threads
+        turns = max(-(-blocks // processors), min(busy, tile.resident)) / splits
         each = 1 + tile.row / tile.columns + tile.column / tile.rows
         found = turns * tile.rows * tile.columns * each * terms
         if splits > 1:
@@ -192,11 +218,11 @@ def _cut(
 
     choices: list[tuple[Tile, int]] = []
     for tile in tiles:
-        allowed = _most_splits(-(-terms // tile.depth), most, groups)
+        allowed = _most_splits(-(-terms // tile.depth), most, groups, mode)
         choices += [(tile, splits) for splits in range(min(least, allowed), allowed + 1)]
     return min(choices, key=time)
 
 
-def _most_splits(depth: int, most: int, groups: int) -> int:
-    allowed = min(table.MOST_SPLITS, table.DEEPEST // groups)
+def _most_splits(depth: int, most: int, groups: int, mode: str | None) -> int:
+    allowed = min(table.MOST_SPLITS[mode], table.DEEPEST // groups)
     return max(1, min(most, depth // table.SPLIT_BLOCKS, allowed))

@@ -107,8 +107,8 @@ def gradient(
 ) -> Gradient:  # fmt: skip
     """Of a correlation's weights, and of its bias, where the kernel makes that as well."""
     record = correlation(x, dy, padded(window), group)
-    quads = readable(x, group) and readable(dy, group)
-    plan = plans.weight_gradient(record, quads, machine, budget)
+    quads = readable(x, group), readable(dy, group)
+    plan = plans.weight_gradient(record, *quads, machine, budget)
     record["splits"], record["biased"] = plan.splits, biased and plan.sums > 0
     return Gradient(plan, _kept(record))
 

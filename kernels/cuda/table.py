@@ -63,7 +63,8 @@ WARPGROUPS = {  # whose kernels are named so
     "convolution": "convolve_by_warpgroups",
     "weight_gradient": "weight_gradient_by_warpgroups",
 }
-SUMMING = "weight_gradient_warpgroup.cu"  # also sums over pixels, for the bias
+# also sum over pixels, for the bias
+SUMMING = ("weight_gradient_warpgroup.cu", "weight_gradient_direct.cu")
 TENSOR_TAPS = 31  # a thread keeps one bit for each
 STAGES = 3
 BLOCK = 32  # channels
@@ -74,6 +75,10 @@ SHORT_SHARED = 48 << 10  # bytes of weights
 SHORT_PIXELS = 4  # of one thread
 NARROW_OUTPUTS = 8
 NARROW_LANES = 8  # that share a pixel
+DIRECT_FEW = 10  # values of a pixel that a block of the direct weight gradient has sums for
+DIRECT_LANES = 32  # of a block, at most: threads that read one pixel's many channels
+DIRECT_PART = 256  # pixels of one part, at least
+DIRECT_CHAIN = 1 << 16  # pixels of one part, at most: a thread sums up to an eighth of them
 SPLIT_BLOCKS = 8  # of the reduction, at least, in each part of it
 # terms as long as it takes to bring a word to a block on 9.0, and ...
 WORD = {TF32X3: 48, TF32: 144}
@@ -81,7 +86,9 @@ WORD = {TF32X3: 48, TF32: 144}
 PLANE = {TF32X3: 360, TF32: 1080, BF16: 1440, None: 180}
 # pixels that tensor cores sum in one go: as many roundings stay within 2e-6, or a mode's own error
 CHAIN = {TF32X3: 1 << 17, TF32: 1 << 16, BF16: 1 << 17}
-MOST_SPLITS = 64
+MOST_SPLITS = {TF32X3: 64, TF32: 64, BF16: 64, None: 256}
+MANY_PLANES, MANY_TURNS = 32, 8  # planes that so many threads add
+CORES_BUSY = 512  # threads that keep a multiprocessor's CUDA cores busy
 DEEPEST = 65535  # blocks of a grid along z: groups, times splits
 PLANES = 1 << 22  # elements of partial weight gradients, or twice the gradient if that is more
 PARTS = 512  # blocks among which a sum over pixels is cut
@@ -146,6 +153,10 @@ def _cores(
     return Tile(rows, columns, 8, kernel)
 
 
+def _flag(value: bool) -> str:
+    return str(value).lower()
+
+
 # large tiles first
 CONVOLVE = {
     mode: (
@@ -205,6 +216,15 @@ WEIGHT_GRADIENT_SIMT = {
         _cores("weight_gradient.cu", "weight_gradient_simt<64, 32, 4, false>", 64, 32, 128, 128),
     ),
 }
+WEIGHT_GRADIENT_DIRECT = {
+    (narrow, quads): Kernel(
+        "weight_gradient_direct.cu",
+        f"weight_gradient_direct<{_flag(narrow)}, {_flag(quads)}>",
+        registers=128,
+    )
+    for narrow in (False, True)
+    for quads in (False, True)
+}
 SHORT = {
     wide: Kernel("convolution_direct.cu", f"convolve_short<{wide}, {SHORT_PIXELS}>", registers=128)
     for wide in (4, 1)
@@ -216,12 +236,10 @@ PACK = {
     )
     for operand in (FLOAT, ROUNDED, PAIRS, SPLIT)
 }
-ADD_PLANES = Kernel("weights.cu", "add_planes")
-FINISH = {quads: Kernel("weights.cu", f"finish<{str(quads).lower()}>") for quads in (False, True)}
+ADD_PLANES = {many: Kernel("weights.cu", f"add_planes<{_flag(many)}>") for many in (False, True)}
+FINISH = {quads: Kernel("weights.cu", f"finish<{_flag(quads)}>") for quads in (False, True)}
 SUM_OUTPUTS = {
-    (rectify, quads): Kernel(
-        "outputs.cu", f"sum_outputs<{str(rectify).lower()}, {str(quads).lower()}>"
-    )
+    (rectify, quads): Kernel("outputs.cu", f"sum_outputs<{_flag(rectify)}, {_flag(quads)}>")
     for rectify in (False, True)
     for quads in (False, True)
 }
@@ -272,6 +290,6 @@ def convolutions() -> Iterator[Kernel]:
     tiles = (*tiles, *WEIGHT_GRADIENT.values(), *GRADIENT_WARPGROUPS.values())
     for group in (*tiles, *WEIGHT_GRADIENT_SIMT.values()):
         yield from (tile.kernel for tile in group)
-    yield from (*SHORT.values(), NARROW, *PACK.values(), ADD_PLANES)
-    yield from FINISH.values()
+    yield from (*WEIGHT_GRADIENT_DIRECT.values(), *SHORT.values(), NARROW)
+    yield from (*PACK.values(), *ADD_PLANES.values(), *FINISH.values())
     yield from (*SUM_OUTPUTS.values(), ADD_SUMS)

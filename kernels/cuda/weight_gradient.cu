@@ -52,10 +52,7 @@ weight_gradient(const float* __restrict__ x, const float* __restrict__ dy, float
       const int p = block * PIXELS + tid;
       const Pixel pixel = pixel_of(min(p, g.pixels - 1), g.out);
       places[tid].y = p < g.pixels ? static_cast<int>(output_start(g, pixel) / 4) : -1;
-      long long start = pixel.image * g.x_image;
-#pragma unroll
-      for (int a = 0; a < 3; ++a) start += (g.step[a] * pixel.at[a] + g.shift[a]) * g.x_axis[a];
-      places[tid].x = static_cast<int>(start / 4);
+      places[tid].x = static_cast<int>(window_start<false>(g, pixel) / 4);
       places[tid].taken = p < g.pixels ? counting_taps(g, pixel) : 0;
       __syncthreads();
     }
@@ -167,8 +164,14 @@ weight_gradient_simt(const float* __restrict__ x, const float* __restrict__ dy, 
   constexpr int LANES_M = SIZE_M / WIDE, LANES_N = SIZE_N / WIDE;
   constexpr int STEP_M = THREADS / LANES_M, STEP_N = THREADS / LANES_N;  // pixels that are read at once
   constexpr int READS_M = PIXELS / STEP_M, READS_N = PIXELS / STEP_N;
+  constexpr int KNOWN = THREADS / PIXELS;  // blocks whose pixels' places are kept
   static_assert(THREADS % LANES_M == 0 && THREADS % LANES_N == 0 && READS_M > 0 && READS_N > 0);
   __shared__ __align__(16) float as[2][PIXELS][SIZE_M], bs[2][PIXELS][SIZE_N];
+  struct __align__(16) Place {
+    long long y, x;  // where a pixel and its window start; no pixel: y is negative
+    int at[3];       // what counts adds a tap's shift to
+  };
+  __shared__ Place places[THREADS];
 
   const int tid = threadIdx.x;
   const int group = blockIdx.z / g.splits, split = blockIdx.z % g.splits;
@@ -190,22 +193,33 @@ weight_gradient_simt(const float* __restrict__ x, const float* __restrict__ dy, 
       to[0] = take ? *from : 0;
     }
   };
+  const int blocks = (g.pixels + PIXELS - 1) / PIXELS;
+  const int first = part_start(blocks, split, g.splits), last = part_start(blocks, split + 1, g.splits);
   const auto fetch = [&](int block) {
+    const int known = (block - first) % KNOWN;
+    if (known == 0) {  // where the next pixels are, one for each thread; a barrier is behind the last reads
+      const int p = block * PIXELS + tid;
+      const Pixel pixel = pixel_of(min(p, g.pixels - 1), g.out);
+      places[tid].y = p < g.pixels ? output_start(g, pixel) : -1;
+      places[tid].x = window_start<false>(g, pixel);
+#pragma unroll
+      for (int a = 0; a < 3; ++a) places[tid].at[a] = g.step[a] * pixel.at[a];
+      __syncthreads();
+    }
+    const Place* const of_block = places + known * PIXELS;
 #pragma unroll
     for (int i = 0; i < READS_M; ++i) {
-      const int p = block * PIXELS + row_m + i * STEP_M;
-      const bool take = has_m && p < g.pixels;
-      read(dy + (take ? output_start(g, pixel_of(p, g.out)) : 0), take, next_a[i]);
+      const long long y = of_block[row_m + i * STEP_M].y;
+      const bool take = has_m && y >= 0;
+      read(dy + (take ? y : 0), take, next_a[i]);
     }
 #pragma unroll
     for (int i = 0; i < READS_N; ++i) {
-      const int p = block * PIXELS + row_n + i * STEP_N;
-      const Pixel pixel = pixel_of(p, g.out);
-      const bool take = has_n && p < g.pixels && tap.counts(g, pixel);
-      long long from = pixel.image * g.x_image;
+      const Place& place = of_block[row_n + i * STEP_N];
+      bool take = has_n && place.y >= 0;
 #pragma unroll
-      for (int a = 0; a < 3; ++a) from += (g.step[a] * pixel.at[a] + g.shift[a]) * g.x_axis[a];
-      read(x + (take ? from : 0), take, next_b[i]);
+      for (int a = 0; a < 3; ++a) take = take && (g.plain || lies_inside<false>(g, a, place.at[a] + tap.shift[a]));
+      read(x + (take ? place.x : 0), take, next_b[i]);
     }
   };
   const auto store = [&](int slot) {
@@ -219,8 +233,6 @@ weight_gradient_simt(const float* __restrict__ x, const float* __restrict__ dy, 
       for (int e = 0; e < WIDE; ++e) bs[slot][row_n + i * STEP_N][lane_n + e] = next_b[i][e];
   };
 
-  const int blocks = (g.pixels + PIXELS - 1) / PIXELS;
-  const int first = part_start(blocks, split, g.splits), last = part_start(blocks, split + 1, g.splits);
   const int tm = tid % (SIZE_M / TILE), tn = tid / (SIZE_M / TILE);
   float sums[TILE][TILE] = {};
   planes += (static_cast<long long>(split) * g.groups + group) * g.outputs * columns;

@@ -55,18 +55,30 @@ __device__ __forceinline__ long long divide(long long a, int b, int& rest) {
   return quotient;
 }
 
-// planes (splits, rows, taps, columns), dw (rows, columns, taps); a thread for each element of dw
+// planes (splits, rows, taps, columns), dw (rows, columns, taps); a thread for each element of dw, or
+// where there are MANY planes eight, in different warps, which take turns with them
+template <bool MANY>
 __global__ void add_planes(const float* __restrict__ planes, float* __restrict__ dw, int rows, int columns, int taps,
                            int splits) {
-  const long long i = blockIdx.x * static_cast<long long>(blockDim.x) + threadIdx.x;
+  constexpr int TURNS = MANY ? 8 : 1;
+  const int lanes = blockDim.x / TURNS, lane = threadIdx.x % lanes, turn = threadIdx.x / lanes;
+  const long long i = blockIdx.x * static_cast<long long>(lanes) + lane;
   const long long plane = static_cast<long long>(rows) * taps * columns;
-  if (i >= plane) return;
-  int k, column;
-  const long long row = divide(divide(i, taps, k), columns, column);
-  const float* part = planes + (row * taps + k) * columns + column;
   float sum = 0;
-  for (int z = 0; z < splits; ++z) sum += part[z * plane];
-  dw[i] += sum;
+  if (i < plane) {
+    int k, column;
+    const long long row = divide(divide(i, taps, k), columns, column);
+    const float* part = planes + (row * taps + k) * columns + column;
+    for (int z = turn; z < splits; z += TURNS) sum += part[z * plane];
+  }
+  if constexpr (MANY) {
+    __shared__ float of_turn[TURNS][32];
+    of_turn[turn][lane] = sum;
+    __syncthreads();
+    if (turn) return;
+    for (int t = 1; t < TURNS; ++t) sum += of_turn[t][lane];
+  }
+  if (i < plane) dw[i] += sum;
 }
 
 // planes (groups, splits, pixels, outputs); a thread for each pixel and output, or for four outputs

@@ -14,7 +14,7 @@ MORE = {"sm_86": 86, "sm_89": 89, "sm_90": 90, "sm_120": 120}  # those near thei
 WARPGROUPS = "sm_90a"  # alone has their products
 ROWS = sorted(table.kernels())
 FILES = sorted({kernel.file for kernel in ROWS})
-TIGHT = ("convolution.cu", "convolution_simt.cu", "weight_gradient.cu")
+TIGHT = ("convolution.cu", "convolution_simt.cu", "weight_gradient.cu", "weight_gradient_direct.cu")
 OF_WARPGROUPS = {k.file for k in ROWS if k.capability == table.WARPGROUP_CAPABILITY}
 CUPYS = ["-ftz=true", "--device-as-default-execution-space"]  # options that CuPy adds
 

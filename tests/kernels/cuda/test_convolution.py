@@ -112,9 +112,10 @@ LARGE = Layer(36, 128, (1, 126), 1)  # a large tile
 MIDDLE = Layer(36, 64, (1, 125), 1)  # half as many outputs
 PADDED = Layer(36, 20, (9, 5), pad=1, images=2, slope=0.1)
 FIRST = Layer(1, 12, (11, 10), pad=1)
-ODD = Layer(3, 5, (6, 7), stride=2, dilation=2, pad=2, last=False)
+ODD = Layer(5, 5, (6, 7), stride=2, dilation=2, pad=2, last=False)
 SCORE = Layer(64, 2, (5, 7), 1)
 WIDE = Layer(12, 128, (3, 45), 3)
+MANY = Layer(6, 10, (2100,), 1, group=2)  # many parts of a weight gradient
 WHOLE = Layer(64, 96, (140,), 3, pad=1, images=2, slope=0.1)  # for warpgroups, and no whole tile
 
 
@@ -141,8 +142,14 @@ def _cases():
     expect(table.SHORT[4], "fp32", FIRST)
     expect(table.SHORT[1], "fp32", replace(FIRST, m=5))
     expect(table.NARROW, "fp32", SCORE)
+    direct = (FIRST, replace(FIRST, m=5), SCORE, replace(SCORE, c=37))
+    for (narrow, quads), layer in zip(
+        ((False, True), (False, False), (True, True), (True, False)), direct, strict=True
+    ):
+        expect(table.WEIGHT_GRADIENT_DIRECT[narrow, quads], "fp32", layer)
     expect(table.PACK[table.SPLIT], "fp32", WHOLE)
-    expect(table.ADD_PLANES, "fp32", PADDED)
+    expect(table.ADD_PLANES[False], "fp32", PADDED)
+    expect(table.ADD_PLANES[True], "fp32", MANY, 99)
     expect(table.FINISH[True], "fp32", replace(PADDED, c=64), 40)
     expect(table.FINISH[False], "fp32-strict", replace(PADDED, c=64, m=5), 40)
     for rectify in (False, True):
@@ -214,6 +221,7 @@ NAMED = {
     "a large window": Layer(4, 4, (9, 9), 7, pad=3),
     "padding wider than the map": Layer(4, 4, (2, 2), 3, pad=2),
     "many images": Layer(4, 4, (3, 3), 3, images=9),
+    "colours": Layer(3, 136, (6, 5), pad=1, images=2),
     "few channels from many": Layer(8, 64, (5, 7), 1),
     "few channels of many": Layer(64, 8, (5, 7), 1, deconvolution=True),
 }
@@ -258,9 +266,11 @@ def test_the_kernel_of_warpgroups_sums_for_the_bias_as_well(where, precision, gr
 
 def test_long_sums_of_a_weights_gradient_are_added_in_parts():
     """In one go their error grows with their length: 3.1e-6 here."""
-    layer = Layer(3, 5, (1 << 15,), 1, last=False)
+    layer = Layer(6, 10, (1 << 15,), 1, group=2, last=False)
     values = [np.abs(v) for v in inputs(layer)]
-    found = computed(EmulatedDevice("fp32-strict", processors=1), layer, *values, budget=1)
+    device = EmulatedDevice("fp32-strict", processors=1)
+    found = computed(device, layer, *values, budget=1)
+    assert "weight_gradient_simt<64, 32, 4, false>" in device.launched
     check(found, layer, values, 2e-6)
 
 

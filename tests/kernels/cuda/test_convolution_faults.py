@@ -10,6 +10,7 @@ pytestmark = pytest.mark.skipif(COMPILER is None, reason=MISSING)
 BARRIER = "__syncthreads();"
 DEEP = Layer(76, 20, (14, 13))  # several blocks of every reduction
 WHOLE = Layer(32, 64, (14, 13), 2, pad=1)  # for warpgroups; the last block lies where targets will
+FEW = Layer(2, 12, (14, 13), pad=1)  # columns: for two blocks of the direct weight gradient
 OF_WARPS = ("convolution.cu", "convolution_simt.cu", "weight_gradient.cu")
 OF_WARPGROUPS = ("convolution_warpgroup.cu", "weight_gradient_warpgroup.cu")
 
@@ -23,6 +24,13 @@ def _mutants():
     for file in OF_WARPGROUPS:
         count = (KERNELS / file).read_text().count(BARRIER)
         yield from ((file, BARRIER, n, "", "fp32") for n in range(count))
+    yield from (("weight_gradient.cu", BARRIER, n, "", "fp32-strict") for n in (2, 3, 4))
+    direct = "weight_gradient_direct.cu"
+    count = (KERNELS / direct).read_text().count(BARRIER)
+    yield from ((direct, BARRIER, n, "", "fp32") for n in range(count))
+    yield direct, "store(1 - slot)", 0, "store(slot)", "fp32"
+    yield direct, "if (taps[e].counts<false>(g, pixel)) next", 0, "next", "fp32"
+    yield direct, "advance(pixel, PIXELS, g.out)", 0, "", "fp32"
     early = "if (u == 0 && block + 1 < last) read(a[0], 0, slot); wait_products("
     for old, new in (
         ("  show_shared();\n  __sync", "  __sync"),
@@ -57,7 +65,7 @@ def test_a_kernel_that_is_slightly_wrong_is_caught(tmp_path, file, old, which, n
     assert len(parts) > which + 1, "the source no longer says so"
     (tmp_path / file).write_text(old.join(parts[: which + 1]) + new + old.join(parts[which + 1 :]))
     device = EmulatedDevice(precision, processors=1, folder=tmp_path)
-    layer = DEEP if file in OF_WARPS else WHOLE
+    layer = DEEP if file in OF_WARPS else FEW if "direct" in file else WHOLE
     values = inputs(layer)
     with pytest.raises((Fault, AssertionError)):
         check(computed(device, layer, *values), layer, values, BOUNDS[precision])

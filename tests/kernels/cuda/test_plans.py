@@ -14,6 +14,10 @@ BUDGET = 16 << 20
 UNET = [(64, 64, 570), (128, 256, 140), (512, 512, 66), (1024, 1024, 30), (1024, 512, 56)]
 
 
+POINTWISE = WINDOW._replace(kernel=(1, 1))
+WAITING = [(1, 64, 572, WINDOW), (3, 64, 572, WINDOW), (64, 2, 388, POINTWISE)]  # for memory
+
+
 def plans(c, m, n, precision, processors=132, budget=BUDGET):
     """Forward, data gradient, weight gradient."""
     x, y = nominal((1, c, n, n), True), nominal((1, m, n - 2, n - 2), True)
@@ -35,6 +39,26 @@ def test_all_processors_have_about_the_same_to_do(layer, precision):
         assert blocks >= 0.65 * 132 * turns, (plan.kernel.expression, plan.grid)
 
 
+@pytest.mark.parametrize("precision", ["fp32", "fp32-strict", "tf32"])
+@pytest.mark.parametrize("layer", WAITING, ids=str)
+def test_first_layer_and_score_give_every_processor_a_weights_gradient(layer, precision):
+    c, m, n, window = layer
+    for processors in (1, 8, 132):
+        plan = _of_weights(*layer, Machine(precision, 90, processors), BUDGET)
+        assert plan.kernel in table.WEIGHT_GRADIENT_DIRECT.values()
+        blocks = plan.grid[0] * plan.grid[1] * plan.grid[2]
+        assert blocks >= 0.9 * 2 * processors
+        assert plan.planes == plan.splits * m * c * window.volume <= BUDGET
+        longest = (n + 1 - window.kernel[0]) ** 2 / plan.splits * table.DIRECT_LANES / 256
+        assert longest <= 1 << 13  # as of weight_gradient_simt: pixels that a thread sums in one go
+    assert _of_weights(*layer, Machine(precision, 90, 132), 1).splits == 1
+
+
+def _of_weights(c, m, n, window, machine, budget):
+    x, y = (nominal((1, k, s, s), k % 4 == 0) for k, s in ((c, n), (m, n + 1 - window.kernel[0])))
+    return products.gradient(x, y, window, 1, machine, budget).plan
+
+
 @pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
 @pytest.mark.parametrize("processors", [8, 40, 132])
 def test_a_small_card_adds_no_longer_sums_into_a_weights_gradient(precision, processors):
@@ -50,7 +74,8 @@ def test_planes_stay_within_the_budget(layer):
     for budget in (1, 1 << 20, BUDGET):
         for plan in plans(*layer, "fp32", budget=budget):
             weights = layer[0] * layer[1] * 9
-            assert plan.planes <= max(budget, weights) and plan.splits <= table.MOST_SPLITS
+            assert plan.planes <= max(budget, weights)
+            assert plan.splits <= table.MOST_SPLITS[table.TF32X3]
 
 
 def test_many_groups_are_not_cut_into_more_blocks_than_a_grid_has():
