@@ -20,6 +20,7 @@ import numpy as np
 from . import (
     columns,
     convolution,
+    copies,
     deconvolution,
     deformation,
     dropout,
@@ -49,6 +50,7 @@ class Device:
     convolution: Any = convolution
     deconvolution: Any = deconvolution
     columns: Any = columns
+    copies: Any = copies
     pooling: Any = pooling
     relu: Any = relu
     dropout: Any = dropout

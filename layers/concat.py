@@ -69,19 +69,20 @@ class Concat(Layer):
         return found
 
     def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        copies = self.context.device.copies
         for blob, part, middle in self._parts(bottom, top[0].data):
             if not np.may_share_memory(part, blob.data):  # else it lies there already
-                part[...] = blob.data[middle]
+                copies.copy(blob.data[middle], part)
 
     def backward(
         self, top: Sequence[Blob], propagate_down: Sequence[bool], bottom: Sequence[Blob]
     ) -> None:
-        parts = self._parts(bottom, top[0].diff)
+        copies, parts = self.context.device.copies, self._parts(bottom, top[0].diff)
         for (blob, part, middle), down in zip(parts, propagate_down, strict=True):
             if down and not np.may_share_memory(part, blob.diff):
                 if part.shape != blob.shape:
-                    blob.diff[...] = 0
-                blob.diff[middle] = part
+                    copies.clear(blob.diff)
+                copies.copy(part, blob.diff[middle])
 
     def _parts(
         self, bottom: Sequence[Blob], joined: Array

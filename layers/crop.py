@@ -85,24 +85,25 @@ class Crop(Layer):
             room = Room(0, self.context.workers, self.scratch)
             self.context.device.columns.rectify_gradient(top[0].data, top[0].diff, room)
         if not self.absorbed:
-            bottom[0].diff[...] = 0
+            self.context.device.copies.clear(bottom[0].diff)
             self.add(top[0], bottom[0])
 
     def cut(self, bottom: Blob, top: Blob) -> None:
         """Write the top's data."""
-        top.data[...] = self._inside(bottom.data, top.shape)
+        self.context.device.copies.copy(self._inside(bottom.data, top.shape), top.data)
 
     def add(self, top: Blob, bottom: Blob) -> None:
         """Add the top's diff to the bottom's, inside."""
         into, workers = self._inside(bottom.diff, top.shape), self.context.workers
+        copies = self.context.device.copies
         if workers.threads == 1 or into.ndim < 2 or into.size < LARGE:
-            into += top.diff
+            copies.add(top.diff, into)
             return
         parts = list(pieces(into.shape[1], -(-into.shape[1] // workers.threads)))
 
         def part(i: int, _: int) -> None:
             here = slice(*parts[i])
-            into[:, here] += top.diff[:, here]
+            copies.add(top.diff[:, here], into[:, here])
 
         workers.run(part, len(parts))
 

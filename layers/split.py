@@ -17,8 +17,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from .base import Blob, Context, Layer, Shape, Shapes
 from .crop import Crop
 
@@ -46,14 +44,14 @@ class Split(Layer):
     ) -> None:
         if not propagate_down[0]:
             return
-        dx = bottom[0].diff
+        dx, copies = bottom[0].diff, self.context.device.copies
         first, *others = [t.diff for t in top if t.diff is not None] or [None]
         if first is None:
-            dx[...] = 0
+            copies.clear(dx)
         elif first is not dx:
-            np.copyto(dx, first)
+            copies.copy(first, dx)
         for dy in others:
-            dx += dy
+            copies.add(dy, dx)
         for crop, part in self.crops:
             if part.diff is not None:
                 crop.add(part, bottom[0])

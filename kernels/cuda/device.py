@@ -10,7 +10,7 @@ import numpy as np
 from ..device import Device
 from .augmentation import Deformation, Lookup
 from .convolution import Convolution, Deconvolution
-from .families import Columns, Dropout, Pooling, Relu, Softmax, SoftmaxLoss
+from .families import Columns, Copies, Dropout, Pooling, Relu, Softmax, SoftmaxLoss
 from .launch import Array as Array
 from .table import TENSOR_CAPABILITY, WARPGROUP_CAPABILITY
 from .update import Update
@@ -39,6 +39,7 @@ class OwnKernels(Device):
         self._held: dict[tuple[str, str], Array] = {}
         self.convolution, self.deconvolution = Convolution(self), Deconvolution(self)
         self.relu, self.columns, self.dropout = Relu(self), Columns(self), Dropout(self)
+        self.copies = Copies()
         self.pooling, self.softmax = Pooling(self), Softmax(self)
         self.softmax_loss = SoftmaxLoss(self)
         self.deformation, self.lookup = Deformation(self), Lookup(self)

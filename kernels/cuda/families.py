@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import columns, dropout, pooling, relu, softmax, softmax_loss
+from .. import columns, copies, dropout, pooling, relu, softmax, softmax_loss
 from ..im2col import Window
 from ..workers import Room
 from .launch import (
@@ -68,6 +68,27 @@ class Columns(Family):
 
     def rectify_gradient(self, y: Array, dy: Array, room: Room) -> None:
         self.device.relu.gradient(y, dy, dy, 0.0, None)
+
+
+class Copies:
+    """CuPy's, whose neighbouring threads walk along the last axis: they are shown the axes in the
+    order in which y lies in memory."""
+
+    def copy(self, x: Array, y: Array) -> None:
+        copies.copy(*_in_order(x, y))
+
+    def add(self, x: Array, y: Array) -> None:
+        copies.add(*_in_order(x, y))
+
+    def clear(self, y: Array) -> None:
+        copies.clear(*_in_order(y))
+
+
+def _in_order(*arrays: Array) -> list[Array]:
+    """The same arrays, with the axes of the last one from the longest step to the shortest."""
+    steps = arrays[-1].strides
+    order = sorted(range(len(steps)), key=lambda axis: -steps[axis])
+    return [array.transpose(*order) for array in arrays]
 
 
 class Dropout(Family):
