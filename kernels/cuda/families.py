@@ -6,6 +6,8 @@ it does not have is that module's, through NumPy's protocols.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import chain
 from math import prod
 from typing import Any
 
@@ -26,6 +28,7 @@ from .launch import (
     places_grid,
     record,
     scalar,
+    wide,
 )
 
 BLOCK = (THREADS,)
@@ -176,35 +179,39 @@ class Pooling(Family):
         if len(window.kernel) > 3:
             pooling.max_forward(x, y, arg, window, room)
             return
-        m = map_of(y)
-        expression = f"max_forward<{name(x)}, {name(arg)}, {flag(last(m))}>"
-        arrays = (x, map_of(x), y, m, arg, map_of(arg))
-        self.run(expression, grid(m), *arrays, _windows(x, y, window))
+        types = f"{name(x)}, {name(arg)}"
+        self._launch("max_forward", types, y, (x, y, arg), _windows(x, y, window))
 
     def max_backward(self, dy: Array, arg: Array, dx: Array, window: Window, room: Room) -> None:
         if len(window.kernel) > 3:
             pooling.max_backward(dy, arg, dx, window, room)
             return
-        m = map_of(dx)
-        expression = f"max_backward<{name(dx)}, {name(arg)}, {flag(last(m))}>"
-        arrays = (dy, map_of(dy), arg, map_of(arg), dx, m)
-        self.run(expression, grid(m), *arrays, _windows(dx, dy, window))
+        apart = all(k <= s for k, s in zip(window.kernel, window.stride, strict=True))
+        kernel, over = ("max_spread", dy) if apart else ("max_backward", dx)
+        types = f"{name(dx)}, {name(arg)}"
+        self._launch(kernel, types, over, (dy, arg, dx), _windows(dx, dy, window))
 
     def average_forward(self, x: Array, y: Array, window: Window, room: Room) -> None:
         if len(window.kernel) > 3:
             pooling.average_forward(x, y, window, room)
             return
-        m = map_of(y)
-        expression = f"average_forward<{name(x)}, {flag(last(m))}>"
-        self.run(expression, grid(m), x, map_of(x), y, m, _windows(x, y, window))
+        self._launch("average_forward", name(x), y, (x, y), _windows(x, y, window))
 
     def average_backward(self, dy: Array, dx: Array, window: Window, room: Room) -> None:
         if len(window.kernel) > 3:
             pooling.average_backward(dy, dx, window, room)
             return
-        m = map_of(dx)
-        expression = f"average_backward<{name(dx)}, {flag(last(m))}>"
-        self.run(expression, grid(m), dy, map_of(dy), dx, m, _windows(dx, dy, window))
+        self._launch("average_backward", name(dx), dx, (dy, dx), _windows(dx, dy, window))
+
+    def _launch(
+        self, kernel: str, types: str, over: Array, arrays: Sequence[Array], windows: np.ndarray
+    ) -> None:
+        """A thread for each element, or each word, of `over`, which is one of the arrays."""
+        pairs = [(array, map_of(array)) for array in arrays]
+        of_over = next(m for array, m in pairs if array is over)
+        each = wide(*pairs)
+        expression = f"{kernel}<{types}, {flag(last(of_over))}, {each}>"
+        self.run(expression, grid(of_over, each), *chain(*pairs), windows)
 
 
 def _windows(x: Array, y: Array, window: Window) -> np.ndarray:

@@ -16,6 +16,7 @@ import numpy as np
 
 from ...errors import DeviceError
 from ..im2col import Array, Sizes, Window
+from .launch import address
 
 AXES = 3
 MOST_PIXELS = 2**31 - 2**16  # of an array: kernels count them as int, and a little beyond the last
@@ -91,8 +92,7 @@ def layout(array: Array) -> Layout:
             found=f"{pixels}",
             remedy="Take smaller tiles or a smaller batch",
         )
-    interface = getattr(array, "__cuda_array_interface__", None) or array.__array_interface__
-    address, item = interface["data"][0], array.itemsize
+    where, item = address(array), array.itemsize
     image, channel, *axis = (
         stride // item if n > 1 else 0 for n, stride in zip(array.shape, array.strides, strict=True)
     )
@@ -105,7 +105,7 @@ def layout(array: Array) -> Layout:
         image,
         channel,
         (0,) * missing + tuple(axis),
-        next(n for n in (16, 8, 4) if address % n == 0),
+        next(n for n in (16, 8, 4) if where % n == 0),
     )
 
 

@@ -11,6 +11,7 @@ Array = Any
 THREADS = 256  # of a block, in all kernels but the matrix products
 ROWS = 65535  # blocks along y, at most
 BLOCKS = 1024  # blocks along x, at most: enough for every card, and never chosen by the card
+WIDE = 4  # channels of a word
 PARTS = 256  # partial sums of a reduction
 
 MAP = np.dtype(  # map.cuh: struct Map
@@ -56,12 +57,32 @@ def last(of: np.ndarray) -> bool:
     return bool(m["channels"] > 1 and m["channel"] < m["place"])
 
 
-def grid(of: np.ndarray) -> tuple[int, int]:
-    """Blocks for every element of a map."""
+def address(x: Array) -> int:
+    """Where the first element is."""
+    interface = getattr(x, "__cuda_array_interface__", None) or x.__array_interface__
+    found: int = interface["data"][0]
+    return found
+
+
+def wide(*pairs: tuple[Array, np.ndarray]) -> int:
+    """How many channels of a place a thread may take at once, as one word in each of these arrays,
+    of which the maps are given: 4 or 1."""
+    for x, of in pairs:
+        m = of[0]
+        steps = [int(m["place"]), int(m["image"]) if m["images"] > 1 else 0, int(m["channels"])]
+        if not last(of) or m["channel"] != 1 or any(step % WIDE for step in steps):
+            return 1
+        if address(x) % (WIDE * x.dtype.itemsize):
+            return 1
+    return WIDE
+
+
+def grid(of: np.ndarray, wide: int = 1) -> tuple[int, int]:
+    """Blocks for every element of a map, of which a thread has `wide` at once."""
     m = of[0]
     places, rows = int(m["places"]), int(m["images"]) * int(m["channels"])
     if last(of):
-        places, rows = places * int(m["channels"]), int(m["images"])
+        places, rows = places * int(m["channels"]) // wide, int(m["images"])
     return blocks(places), max(1, min(rows, ROWS))
 
 

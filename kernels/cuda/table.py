@@ -248,6 +248,7 @@ ADD_SUMS = Kernel("outputs.cu", "add_sums")
 
 # what families.py and update.py launch, for float32; the compiler makes the others on demand
 _LAST = ("true", "false")
+_WORDS = (("true", 4), ("true", 1), ("false", 1))
 FAMILIES = (
     *(
         Kernel("relu.cu", f"{name}<float, {last}>")
@@ -257,15 +258,15 @@ FAMILIES = (
     Kernel("dropout.cu", "draw"),
     *(Kernel("dropout.cu", f"apply<float, {last}>") for last in _LAST),
     *(
-        Kernel("pooling.cu", f"{name}<float, {arg}, {last}>", registers=80)
-        for name in ("max_forward", "max_backward")
+        Kernel("pooling.cu", f"{name}<float, {arg}, {last}, {wide}>", registers=80)
+        for name in ("max_forward", "max_spread", "max_backward")
         for arg in ("unsigned char", "int")
-        for last in _LAST
+        for last, wide in _WORDS
     ),
     *(
-        Kernel("pooling.cu", f"{name}<float, {last}>", registers=80)
+        Kernel("pooling.cu", f"{name}<float, {last}, {wide}>", registers=80)
         for name in ("average_forward", "average_backward")
-        for last in _LAST
+        for last, wide in _WORDS
     ),
     *(
         Kernel("softmax.cu", f"{name}<float>")

@@ -24,17 +24,22 @@ def device(request):
     return found(CARD) if on_card else found(EMULATOR, schedule=request.param)
 
 
+def before(c):
+    """Channels of a larger array before a slice of c: a slice of words begins with one."""
+    return 1 if c % 4 else 4
+
+
 def put(device, values, layout):
     """An array of these values in a layout; a slice is some channels of a larger array, and what is
     around it must stay NaN (or 255)."""
     n, c, *size = values.shape
-    more = 3 if "slice" in layout else 0
+    more = before(c) * 3 if "slice" in layout else 0
     shape = (n, c + more, *size) if "first" in layout else (n, *size, c + more)
     whole = device.zeros(shape, values.dtype)
     whole.fill(np.nan if values.dtype.kind == "f" else 255)
     if "last" in layout:
         whole = np.moveaxis(whole, -1, 1)
-    start = 1 if more else 0
+    start = before(c) if more else 0
     part = whole[:, start : start + c]
     device.write(part, values)
     return part, whole
@@ -43,7 +48,7 @@ def put(device, values, layout):
 def around(part, whole):
     """What is not of the part is as it was."""
     c, values = part.shape[1], whole.get()
-    rest = np.concatenate([values[:, :1], values[:, 1 + c :]], axis=1)
+    rest = np.concatenate([values[:, : before(c)], values[:, before(c) + c :]], axis=1)
     return whole.shape == part.shape or (np.isnan(rest).all() if rest.dtype.kind == "f" else True)
 
 
@@ -167,22 +172,25 @@ def window(kernel, stride, pad=0, axes=2):
 
 
 WINDOWS = [window(2, 2), window(3, 2), window(3, 1, 1), window(2, 3), window(3, 2, 1, axes=3)]
+WINDOWS += [window(2, 3, 1), window(2, 2, 1, axes=3), window(4, 3, 2), window(5, 1)]
 WINDOWS.append(Window((1, 2), (1, 2), (0, 0), (1, 1)))
 WINDOWS.append(Window((16, 16), (16, 16), (1, 1), (1, 1)))  # int32 winners
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(("channels", "ceil"), [(3, True), (8, True), (8, False)])
 @pytest.mark.parametrize(
     "w", WINDOWS, ids=lambda w: "x".join(map(str, w.kernel + w.stride + w.pad))
 )
-def test_pooling(device, w, layout):
+def test_pooling(device, w, channels, ceil, layout):
+    """Of values that are often equal."""
     size = (7, 8, 5)[: len(w.kernel)] if w.volume < 256 else (31, 33)
-    x = normal((2, 3, *size))
+    x = np.round(normal((2, channels, *size)))
     x[0, 0, 0] = np.nan
-    out = pooling.outputs(size, w, True)
-    y, dy = np.empty((2, 3, *out), np.float32), normal((2, 3, *out))
+    out = pooling.outputs(size, w, ceil)
+    y, dy = np.empty((2, channels, *out), np.float32), normal((2, channels, *out))
     arg, dx = np.empty(y.shape, pooling.arg_dtype(w)), np.empty_like(x)
-    need = pooling.scratch_size((6, *size), (6, *out), 4, Room(0))
+    need = pooling.scratch_size((2 * channels, *size), (2 * channels, *out), 4, Room(0))
     room = Room(0, scratch=np.empty(need, np.float32))
     pooling.max_forward(x, y, arg, w, room)
     pooling.max_backward(dy, arg, dx, w, room)
@@ -207,3 +215,37 @@ def test_pooling(device, w, layout):
     device.write(b, dy)
     device.pooling.average_backward(b, a, w, None)
     np.testing.assert_allclose(a.get(), dx, rtol=1e-5, atol=3e-6)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(("channels", "size"), [(3, (5, 110)), (8, (3, 4, 55)), (300, (30, 3))])
+def test_few_blocks_pool_every_element(device, channels, size, layout, monkeypatch):
+    monkeypatch.setattr(launch, "BLOCKS", 2)
+    x = normal((2, channels, *size))
+    for w in (window(2, 2, axes=len(size)), window(3, 2, 1, axes=len(size))):
+        y = np.empty((2, channels, *pooling.outputs(size, w, True)), np.float32)
+        arg, dx = np.empty(y.shape, np.uint8), np.empty_like(x)
+        need = pooling.scratch_size((x.size, *size), (x.size, *y.shape[2:]), 4, Room(0))
+        room = Room(0, scratch=np.empty(need, np.float32))
+        pooling.max_forward(x, y, arg, w, room)
+        pooling.max_backward(y, arg, dx, w, room)
+        (a, _), (b, to) = put(device, x, layout), put(device, y * 0, layout)
+        winners, _ = put(device, arg * 0, layout)
+        device.pooling.max_forward(a, b, winners, w, None)
+        np.testing.assert_array_equal(b.get(), y)
+        np.testing.assert_array_equal(winners.get(), arg)
+        device.pooling.max_backward(b, winners, a, w, None)
+        np.testing.assert_allclose(a.get(), dx, rtol=1e-6)
+        assert around(b, to)
+
+
+def test_a_thread_takes_words_only_where_every_array_has_them():
+    x = np.moveaxis(np.zeros((2, 5, 6, 16), np.float32), -1, 1)
+    mask = np.moveaxis(np.zeros((2, 5, 6, 8), np.uint8), -1, 1)
+    given = {"words": x[:, 4:12], "bytes": mask, "a row": x[:, :8, 2:3], "an image": x[1:, 8:]}
+    given |= {"one place": x[:, :8, :1, :1], "between words": x[:, 2:10], "odd": x[:, :6]}
+    given |= {"first": np.zeros((2, 8, 5, 6)), "every other": x[:, ::2]}
+    found = {k: launch.wide((v, launch.map_of(v))) for k, v in given.items()}
+    assert {k for k, n in found.items() if n == 4} == {"words", "bytes", "a row", "an image"}
+    pairs = [(v, launch.map_of(v)) for v in (x, mask, x[:, :6])]
+    assert launch.wide(*pairs[:2]) == 4 and launch.wide(*pairs) == 1
