@@ -28,6 +28,13 @@ struct Geometry {  // counts of channels and outputs are those of one group
   long long y_image, y_channel, y_axis[3], y_tap[3]; // y_tap: from one spread position to the next
 };
 
+// a / b and what is left, where possible by a division of 32 bits, which takes a quarter of the time
+__device__ __forceinline__ long long divide(long long a, int b, int& rest) {
+  const long long quotient = a >> 32 ? a / b : static_cast<unsigned>(a) / static_cast<unsigned>(b);
+  rest = static_cast<int>(a - quotient * b);
+  return quotient;
+}
+
 struct Pixel {
   int image, at[3];
 };
@@ -43,6 +50,17 @@ __device__ __forceinline__ Pixel pixel_of(int p, const int (&size)[3]) {
   return found;
 }
 
+// the next pixel
+__device__ __forceinline__ void next(Pixel& p, const int (&size)[3]) {
+  if (++p.at[2] < size[2]) return;
+  p.at[2] = 0;
+  if (++p.at[1] < size[1]) return;
+  p.at[1] = 0;
+  if (++p.at[0] < size[0]) return;
+  p.at[0] = 0;
+  ++p.image;
+}
+
 // `by` pixels on, without a division where rows are not much shorter than that
 __device__ __forceinline__ void advance(Pixel& p, int by, const int (&size)[3]) {
   p.at[2] += by;
@@ -56,7 +74,10 @@ __device__ __forceinline__ void advance(Pixel& p, int by, const int (&size)[3]) 
   }
 }
 
-__device__ __forceinline__ int floor_divide(int a, int b) { return a >= 0 ? a / b : -((b - 1 - a) / b); }
+__device__ __forceinline__ int floor_divide(int a, int b) {
+  if (b == 1) return a;
+  return a >= 0 ? a / b : -((b - 1 - a) / b);
+}
 
 // the k-th position along each axis
 __device__ __forceinline__ void tap_of(int k, const int (&kernel)[3], int (&at)[3]) {

@@ -226,7 +226,7 @@ WEIGHT_GRADIENT_DIRECT = {
     for quads in (False, True)
 }
 SHORT = {
-    wide: Kernel("convolution_direct.cu", f"convolve_short<{wide}, {SHORT_PIXELS}>", registers=128)
+    wide: Kernel("convolution_direct.cu", f"convolve_short<{wide}, {SHORT_PIXELS}>", registers=80)
     for wide in (4, 1)
 }
 NARROW = Kernel("convolution_direct.cu", f"convolve_narrow<{NARROW_OUTPUTS}>", registers=80)

@@ -48,13 +48,6 @@ template <Operand O> __global__ void pack(const float* __restrict__ w, float* __
   }
 }
 
-// a / b and what is left, where possible by a division of 32 bits, which takes a quarter of the time
-__device__ __forceinline__ long long divide(long long a, int b, int& rest) {
-  const long long quotient = a >> 32 ? a / b : static_cast<unsigned>(a) / static_cast<unsigned>(b);
-  rest = static_cast<int>(a - quotient * b);
-  return quotient;
-}
-
 // planes (splits, rows, taps, columns), dw (rows, columns, taps); a thread for each element of dw, or
 // where there are MANY planes eight, in different warps, which take turns with them
 template <bool MANY>
