@@ -12,7 +12,7 @@ THREADS = 256  # of a block, in all kernels but the matrix products
 ROWS = 65535  # blocks along y, at most
 BLOCKS = 1024  # blocks along x, at most: enough for every card, and never chosen by the card
 WIDE = 4  # channels of a word
-PARTS = 256  # partial sums of a reduction
+PARTS = 256  # partial sums of a loss
 
 MAP = np.dtype(  # map.cuh: struct Map
     [

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from .families import BLOCK
-from .launch import PARTS, Array, blocks, name, record
+from .launch import BLOCKS, Array, blocks, name, record
 
 KINDS = ("SGD", "Nesterov", "AdaGrad", "RMSProp", "AdaDelta", "Adam")
 RULE = np.dtype(
@@ -47,7 +47,7 @@ class Update:
         self.segments = len(starts)
         self._given = device.zeros(2, dtype)  # the learning rate, Adam's correction
         self._scale = device.zeros(1, dtype)
-        self._sums = device.zeros(PARTS, np.float64)
+        self._sums = device.zeros(BLOCKS, np.float64)
         self._norm = device.zeros(1, np.float64)
         self._rule = record(
             RULE,
@@ -71,11 +71,12 @@ class Update:
         / norm where that is below 1, over iter_size; no finite norm: nothing."""
         if not g.size:
             return
+        parts = blocks(g.size)
         squares = self.device.function("update.cu", f"squares<{name(g)}>")
-        squares((PARTS,), BLOCK, (g, np.int64(g.size), self._sums))
+        squares((parts,), BLOCK, (g, np.int64(g.size), self._sums))
         root = self.device.function("update.cu", f"root<{name(g)}>")
         most, passes = np.float64(self.param.clip_gradients), np.int32(self.param.iter_size)
-        root((1,), BLOCK, (self._sums, np.int32(PARTS), most, passes, self._norm, self._scale))
+        root((1,), BLOCK, (self._sums, np.int32(parts), most, passes, self._norm, self._scale))
 
     def permit(self, losses: Sequence[Array]) -> None:
         """Let `run` change nothing where one of these is not finite."""

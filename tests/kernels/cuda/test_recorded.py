@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from demitasse.errors import NonFiniteError
 from demitasse.imaging.predict import Predictor
+from demitasse.kernels.cuda import launch
 from demitasse.kernels.cuda.card import Card
 from demitasse.kernels.cuda.update import KINDS, Update
 from demitasse.net import Net
@@ -223,6 +224,18 @@ def test_an_update_waits_for_no_host_to_see_what_is_not_finite(cupy, gradient, l
     expected = [1 - 0.6, 2 - 0.8] if updated else [1, 2]
     np.testing.assert_allclose(w.get(), expected, rtol=1e-6)
     np.testing.assert_allclose(g.get(), [0.6, 0.8] if updated else gradient, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("most", "count"), [(launch.BLOCKS, 1), (launch.BLOCKS, 700), (2, 5000)])
+def test_the_norm_of_a_gradient_of_any_length(cupy, monkeypatch, most, count):
+    monkeypatch.setattr(launch, "BLOCKS", most)
+    cupy()
+    card = Card()
+    rule = parse_solver('base_lr: 1 lr_policy: "fixed" max_iter: 1').message
+    update = Update(card, "SGD", rule, [(0, count, 1, 1)], np.dtype("f4"))
+    gradient = np.random.default_rng(count).standard_normal(count, np.float32)
+    update.measure(card.upload(gradient))
+    np.testing.assert_allclose(update.norm(), np.linalg.norm(gradient.astype(float)), rtol=1e-12)
 
 
 def test_what_a_solver_remembers_is_the_cards_affair(cupy, monkeypatch):
