@@ -12,6 +12,8 @@ from __future__ import annotations
 from . import schema as schema
 from .binary import read_net_binary as read_net_binary
 from .deploy import deploy as deploy
+from .deploy import deployed as deployed
+from .deploy import is_data as is_data
 from .filter import merged_states as merged_states
 from .filter import net_state as net_state
 from .graph import Graph as Graph
@@ -25,5 +27,6 @@ from .read import read_net as read_net
 from .read import read_solver as read_solver
 from .source import Place as Place
 from .source import Source as Source
+from .stated import stated as stated
 from .text import to_text as to_text
 from .unique import unique_names as unique_names

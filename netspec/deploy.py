@@ -21,6 +21,7 @@ from .filter import kept_layers, net_state
 from .graph import AUTO_TOP
 from .source import Source, as_source
 from .split import without_splits
+from .stated import stated
 
 METRICS = frozenset({"Accuracy", "IoU", "F1"})
 SINKS = AUTO_TOP | METRICS | {"Silence", "HDF5Output"}
@@ -45,11 +46,11 @@ def deploy(
 ) -> Any:
     """The deployment net (NetParameter) of a training net, upgraded or from `read_net`.
 
-    shape: of each input blob, or of the only one; left out, the file's own Input shape is kept if
-    there is one.  softmax: put a Softmax layer "prob" behind the score of a softmax loss (the score
-    is then read, and so no longer an output, but still a blob).  inputs: the blobs to be given from
-    outside, no others, needed where more than one could be meant; they may lie in the middle of the
-    net.
+    shape: of each input blob, or of the only one; left out, the shape that the file states (Input,
+    DummyData, MemoryData) is kept if there is one.  softmax: put a Softmax layer "prob" behind the
+    score of a softmax loss (the score is then read, and so no longer an output, but still a blob).
+    inputs: the blobs to be given from outside, no others, needed where more than one could be meant
+    and the file does not state their shapes; they may lie in the middle of the net.
     """
     source, stages = as_source(source), tuple(stages)
     train, test = (
@@ -82,6 +83,14 @@ def deploy(
         outputs = {root.blob for root in roots}
         net.layer.extend(_softmax_layers(net, outputs, (*test.layers, *train.layers)))
     return net
+
+
+def deployed(source: Source, **options: Any) -> Source:
+    """`deploy`, with the places of its layers in the text."""
+    message = deploy(source, **options)
+    level, stages = options.get("level", 0), options.get("stages", ())
+    kept = kept_layers(source, net_state(source.message, schema.TEST, level, stages))
+    return Source(source.path, message, layers=source.named_places(kept))
 
 
 @dataclass(frozen=True, order=True)
@@ -220,7 +229,8 @@ def _check_inputs(
                 found=listed or "no input at all",
                 remedy=did_you_mean(blob, needed),
             )
-    missing = [blob for blob in needed if blob not in (inputs or shapes or needed[:1])]
+    known = {*(inputs or shapes or needed[:1]), *(blob for blob in needed if _own(source, blob))}
+    missing = [blob for blob in needed if blob not in known]
     if missing:
         raise GraphError(
             f"the deployment net needs {len(needed)} inputs, {listed}, and it is not clear that "
@@ -247,17 +257,16 @@ def _check_inputs(
 def _input_layer(source: Source, kept: Sequence[Any], blob: str, dims: Sequence[int] | None) -> Any:
     name = blob if all(layer.name != blob for layer in kept) else f"{blob}_input"
     layer = schema.LayerParameter(name=name, type="Input", top=[blob])
+    dims = _own(source, blob) if dims is None else dims
     if dims is not None:
         layer.input_param.shape.add(dim=dims)
-        return layer
-    for old in source.message.layer:
-        if old.type == "Input" and blob in old.top and len(old.input_param.shape):
-            shapes = old.input_param.shape
-            i = list(old.top).index(blob) if len(shapes) > 1 else 0
-            if i < len(shapes):
-                layer.input_param.shape.add().CopyFrom(shapes[i])
-                break
     return layer
+
+
+def _own(source: Source, blob: str) -> Sequence[int] | None:
+    """The shape of a blob that the file itself states."""
+    shapes = (stated(layer, blob) for layer in source.message.layer)
+    return next((shape for shape in shapes if shape is not None), None)
 
 
 def _softmax_layers(net: Any, outputs: Collection[str], layers: Iterable[Any]) -> list[Any]:

@@ -6,7 +6,9 @@ the layer's name (and, where a name is used twice, by which of its bearers is me
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from ..errors import SpecError
@@ -41,6 +43,7 @@ class Source:
 
     path: the file, as messages name it; layers: name and place of every layer of the text, in
     order; root: the place tree of the whole text (None for binary files and bare messages).
+    The message stays as it is.
     """
 
     path: str
@@ -52,15 +55,33 @@ class Source:
         """ "path:line:column" of a field of the first layer of that name, else of the layer, else
         the path.  Without a layer the field is one of the message itself: where(None, "base_lr").
         """
-        place = self.root if layer is None else dict(reversed(self.layers)).get(layer)
-        return self._at(place, *fields)
+        if layer is None:
+            return self._at(self.root, *fields)
+        return self._at(next(iter(self._bearers.get(layer, ())), None), *fields)
 
     def where_nth(self, index: int, *fields: str | int) -> str:
         """The same for `message.layer[index]`, which is exact where two layers share a name."""
-        name = self.message.layer[index].name
-        nth = sum(layer.name == name for layer in self.message.layer[:index])
-        bearers = [place for bearer, place in self.layers if bearer == name]
-        return self._at(bearers[nth] if nth < len(bearers) else None, *fields)
+        return self._at(self._places[index], *fields)
+
+    def named_places(self, kept: Iterable[int]) -> tuple[tuple[str, Place], ...]:
+        """Name and place of these of the message's layers, those without a place left out: the
+        `layers` of a Source that is made of them."""
+        named = ((self.message.layer[i].name, self._places[i]) for i in kept)
+        return tuple((name, place) for name, place in named if place is not None)
+
+    @cached_property
+    def _bearers(self) -> Mapping[str, list[Place]]:
+        """The places of the layers of a name, in order."""
+        bearers: dict[str, list[Place]] = {}
+        for name, place in self.layers:
+            bearers.setdefault(name, []).append(place)
+        return bearers
+
+    @cached_property
+    def _places(self) -> list[Place | None]:
+        """The place of each of the message's layers."""
+        waiting = {name: iter(places) for name, places in self._bearers.items()}
+        return [next(waiting.get(layer.name, iter(())), None) for layer in self.message.layer]
 
     def _at(self, place: Place | None, *fields: str | int) -> str:
         if place is None:

@@ -1,6 +1,7 @@
 """Deployment nets derived from training nets of many shapes."""
 
 import pytest
+from demitasse import netspec
 from demitasse.errors import GraphError
 from demitasse.netspec import build, deploy, parse_net, read_net_binary, to_text
 
@@ -285,3 +286,34 @@ def test_nothing_left_is_refused(text):
 def test_a_bottom_nobody_makes_is_no_input():
     with pytest.raises(GraphError, match=r"n:2:\d+: .*'dat', which no layer makes.*mean data"):
         deploy(parse_net(data("data") + FC.replace('bottom: "data"', 'bottom: "dat"'), "n"))
+
+
+ADDED = """layer { name: "one" type: "Input" top: "a" input_param { shape { dim: 1 dim: 4 } } }
+layer { name: "two" type: "%s" top: "b" %s }
+layer { name: "sum" type: "Eltwise" bottom: "a" bottom: "b" top: "y" }"""
+
+
+@pytest.mark.parametrize(
+    "other",
+    [("Input", "input_param {%s}"), ("DummyData", "dummy_data_param {%s}")],
+)
+def test_inputs_whose_shapes_the_file_states_need_not_be_named(other):
+    kind, param = other
+    text = ADDED % (kind, param % " shape { dim: 2 dim: 4 } ")
+    net = netspec.deploy(netspec.parse_net(text))
+    shapes = [list(layer.input_param.shape[0].dim) for layer in net.layer[:2]]
+    assert shapes == [[1, 4], [2, 4]]
+    net = netspec.deploy(netspec.parse_net(text), shape={"a": (3, 4)})
+    assert list(net.layer[0].input_param.shape[0].dim) == [3, 4]
+    with pytest.raises(GraphError, match="not clear that 'b' is one of them"):
+        netspec.deploy(netspec.parse_net(ADDED % (kind, "")))
+
+
+def test_layers_of_the_deployment_net_keep_their_places():
+    text = """layer { name: "d" type: "HDF5Data" top: "data" top: "label" }
+layer { name: "c" type: "Convolution" bottom: "data" top: "y" include { phase: TRAIN } }
+layer { name: "c" type: "Convolution" bottom: "data" top: "y" include { phase: TEST } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "y" bottom: "label" }"""
+    source = netspec.deployed(netspec.parse_net(text, "n"), softmax=False)
+    assert [layer.name for layer in source.message.layer] == ["data", "c"]
+    assert [source.where_nth(i) for i in range(2)] == ["n", "n:3:1"]
