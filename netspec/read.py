@@ -9,10 +9,11 @@ import os
 from pathlib import Path
 from typing import Any
 
+from ..errors import SpecError
 from . import schema
 from .binary import PathLike, looks_binary, not_that, read_bytes, read_net_binary
 from .source import Place, Source
-from .text import read_text
+from .text import outer_fields, read_text
 from .upgrade import upgrade_net, upgrade_solver
 
 
@@ -38,7 +39,42 @@ def read_net(path: PathLike) -> Source:
         return read_net_binary(content, str(path))
     if not content.strip():
         raise not_that("a net", b"", str(path))
-    return parse_net(_decode(content), str(path))
+    text = _decode(content)
+    try:
+        return parse_net(text, str(path))
+    except SpecError:
+        if _is_solver(text):
+            raise _that_names_a_net(text, str(path)) from None
+        raise
+
+
+def is_solver(path: PathLike) -> bool:
+    """Whether a file is a solver's prototxt rather than a net's, be it right or wrong."""
+    content = read_bytes(path)
+    return not looks_binary(content) and _is_solver(_decode(content))
+
+
+def _is_solver(text: str) -> bool:
+    """Whether more of the outermost fields are a solver's alone than a net's alone."""
+    net, solver = schema.NetParameter.DESCRIPTOR, schema.SolverParameter.DESCRIPTOR
+    names = outer_fields(text)
+    known = [sum(n in d.fields_by_name for n in names) for d in (net, solver)]
+    return known[1] > known[0]
+
+
+def _that_names_a_net(text: str, path: str) -> SpecError:
+    """The refusal of a solver where a net is wanted."""
+    try:
+        solver = parse_solver(text, path).message
+        net = solver.net or solver.train_net
+        net = "" if net == path else net  # a solver that names itself
+    except SpecError:
+        net = ""
+    return SpecError(
+        "is a solver, not a net",
+        where=path,
+        remedy=f"The net that it trains is {net}" if net else "Give the net that it trains",
+    )
 
 
 def read_solver(path: PathLike) -> Source:

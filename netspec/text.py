@@ -46,6 +46,23 @@ def to_text(message: Any) -> str:
     return re.sub(r"(?m)(: -?\d+)\.0$", r"\1", text_format.MessageToString(message))
 
 
+def outer_fields(text: str) -> list[str]:
+    """The names of a text's outermost fields, known or not, as far as it can be read."""
+    names, depth = [], 0
+    try:
+        tokens = Tokens(text, "")
+        while tokens.kind != END:
+            if tokens.kind == SIGN:
+                depth += (tokens.text in "{<[") - (tokens.text in "}>]")
+            name = tokens.text if tokens.kind == NAME and depth == 0 else ""
+            tokens.next()
+            if name and tokens.kind == SIGN and tokens.text in ":{<":
+                names.append(name)
+    except SpecError:
+        pass
+    return names
+
+
 class _Reader:
     def __init__(self, text: str, path: str) -> None:
         self.tokens = Tokens(text, path)

@@ -98,13 +98,13 @@ def test_a_field_given_twice(net):
 
 def test_a_net_where_a_solver_belongs(refused, edit):
     """Net and solver were confused.
-    Refused, saying that the field belongs to the other kind of file.
+    Refused, saying which kind of file it is.
     """
     said = refused(solve.main, "net.prototxt")
     assert "net.prototxt:1:1: a solver has no field 'name'. It is a field of a net" in said
     edit(SOLVER, '"net.prototxt"', '"solver.prototxt"')
     said = refused(solve.main, SOLVER)
-    assert "solver.prototxt:1:1: a net has no field 'net'. It is a field of a solver" in said
+    assert "solver.prototxt: is a solver, not a net. Give the net that it trains." in said
 
 
 # ---------------------------------------------------------------------- layers and blobs

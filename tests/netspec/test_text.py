@@ -4,6 +4,7 @@ import math
 import tracemalloc
 
 import pytest
+from demitasse import netspec
 from demitasse.errors import SpecError
 from demitasse.netspec import parse_net, parse_solver, schema, to_text
 from demitasse.netspec.text import read_text
@@ -346,3 +347,31 @@ def test_a_long_string_takes_no_more_than_its_length():
         tracemalloc.stop()
     assert name == "a" * 500_000 + "\t" * 1000
     assert peak < 8 * len(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('net: "n.prototxt" base_lr: 1', "The net that it trains is n.prototxt."),
+        ('train_net: "n.prototxt" bas_lr: 1', "Give the net that it trains."),
+        ("net_param { layer { resize: 1 } } base_lr: 1", "Give the net that it trains."),
+        ("base_lr: 1 max_iter: 2 {", "Give the net that it trains."),
+    ],
+)
+def test_a_solver_where_a_net_is_wanted_is_told_so_whatever_is_wrong_in_it(text, said, tmp_path):
+    path = tmp_path / "s.prototxt"
+    path.write_text(text)
+    assert netspec.is_solver(path)
+    with pytest.raises(SpecError) as refused:
+        netspec.read_net(path)
+    assert str(refused.value) == f"{path}: is a solver, not a net. {said}"
+
+
+@pytest.mark.parametrize("text", ["", "layer {", 'name: "base_lr: 1" net: 1 layer { a: 1 }', '"'])
+def test_what_is_no_solver_is_read_as_a_net(text, tmp_path):
+    path = tmp_path / "n.prototxt"
+    path.write_text(text)
+    assert not netspec.is_solver(path)
+    with pytest.raises(SpecError) as refused:
+        netspec.read_net(path)
+    assert "is a solver" not in str(refused.value)
