@@ -3,6 +3,7 @@
     DemitasseError                 one clear paragraph, no traceback; exit code 2
     ├── SpecError                  a prototxt or binary message does not say what it should
     ├── GraphError                 blobs and layers do not connect
+    │   └── LeftOutError           a rule leaves out of the net what one of its layers reads
     ├── ShapeError                 sizes do not fit; raised before memory is touched
     ├── WeightsError               a parameter file is broken, foreign or does not match the net
     ├── SolverError                the solver's settings or its state are refused
@@ -66,6 +67,10 @@ class SpecError(DemitasseError):
 
 class GraphError(DemitasseError):
     """Blobs and layers do not connect."""
+
+
+class LeftOutError(GraphError):
+    """A rule leaves out of the net what one of its layers reads."""
 
 
 class ShapeError(DemitasseError):

@@ -57,10 +57,10 @@ def counted(
     from demitasse.layers.base import Context
     from demitasse.net import params
     from demitasse.net.inference import build_layers
-    from demitasse.tools.plan import image_shape, plan_deploy
+    from demitasse.tools.plan import image_in, plan_deploy
 
     source = _unet.source(base) if base else netspec.read_net(net)
-    shape = image_shape(source)
+    shape = image_in(source).shape
     shape = (*shape[:2], *(size or n for n in shape[2:]))
     graph, planned = plan_deploy(source, shape)
     table = params.table(graph, build_layers(graph, Context()), planned.inferred.needs)

@@ -16,6 +16,7 @@ from typing import Any
 
 from ..errors import DemitasseError
 from ..layers.base import Context, Layer, Shape
+from ..layers.registry import MODULES, layer_class
 from ..net.inference import build_layers
 from ..netspec.graph import Graph, Node, Value
 
@@ -149,11 +150,7 @@ def times(sizes: Sequence[int]) -> str:
 def look(graph: Graph, given: Mapping[str, Shape] | None = None) -> Facts:
     """The facts of a net.  No file is opened, so what follows from a file's data alone has no
     shape; given: the shapes of such blobs, where known."""
-    asked = tuple(
-        node
-        for node in graph.nodes
-        if node.type not in _UNASKED and (node.bottoms or node.type in _MADE_UP)
-    )
+    asked = tuple(node for node in graph.nodes if node.type not in _UNASKED and not _opens(node))
     built = build_layers(replace(graph, nodes=asked), Context(phase=graph.phase))
     layers = {node.index: layer for node, layer in zip(asked, built, strict=True)}
     shapes = known_shapes(graph, layers, given or {})
@@ -190,6 +187,13 @@ def look(graph: Graph, given: Mapping[str, Shape] | None = None) -> Facts:
             maps.append(Map(top.blob, top, shapes.get(top)))
         steps.append(Step((node,), tuple(place[v] for v in bottoms), tuple(tops), count))
     return Facts(graph, layers, shapes, tuple(maps), tuple(steps))
+
+
+def _opens(node: Node) -> bool:
+    """Whether this is a layer of data, which opens files, or one of an unknown type that may be."""
+    if node.bottoms or node.type in _MADE_UP:
+        return False
+    return node.type not in MODULES or layer_class(node.type).bottoms == 0
 
 
 def _folds(node: Node, bottoms: Sequence[Value], read: Mapping[Value, int]) -> bool:

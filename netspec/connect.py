@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..errors import GraphError, did_you_mean
+from ..errors import GraphError, LeftOutError, did_you_mean
 from . import schema
 from .source import Source
 from .split import versions_read, weighted_tops
@@ -71,7 +71,8 @@ def _unknown(
             f"Add an Input layer with top '{blob}', or change the include and exclude rules of "
             f"'{layer.name}' or '{absent.name}'"
         )
-    return GraphError(
+    kind = GraphError if later is not None or absent is None else LeftOutError
+    return kind(
         f"layer '{layer.name}' {reads} the blob '{blob}', {reason}",
         where=source.where_nth(kept[i], *fields),
         remedy=remedy,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sized
 from typing import Any
 
 from ..errors import SolverError
-from ..net import Net
 
 
-def check(param: Any, test_nets: Sequence[Net], where: str) -> None:
+def check(param: Any, test_nets: Sized, where: str) -> None:
     """Refuse settings that could not be followed, before iteration 0."""
     if param.iter_size < 1:
         raise SolverError("iter_size must be at least 1", where=where, found=str(param.iter_size))
@@ -42,7 +41,7 @@ def check(param: Any, test_nets: Sequence[Net], where: str) -> None:
             expected=str(len(test_nets)),
             found=str(len(param.test_iter)),
         )
-    if test_nets and not param.test_interval:
+    if len(test_nets) and not param.test_interval:
         raise SolverError(
             "has test_iter but no test_interval",
             where=where,

@@ -21,7 +21,7 @@ from ..net import params
 from ..net.inference import build_layers
 from ..net.one_axis import geometries
 from ..net.planning import plan_net
-from .plan import image_shape, plan_deploy, training_graph
+from .plan import image_in, plan_deploy, training_graph
 
 
 def advice(
@@ -50,7 +50,7 @@ def largest_tile(
 ) -> int | None:
     """Pixels along each axis; None where nothing fits, or where no size can be told."""
     try:
-        shape = image_shape(source)
+        shape = image_in(source).shape
         deploy, planned = plan_deploy(source, shape)
         layers = build_layers(deploy, Context())
         axis = geometries(deploy, layers, deploy.outputs[0].blob)[0]
@@ -75,7 +75,8 @@ def training_bytes(
     dtype = np.dtype(np.float32)
     try:
         deploy, planned = plan_deploy(source, shape)
-        graph = training_graph(source, deploy, planned.inferred.values)
+        batch = image_in(source).batch
+        graph = training_graph(source, deploy, planned.inferred.values, batch=batch)
         if graph is None:
             return None
         workers = Workers(usable_cpus() if device.on_host else 1)  # as the net's own

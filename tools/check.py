@@ -9,13 +9,14 @@ if not __package__:  # run as a script
 
 import contextlib
 import math
+import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from .. import netspec
-from ..errors import DataError, DemitasseError, GraphError, SpecError
+from ..errors import DataError, DemitasseError, GraphError, LeftOutError, ShapeError, SolverError
 from ..layers.base import Context, Shape
 from ..net.exchange import unlike
 from ..net.inference import Inferred, build_layers
@@ -23,7 +24,7 @@ from ..net.origin import fed
 from ..net.suggest import infer_or_suggest
 from . import _options
 from ._table import Table, show
-from .plan import image_shape, training_graph
+from .plan import image_in, training_graph
 
 EPILOG = """\
 examples:
@@ -33,10 +34,10 @@ examples:
         all nets that a solver names; without the sizes
 
 No array is allocated.  Where the data that a net names are not there, their sizes are taken from
-the tile that it is made for.  The exit code is 2 where there is an error, 0 where there are at most
-warnings.
+what it says of them, such as crop_size, or of the tile that it is made for.  Where it says nothing
+they are guessed, and what does not fit then is a warning.  The exit code is 2 where there is an
+error, 0 where there are at most warnings.
 """
-PHASES = ("TRAIN", "TEST")
 
 
 def parser() -> _options.Parser:
@@ -54,16 +55,26 @@ def main(argv: Sequence[str]) -> int:
     context = Context(allow_python=args.allow_python_layers)
     errors: list[str] = []
     warnings: list[str] = []
-    training = None
-    for source, phases in nets(args.net):
-        for phase in phases:
-            found = Checked(source, phase, context)
-            training = training or found  # it comes first
-            found.errors += unshared(training, found)
-            errors += [e for e in found.errors if e not in errors]
-            warnings += [w for w in found.warnings if w not in warnings]
-            if not args.quiet:
-                found.show()
+    if netspec.is_solver(args.net):
+        solver = netspec.read_solver(args.net)
+        nets = []
+        try:
+            nets = list(solver_nets(solver))
+        except DemitasseError as error:
+            errors.append(str(placed(error, solver)))
+        tests = len(nets) - 1 if nets else len(solver.message.test_iter)
+        errors += solver_errors(solver, tests)
+        checked = [Checked(source, state, context) for source, state in nets]
+    else:
+        net = netspec.read_net(args.net)
+        checked = [Checked(net, state, context) for state in both_phases(net)]
+        unmeant(checked)
+    for found in checked:
+        found.errors += unshared(checked[0], found)  # training's comes first
+        errors += [e for e in found.errors if e not in errors]
+        warnings += [w for w in found.warnings if w not in warnings]
+        if not args.quiet:
+            found.show()
     for text in errors:
         print(f"error: {text}", file=sys.stderr)
     for text in warnings:
@@ -72,65 +83,113 @@ def main(argv: Sequence[str]) -> int:
     return 2 if errors else 0
 
 
-def nets(path: str) -> Iterator[tuple[netspec.Source, Sequence[str]]]:
-    """The net of a file in both phases, or those of a solver in theirs."""
-    try:
-        yield netspec.read_net(path), PHASES
-        return
-    except SpecError as error:
-        try:
-            solver = netspec.read_solver(path)
-        except SpecError:
-            raise error from None
-    from ..solvers.build import test_sources, train_source
+def both_phases(net: netspec.Source) -> Iterator[Any]:
+    """The states that a net has by itself."""
+    for phase in (netspec.schema.TRAIN, netspec.schema.TEST):
+        yield netspec.net_state(net.message, phase)
 
-    training = train_source(solver.message, path, "")
-    yield training, ("TRAIN",)
-    for test in test_sources(solver.message, path, "", training):
-        yield test, ("TEST",)
+
+def solver_nets(solver: netspec.Source) -> Iterator[tuple[netspec.Source, Any]]:
+    """The nets of a solver, that of training first, in the states that it gives them."""
+    from ..solvers.build import state, test_sources, train_source
+
+    param, path = solver.message, solver.path
+    training = train_source(param, path, "")
+    yield training, state(netspec.schema.TRAIN, training, param.train_state)
+    for i, test in enumerate(test_sources(param, path, "", training)):
+        yield test, state(netspec.schema.TEST, test, *param.test_state[i : i + 1])
+
+
+def solver_errors(solver: netspec.Source, tests: int) -> Iterator[str]:
+    """What training would refuse of a solver's own settings, the first of each kind; tests: how
+    many nets it has for them."""
+    from ..solvers import checks, lr_policy
+    from ..solvers.registry import solver_class
+
+    param, path = solver.message, solver.path
+    refusals: tuple[Callable[[], None], ...] = (
+        lambda: solver_class(param.type, path).check_fields(param, path),
+        lambda: lr_policy.check(param, path),
+        lambda: checks.check(param, range(tests), path),
+    )
+    for refuse in refusals:
+        try:
+            refuse()
+        except SolverError as error:
+            yield str(placed(error, solver))
+
+
+def placed(error: DemitasseError, solver: netspec.Source) -> DemitasseError:
+    """The refusal of a solver's setting, with the place of the first field that it names."""
+    if error.where == solver.path and solver.root is not None:
+        words = re.findall(r"\w+", error.what)
+        named = next((word for word in words if solver.root.find(word)), None)
+        if named is not None:
+            error.where = solver.where(None, named)
+    return error
+
+
+def unmeant(checked: Sequence[Checked]) -> None:
+    """Let the errors of a phase be warnings, if layers that it reads are left out of it and the
+    net is sound in the other: it is meant for that one alone."""
+    for one, other in (checked, reversed(checked)):
+        if one.left_out and not other.errors:
+            one.warnings += [f"{e} It is sound in {other.phase}." for e in one.errors]
+            one.errors.clear()
 
 
 class Checked:
-    """What is right and wrong with a net in a phase."""
+    """What is right and wrong with a net in a state (NetState)."""
 
-    def __init__(self, source: netspec.Source, phase: str, context: Context) -> None:
-        self.source, self.phase, self.context = source, phase, context
+    def __init__(self, source: netspec.Source, state: Any, context: Context) -> None:
+        self.source, self.state, self.context = source, state, context
+        self.phase = netspec.schema.phase_name(state.phase)
         self.errors: list[str] = []
         self.warnings: list[str] = []
         self.graph: netspec.Graph | None = None
         self.inferred: Inferred | None = None
         self.absent = False  # are data that it names?
         self.given = False  # is its image, from outside?
+        self.guess = ""  # what nobody tells of its image
+        self.left_out = False  # is a layer that it reads, of this state?
         try:
             self.graph = self.build()
         except DemitasseError as error:
+            self.left_out = isinstance(error, LeftOutError)
             self.errors.append(str(error))
             return
+        lacking = False  # a file of another layer?
         for node in self.graph.nodes:  # one by one, to find the errors of all
             try:
                 build_layers(replace(self.graph, nodes=(node,)), context)
-            except DataError as error:
+            except DemitasseError as error:
+                if not isinstance(error, DataError) and not missing(error):
+                    self.errors.append(str(error))
+                    continue
                 said = f"{node.where}: layer '{node.name}' ({node.type}): {error}"
-                if error.what.startswith("does not exist"):
-                    self.absent = True
+                if missing(error):
                     made = built_in(node.layer.hdf5_data_param.source)
                     self.warnings.append(said + " The first training makes it." * made)
+                    self.absent |= netspec.is_data(node.layer)
+                    lacking |= not netspec.is_data(node.layer)
                 else:
                     self.errors.append(said)
-            except DemitasseError as error:
-                self.errors.append(str(error))
         self.warnings += unread(self.graph)
-        if not self.errors:
-            try:
-                self.infer()
-            except DemitasseError as error:
-                self.errors.append(str(error))
+        if self.errors or lacking:
+            return
+        try:
+            self.infer()
+        except ShapeError as error:
+            guess = f" But {self.guess} is a guess, for want of its data." if self.guess else ""
+            (self.warnings if guess else self.errors).append(f"{error}{guess}")
+        except DemitasseError as error:
+            self.errors.append(str(error))
 
     def build(self) -> netspec.Graph:
         """The graph; of a net that gets its image from outside in the TEST phase, as the nets of
         2015 do, what is deployed."""
         try:
-            return netspec.build(self.source, self.phase)
+            return netspec.build_in_state(self.source, self.state)
         except GraphError as error:
             if self.phase == "TEST":
                 with contextlib.suppress(DemitasseError):
@@ -140,11 +199,20 @@ class Checked:
             raise error
 
     def deployed(self) -> netspec.Graph:
-        message = netspec.deploy(self.source, shape=image_shape(self.source), softmax=False)
-        return netspec.build(netspec.Source(self.source.path, message), "TEST")
+        """What is deployed of it, for the batch that it reads, as far as it tells."""
+        image, state = image_in(self.source, self.state), self.state
+        self.guess = image.guess
+        source = netspec.deployed(
+            self.source,
+            shape={image.blob: image.read},
+            softmax=False,
+            level=state.level,
+            stages=state.stage,
+        )
+        return netspec.build(source, "TEST")
 
     def infer(self) -> None:
-        """Sizes; where the data are not there, for the tile that the net is made for."""
+        """Sizes; where the data are not there, of what the net says of them."""
         assert self.graph is not None
         if self.absent:
             try:
@@ -152,7 +220,7 @@ class Checked:
             except GraphError:
                 return  # nothing to segment with, and no data: there are no sizes to tell
             shapes = self.infer_of(deployed).values
-            graph = training_graph(self.source, deployed, shapes, self.phase)
+            graph = training_graph(self.source, deployed, shapes, state=self.state)
             self.graph = graph or deployed
         self.inferred = self.infer_of(self.graph)
 
@@ -182,7 +250,7 @@ class Checked:
             tops = [f"{v.blob} {'x'.join(map(str, self.inferred.values[v]))}" for v in node.tops]
             rows.append((node.name, node.type, ", ".join(tops), f"{count:,}" if count else ""))
         name = self.graph.name or self.source.path
-        print(f"{name}, {self.phase}")
+        print(f"{name}, {self.phase}" + (f"; a guess: {self.guess}" if self.guess else ""))
         show(Table(("layer", "type", "tops", "parameters"), rows))
         print()
 
@@ -199,6 +267,11 @@ def unshared(training: Checked, test: Checked) -> Iterator[str]:
             path = test.source.path
             yield str(unlike(name, path, (expected, found), training.read(), test.read()))
             return  # as training, which names one
+
+
+def missing(error: DemitasseError) -> bool:
+    """Whether a file is not there."""
+    return error.what.startswith(("does not exist", "there is no such file"))
 
 
 def built_in(source: str) -> bool:

@@ -9,6 +9,7 @@ if not __package__:  # run as a script
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,6 @@ examples:
         every layer that training runs
 tools/draw_net.py draws as Caffe's script of that name does, through Graphviz.
 """  # noqa: E501
-SIZE = 572  # of an image whose size nothing tells: the paper's
 
 
 def parser() -> _options.Parser:
@@ -58,13 +58,14 @@ def parser() -> _options.Parser:
         "--input",
         type=extent,
         metavar="[Zx]HxW",
-        help="size of the image (default: what the net says, or about 572)",
+        help="size of the image (default: what the net says of it or of its data, or about 572)",
     )
     p.add_argument(
         "--channels",
         type=_options.positive_int,
         metavar="N",
-        help="of the image (default: what the net says, or 1)",
+        help="of the image (default: what the net says of it or of its data, or else 1; 3 where a "
+        "mean file is subtracted)",
     )
     p.add_argument(
         "--phase", choices=("TRAIN", "TEST"), help="draw all layers of this phase, as a graph"
@@ -116,14 +117,17 @@ def picture(
         facts = drawing.look(segments)
     else:
         facts = drawing.look(netspec.build(source, phase or "TEST"), known(segments))
+    guess = guessed(source, size, channels, segments)
     u = None if graph or phase else drawing.find_u(facts)
     if u is None:
-        return drawing.to_svg(drawing.draw_flow(facts)), f"a graph of {len(facts.steps)} steps"
+        return drawing.to_svg(
+            drawing.draw_flow(facts)
+        ), f"a graph of {len(facts.steps)} steps{guess}"
     layers = [facts.layers[node.index] for node in facts.graph.nodes]
     planned = plan_net(facts.graph, layers, None, dtype=np.dtype(np.float32), backward=False)
     note = f"maps in float32, one array each; planned, all of them take {mib(planned.arena_bytes)}"
     scene = drawing.draw_u(facts, u, note=note)
-    return drawing.to_svg(scene), f"a U of {len(u.levels)} levels"
+    return drawing.to_svg(scene), f"a U of {len(u.levels)} levels{guess}"
 
 
 def known(segments: netspec.Graph | None) -> dict[str, tuple[int, ...]]:
@@ -140,35 +144,39 @@ def segmenting(
     """The net that segments, for an image of this size; None where it cannot be told what that net
     would be, or it reads more than an image."""
     try:
-        message = netspec.deploy(source, softmax=False)
+        net = netspec.deployed(source, softmax=False)
     except GraphError:
         return None
-    inputs = [layer for layer in message.layer if layer.type == "Input"]
-    if len(inputs) != 1:
+    inputs = [layer for layer in net.message.layer if layer.type == "Input"]
+    image = netspec.image_of(source)
+    if len(inputs) != 1 or image is None:
         return None
+    image = image.having(channels, size)
     shapes = inputs[0].input_param.shape
-    if not shapes or size or channels:
-        own = list(shapes[0].dim) if shapes else [1, 1, *(drawn_tile(source) or (SIZE, SIZE))]
-        supposed = size is None and not shapes
-        del shapes[:]
-        shapes.add(dim=[own[0], channels or (*own, 1, 1)[1], *(size or own[2:])])
-        if supposed:
-            fit(source, message, shapes[0])
-    return netspec.build(netspec.Source(source.path, message), "TEST")
+    del shapes[:]
+    shapes.add(dim=image.shape)
+    if not image.size_told:
+        fit(net, shapes[0])
+    return netspec.build(net, "TEST")
 
 
-def drawn_tile(source: netspec.Source) -> tuple[int, ...] | None:
-    """The tile that the net's own augmentation draws."""
-    for layer in source.message.layer:
-        if layer.type == "CreateDeformation":
-            param = layer.create_deformation_param
-            return tuple(n for n in (param.nz, param.ny, param.nx) if n)
-    return None
+def guessed(
+    source: netspec.Source,
+    size: Sequence[int] | None,
+    channels: int | None,
+    segments: netspec.Graph | None,
+) -> str:
+    """What of the image is drawn as a guess, in words; empty where nothing is."""
+    image = netspec.image_of(source) if segments is not None else None
+    if image is None:
+        return ""
+    image = replace(image.having(channels, size), shape=known(segments)[image.blob])
+    return f"; a guess: {image.guess}" if image.guess else ""
 
 
-def fit(source: netspec.Source, message: Any, shape: Any) -> None:
-    """Change a size that was only supposed to the nearest that fits the net."""
-    graph = netspec.build(netspec.Source(source.path, message), "TEST")
+def fit(net: netspec.Source, shape: Any) -> None:
+    """Change a size that was only guessed to the nearest that fits the net."""
+    graph = netspec.build(net, "TEST")
     try:
         rules = geometries(graph, build_layers(graph, Context()), graph.outputs[0].blob)
     except ShapeError:

@@ -7,19 +7,21 @@ if not __package__:  # run as a script
 
     _root.run("plan")
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from .. import netspec
-from ..errors import ShapeError
+from ..errors import GraphError, ShapeError
 from ..kernels.workers import Workers, usable_cpus
 from ..layers.base import Context, Layer
 from ..layers.filtering import Filtering
 from ..net import params
 from ..net.inference import build_layers
 from ..net.planning import Planned, plan_net
+from ..netspec.image import PICTURES, tile
 from . import _options
 from ._model import net_in
 from ._training import mib
@@ -54,13 +56,14 @@ def parser() -> _options.Parser:
         type=_options.lengths,
         metavar="HxW",
         help="size of the image tile in pixels, of a volume DxHxW (default: what the net says of "
-        "its input, or of the tiles it cuts in training, or else 572)",
+        "its input, of the tiles it cuts in training or of its data, or else 572)",
     )
     p.add_argument(
         "--channels",
         type=_options.positive_int,
         metavar="N",
-        help="of the image (default: what the net says of its input, or else 1)",
+        help="of the image (default: what the net says of its input or of its data, or else 1; 3 "
+        "where a mean file is subtracted)",
     )
     p.add_argument(
         "--layers", action="store_true", help="a line for each layer, and who computes convolutions"
@@ -81,20 +84,22 @@ def main(argv: Sequence[str]) -> int:
     args = parser().parse_args(argv)
     dtype = np.dtype(np.float64 if args.float64 else np.float32)
     source = net_in(args.net)
-    shape = image_shape(source, args.channels, args.input)
+    image = image_in(source).having(args.channels, args.input)
     workers = Workers(args.threads or usable_cpus())
     context = Context(dtype=dtype, allow_python=args.allow_python_layers, workers=workers)
-    deploy, planned = plan_deploy(source, shape, context)
+    with said_where_guessed(image):
+        deploy, planned = plan_deploy(source, {image.blob: image.shape}, context)
     made = build_layers(deploy, context)
     table = params.table(deploy, made, planned.inferred.needs)
     count = params.flat_size(table)
     if args.layers:
         print_layers(deploy, made, planned)
-    print(f"{deploy.name or args.net}: {count:,} parameters, {mib(count * dtype.itemsize)}")
+    guess = f"; a guess: {image.guess} ({unsaid(image)})" if image.guess else ""
+    print(f"{deploy.name or args.net}: {count:,} parameters, {mib(count * dtype.itemsize)}{guess}")
     for value in (*deploy.inputs, *deploy.outputs):
         print(f"  {value.blob}: {' x '.join(map(str, planned.inferred.values[value]))}")
     print_memory("TEST", planned)
-    training = training_graph(source, deploy, planned.inferred.values)
+    training = training_graph(source, deploy, planned.inferred.values, batch=image.batch)
     if training is not None:
         layers = build_layers(training, context)
         try:
@@ -104,7 +109,8 @@ def main(argv: Sequence[str]) -> int:
         except ShapeError as error:
             print(f"  TRAIN: not at this size: {error}")
             return 0
-        print_memory("TRAIN", trained)
+        read = " x ".join(map(str, image.read))
+        print_memory(f"TRAIN, with {read}" if image.read != image.shape else "TRAIN", trained)
         if args.recompute:
             print_again(training, layers, trained)
         total = trained.arena_bytes + 3 * count * dtype.itemsize
@@ -112,29 +118,41 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def image_shape(
-    source: netspec.Source, channels: int | None = None, wanted: tuple[int, ...] | None = None
-) -> tuple[int, ...]:
-    """What is planned for, (1, channels, *spatial): what is given, or as the net says."""
-    number, sizes = 1, tuple[int, ...]((572, 572))
-    for layer in source.message.layer:
-        cut = layer.create_deformation_param
-        if layer.type == "CreateDeformation" and cut.ny and cut.nx:
-            sizes = (cut.nz, cut.ny, cut.nx) if cut.nz else (cut.ny, cut.nx)
-    for layer in netspec.deploy(source, softmax=False).layer:
-        if layer.type == "Input" and len(layer.input_param.shape):
-            _, number, *own = layer.input_param.shape[0].dim
-            sizes = tuple(own) or sizes
-    return (1, channels or number, *(wanted or sizes))
+def image_in(source: netspec.Source, state: Any = None) -> netspec.Image:
+    """The image of a net, as `netspec.image_of`; GraphError where it reads none."""
+    image = netspec.image_of(source, state)
+    if image is None:
+        raise GraphError("the deployment net has no input", where=source.path)
+    return image
+
+
+def unsaid(image: netspec.Image) -> str:
+    """The options that would say what is guessed of an image."""
+    told = {"--channels": image.channels_told, "--input": image.size_told}
+    return ", ".join(option for option, known in told.items() if not known)
+
+
+@contextmanager
+def said_where_guessed(image: netspec.Image) -> Iterator[None]:
+    """Let a refusal of sizes say that they were guessed."""
+    try:
+        yield
+    except ShapeError as error:
+        if image.guess and not (image.size_told and error.remedy):
+            said = f"What the net reads, {image.guess}, is a guess: give {unsaid(image)}"
+            error.remedy = ". ".join(p for p in (error.remedy.removesuffix("."), said) if p)
+        raise
 
 
 def plan_deploy(
-    source: netspec.Source, shape: tuple[int, ...], context: Context | None = None
+    source: netspec.Source,
+    shape: Mapping[str, tuple[int, ...]] | tuple[int, ...],
+    context: Context | None = None,
 ) -> Any:
-    """The deployment graph for an image of this shape, and its plan."""
+    """The deployment graph for an image of this shape, and its plan; of a net with several inputs,
+    the shape is the one of a blob, and the others are as the net states."""
     context = context or Context()
-    message = netspec.deploy(source, shape=shape, softmax=False)
-    graph = netspec.build(netspec.Source(source.path, message), "TEST")
+    graph = netspec.build(netspec.deployed(source, shape=shape, softmax=False), "TEST")
     layers = build_layers(graph, context)
     return graph, plan_net(graph, layers, None, dtype=context.dtype, backward=False)
 
@@ -143,29 +161,52 @@ def training_graph(
     source: netspec.Source,
     deploy: netspec.Graph,
     shapes: Mapping[netspec.Value, tuple[int, ...]],
-    phase: str = "TRAIN",
+    *,
+    state: Any = None,
+    batch: int | None = None,
 ) -> netspec.Graph | None:
-    """The graph of a phase with its data layer replaced by Input layers of shapes that match the
-    deployment net's; None where it has no loss."""
-    graph = netspec.build(source, phase)
-    data = [n for n in graph.nodes if not n.bottoms and n.tops]
+    """The graph of a state (default: that of training) with its data layers replaced by Input
+    layers of shapes that match the deployment net's; None where it has no loss.
+
+    batch: images of a pass (default: as many as the deployment net reads).  Where the image is as
+    the net states it, layers that state their shapes stay, and where it is not, the tile that the
+    net cuts becomes as large as the image.
+    """
+    state = state or netspec.net_state(source.message, netspec.schema.TRAIN)
+    graph = netspec.build_in_state(source, state)
     if not any("Loss" in n.type for n in graph.nodes):
         return None
     image = shapes[deploy.inputs[0]]
-    scores = [shapes[v] for v in deploy.outputs]
+    image = (batch or image[0], *image[1:])
+    own = netspec.image_of(source, state)
+    as_stated = own is not None and not own.guess and own.read == image
+    score = next((shapes[v] for v in deploy.outputs), ())
     message = netspec.schema.NetParameter()
     message.CopyFrom(source.message)
-    wanted = {n.name for n in data}
-    kept = [layer for layer in message.layer if layer.name not in wanted]
+    data = [
+        n
+        for n in graph.nodes
+        if n.tops
+        and netspec.is_data(n.layer)
+        and not (as_stated and all(netspec.stated(n.layer, v.blob) for v in n.tops))
+    ]
+    replaced = {n.layer.name for n in data}
+    kept = [layer for layer in message.layer if layer.name not in replaced]
     del message.layer[:]
     for node in data:
-        for top in node.tops:
+        for i, top in enumerate(node.tops):
             layer = message.layer.add(name=top.blob, type="Input", top=[top.blob])
-            same = top.blob == deploy.inputs[0].blob
-            dims = image if same else (image[0], 1, *scores[0][2:])
+            dims = image if top.blob == deploy.inputs[0].blob else (image[0], 1, *score[2:])
+            if i == 1 and node.type in PICTURES:
+                dims = image[:1]
             layer.input_param.shape.add(dim=dims)
+    for layer in kept:
+        cut = layer.create_deformation_param
+        if own is not None and tile(layer) == own.shape[2:]:
+            for name, n in zip(("nx", "ny", "nz"), reversed(image[2:]), strict=False):
+                setattr(cut, name, n)
     message.layer.extend(kept)
-    return netspec.build(netspec.Source(source.path, message), phase)
+    return netspec.build_in_state(netspec.Source(source.path, message, layers=source.layers), state)
 
 
 def print_layers(graph: netspec.Graph, layers: Sequence[Layer], planned: Planned) -> None:

@@ -180,7 +180,7 @@ def test_a_size_that_the_net_cannot_take(refused):
     """
     unet = Path(plan.__file__).parents[1] / "models" / "unet.prototxt"
     said = refused(plan.main, unet, "--input", 570)
-    assert said.startswith(f"error: {unet}: an image of 570 x 570 pixels does not fit this net")
+    assert said.startswith(f"error: {unet}:55:1: an image of 570 x 570 pixels does not fit this")
     assert "layer 'pool_d1c-2a' (Pooling) gets 279 x 279" in said
     assert "Nearest legal sizes instead of 570: 556 or 572." in said
 

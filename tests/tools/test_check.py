@@ -1,5 +1,6 @@
 """`demitasse check NET`: what is wrong, where, and the sizes of what is right."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -121,7 +122,8 @@ def test_a_solver_stands_for_its_nets(tiny, run):
     assert code == 0 and not err and "tiny, TRAIN" in out and "TEST" not in out
     Path("solver.prototxt").write_text('net: "absent.prototxt" base_lr: 1')
     code, _, err = run("solver.prototxt")
-    assert code == 2 and "absent.prototxt" in err[0]
+    assert code == 2 and err[0].startswith("error: absent.prototxt: there is no such file")
+    assert "has no lr_policy" in err[1] and "max_iter" in err[2]
 
 
 @pytest.mark.parametrize(
@@ -132,5 +134,120 @@ def test_the_shipped_nets_are_right_and_their_sizes_known_without_data(
 ):
     monkeypatch.chdir(tmp_path)
     code, out, err = run(MODELS / name)
-    assert code == 0 and "score 1x" in out and ", TRAIN" in out and ", TEST" in out
+    assert (
+        code == 0 and re.search(r"score (1|24|32)x", out) and ", TRAIN" in out and ", TEST" in out
+    )
     assert all(line.startswith("warning: ") and "does not exist" in line for line in err)
+
+
+CLASSES = """layer { name: "d" type: "Data" top: "data" top: "label" data_param { source: "none"
+  backend: LMDB batch_size: 6 } transform_param { %s } }
+layer { name: "cut" type: "Slice" bottom: "data" top: "a" top: "b" slice_param { slice_point: 2 } }
+layer { name: "c" type: "InnerProduct" bottom: "a" top: "score" inner_product_param { num_output: 10 } }
+layer { name: "quiet" type: "Silence" bottom: "b" }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "score" bottom: "label" top: "loss" }"""  # noqa: E501
+
+
+def test_without_data_sizes_are_those_that_the_net_tells(tmp_path, monkeypatch, run):
+    monkeypatch.chdir(tmp_path)
+    Path("n.prototxt").write_text(CLASSES % "crop_size: 8 force_color: true")
+    code, out, err = run("n.prototxt")
+    assert code == 0 and "a 6x2x8x8" in out and "label 6" in out and "a guess" not in out
+    assert [line.split(": ")[1] for line in err] == ["n.prototxt:1:1"]  # the data are not there
+    Path("n.prototxt").write_text(CLASSES % "crop_size: 8 force_gray: true")
+    code, _, err = run("n.prototxt", "--quiet")
+    assert code == 2 and "n.prototxt:3:1: layer 'cut' (Slice)" in err[0]
+
+
+def test_what_does_not_fit_at_a_guessed_size_is_a_warning(tmp_path, monkeypatch, run):
+    monkeypatch.chdir(tmp_path)
+    Path("n.prototxt").write_text(CLASSES % "crop_size: 8")
+    code, out, err = run("n.prototxt")
+    assert code == 0 and "0 errors, 2 warnings" in out
+    assert err[1].startswith("warning: n.prototxt:3:1: layer 'cut' (Slice)")
+    assert err[1].endswith(" But 1 channel is a guess, for want of its data.")
+    Path("n.prototxt").write_text(CLASSES % 'mean_file: "none" ')
+    code, out, err = run("n.prototxt")
+    assert code == 0 and "a 6x2x572x572" in out and "; a guess: 3 x 572 x 572" in out
+
+
+def test_a_missing_mean_file_is_a_warning_as_missing_data_are(tiny, run):
+    Path("list.txt").write_text("a.png 0\n")
+    text = """layer { name: "rows" type: "ImageData" top: "data" top: "label" image_data_param {
+      source: "list.txt" batch_size: 1 } transform_param { mean_file: "mean.binaryproto" } }"""
+    at = Path("net.prototxt").read_text()
+    Path("net.prototxt").write_text('name: "tiny"\n' + text + at[at.index('layer { name: "d0"') :])
+    edit(' bottom: "weight" top: "loss"', ' top: "loss"')
+    code, _, err = run("net.prototxt", "--quiet")
+    assert code == 0 and err[0].startswith(
+        "warning: net.prototxt:2:1: layer 'rows' (ImageData): mean.binaryproto: there is no such"
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("base_lr", "bas_lr", "2:1: a solver has no field 'bas_lr'. Did you mean base_lr?"),
+        ('"fixed"', '"fixd"', "2:15: lr_policy 'fixd' is not known"),
+        ('lr_policy: "fixed"', "", " has no lr_policy"),
+        ("max_iter: 4", "max_iter: 0", "2:48: max_iter must be at least 1; found 0"),
+        ("base_lr", 'type: "SDG" base_lr', "2:1: solver type 'SDG' is not known"),
+        ("base_lr", 'type: "AdaGrad" base_lr', "2:50: AdaGrad cannot be used with momentum"),
+        ("base_lr", "test_iter: 1 base_lr", "2:1: has test_iter but no test_interval"),
+        ("base_lr", "test_state { } base_lr", "2:1: there must be a test_state for each test net"),
+    ],
+)
+def test_what_is_wrong_in_a_solver_has_its_place(old, new, said, tiny, run):
+    solver = Path("solver.prototxt")
+    solver.write_text(solver.read_text().replace(old, new, 1))
+    code, _, err = run("solver.prototxt", "--quiet")
+    assert code == 2 and len(err) == 1 and err[0].startswith(f"error: solver.prototxt:{said}")
+
+
+def test_all_that_is_wrong_in_a_solver_and_its_net_is_told(tiny, run):
+    edit('type: "ReLU"', 'type: "RelU"')
+    solver = Path("solver.prototxt")
+    solver.write_text(solver.read_text().replace("fixed", "fixd").replace("max_iter: 4", ""))
+    code, out, err = run("solver.prototxt", "--quiet")
+    assert code == 2 and "3 errors" in out
+    assert ["lr_policy" in err[0], "max_iter" in err[1], "RelU" in err[2]] == [True] * 3
+
+
+@pytest.mark.parametrize("state", ["train_state", "test_state"])
+def test_a_solvers_nets_are_in_the_states_that_it_gives_them(state, tiny, run):
+    solver = Path("solver.prototxt")
+    text = solver.read_text() + "test_iter: 1 test_interval: 1\n"
+    edit('name: "up" type: "Deconvolution"', 'name: "up" type: "Deconv" include { stage: "odd" }')
+    same = (
+        'layer { name: "up" type: "Deconvolution" bottom: "e1" top: "u0" exclude { stage: "odd" } '
+    )
+    edit(
+        'layer { name: "crop"',
+        same + "convolution_param { num_output: 4 kernel_size: 2 stride: 2 } }\n"
+        'layer { name: "crop"',
+    )
+    solver.write_text(text)
+    assert run("solver.prototxt", "--quiet")[0] == 0
+    solver.write_text(text + state + ' { stage: "odd" }')
+    code, _, err = run("solver.prototxt", "--quiet")
+    assert code == 2 and "unknown type 'Deconv'" in err[0]
+
+
+def test_a_net_that_is_meant_for_one_phase_alone_is_right(tiny, run):
+    text = Path("net.prototxt").read_text()
+    kept = 'hdf5_data_param { source: "train.txt" batch_size: 1 }'
+    for phase, other in (("TEST", "TRAIN"), ("TRAIN", "TEST")):
+        Path("net.prototxt").write_text(text)
+        edit('type: "Convolution" bottom: "v0"', 'type: "Convolution" bottom: "cat"')
+        edit('top: "v0"', f'top: "cat" include {{ phase: {phase} }}')
+        code, out, err = run("net.prototxt", "--quiet")
+        assert code == 0 and "0 errors, 1 warning" in out
+        assert f"which is made by layer 'cat' only, and that is left out in {other}" in err[0]
+        assert err[0].endswith(f"It is sound in {phase}.")
+    edit("pool: MAX", "pool: MIX")
+    assert run("net.prototxt", "--quiet")[0] == 2
+    Path("net.prototxt").write_text(text)
+    edit(kept, kept + " include { phase: TRAIN }")
+    edit('type: "ReLU"', 'type: "RelU"')
+    code, _, err = run("net.prototxt", "--quiet")
+    assert code == 2 and "RelU" in err[0]

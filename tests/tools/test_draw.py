@@ -21,7 +21,7 @@ def drawn(tmp_path, net, *options):
 def test_the_picture_in_the_readme_is_what_the_command_draws(monkeypatch):
     monkeypatch.chdir(ROOT)
     text, said = draw.picture(netspec.read_net("models/unet.prototxt"))
-    assert said == "a U of 5 levels"
+    assert said == "a U of 5 levels; a guess: 1 x 572 x 572"
     assert text == (ROOT / "docs/images/unet.svg").read_text(), (
         "run python tools/draw.py models/unet.prototxt -o docs/images/unet.svg"
     )
@@ -122,3 +122,31 @@ def test_what_is_no_size(size, tmp_path, capsys):
     with pytest.raises(SystemExit) as stopped:
         draw.main(words)
     assert stopped.value.code == 2 and "is not a size" in capsys.readouterr().err
+
+
+def test_a_layer_without_the_bottom_it_needs_is_refused(tmp_path, capsys):
+    net = tmp_path / "net.prototxt"
+    net.write_text("""layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 5 } } }
+layer { name: "p" type: "Pooling" top: "p" pooling_param { kernel_size: 2 } }""")
+    words = [str(net), "-o", str(tmp_path / "x.svg"), "--phase", "TRAIN"]
+    assert guarded(draw.main, words) == 2
+    assert (
+        f"{net}:2:1: layer 'p' (Pooling) has the wrong number of bottoms" in capsys.readouterr().err
+    )
+
+
+def test_the_size_is_that_of_the_nets_data_or_said_to_be_a_guess(tmp_path, capsys):
+    net = tmp_path / "net.prototxt"
+    text = """layer { name: "in" type: "%s" top: "x" top: "y" %s }
+layer { name: "c" type: "Convolution" bottom: "x" top: "c"
+  convolution_param { num_output: 2 kernel_size: 3 } }"""
+    shape = "dummy_data_param { shape { dim: 2 dim: 3 dim: 28 dim: 28 } shape { dim: 2 } }"
+    crop = "transform_param { crop_size: 28 force_color: true }"
+    for kind, says in (("DummyData", shape), ("Data", crop)):
+        net.write_text(text % (kind, says))
+        words = {element.text for element in drawn(tmp_path, net).iter(f"{SVG}title")}
+        assert any("3 x 28 x 28".replace("x", "\N{MULTIPLICATION SIGN}") in word for word in words)
+        assert "a guess" not in capsys.readouterr().out
+    net.write_text(text % ("HDF5Data", ""))
+    drawn(tmp_path, net, "--input", "28")
+    assert capsys.readouterr().out.endswith("; a guess: 1 channel\n")

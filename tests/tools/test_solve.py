@@ -198,7 +198,7 @@ def test_the_plan_of_a_volume_that_does_not_fit(capsys):
     path = str(ROOT / "models" / "unet3d_anisotropic.prototxt")
     assert guarded(plan.main, [path, "--input", "31x212x200"]) == 2
     said = capsys.readouterr().err
-    assert said.startswith(f"error: {path}: ")
+    assert said.startswith(f"error: {path}:106:1: ")
     assert "instead of 31 along z: 30 or 32; instead of 200 along x: 196 or 204" in said
 
 
