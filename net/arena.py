@@ -17,9 +17,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeVar
+
+import numpy as np
 
 ALIGNMENT = 64  # bytes: a cache line
+Bytes = TypeVar("Bytes", int, np.ndarray)
+_SIDES: tuple[Literal["left", "right"], ...] = ("left", "right")
 
 
 class Part(NamedTuple):
@@ -56,7 +60,7 @@ class Placement:
     size: int
 
 
-def aligned(size: int) -> int:
+def aligned(size: Bytes) -> Bytes:
     return -(-size // ALIGNMENT) * ALIGNMENT
 
 
@@ -86,35 +90,65 @@ def place(buffers: Sequence[Lifetime]) -> Placement:
                 return best
             ends = [o + aligned(b.size) for o, b in zip(found.offsets, buffers, strict=True)]
             out = {i for i, end in enumerate(ends) if end == found.size}
-            order = [i for i in order if i in out] + [i for i in order if i not in out]
+            next_order = [i for i in order if i in out] + [i for i in order if i not in out]
+            if next_order == order:
+                break  # it would be placed as before
+            order = next_order
     return best
 
 
 def best_fit(buffers: Sequence[Lifetime], order: Sequence[int]) -> Placement:
     """Buffers in an order, each at the smallest gap it fits in, or else above its neighbours."""
     offsets = [0] * len(buffers)
-    placed: list[int] = []
+    placed = _Placed(sum(len(b.needed) for b in buffers))
     size = 0
     for i in order:
         b = buffers[i]
         # offsets at which a part of b would meet a part of another: between, exclusive
-        taken = sorted(
-            (offsets[j] + p.at - aligned(q.at + q.size), aligned(offsets[j] + p.at + p.size) - q.at)
-            for j in placed
-            if buffers[j].start <= b.end and b.start <= buffers[j].end
-            for p in buffers[j].needed
-            for q in b.needed
-            if p.start <= q.end and q.start <= p.end
-        )
-        lowest, gaps = 0, []
-        for low, high in taken:
-            if low >= lowest:
-                gaps.append((low - lowest, lowest))
-            lowest = max(lowest, aligned(high))
-        offsets[i] = min(gaps)[1] if gaps else lowest
-        placed.append(i)
+        low, high = placed.meeting(b)
+        # the end of what is taken below each
+        lowest = np.maximum.accumulate(np.append(0, aligned(high)))
+        gaps = low - lowest[:-1]
+        free = np.flatnonzero(gaps >= 0)
+        offsets[i] = int(lowest[free[gaps[free].argmin()]] if len(free) else lowest[-1])
+        placed.add(b, offsets[i])
         size = max(size, offsets[i] + aligned(b.size))
     return Placement(tuple(offsets), size)
+
+
+class _Placed:
+    """The parts of the buffers that have a place, sorted by where they begin and end.
+
+    A row: the first byte, the one behind the last, the first step and the last.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._rows = np.empty((4, most), np.int64)
+        self._count = 0
+
+    def meeting(self, b: Lifetime) -> tuple[np.ndarray, np.ndarray]:
+        """For each part placed and part of b that live at the same time: offsets of b between
+        which they would meet; sorted."""
+        begin, end, start, last = self._rows[:, : self._count]
+        found = []
+        for q in b.needed:
+            alive = np.flatnonzero((start <= q.end) & (last >= q.start))
+            found.append((begin[alive] - aligned(q.at + q.size), aligned(end[alive]) - q.at))
+        if len(found) == 1:
+            return found[0]
+        low, high = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        order = np.lexsort((high, low))
+        return low[order], high[order]
+
+    def add(self, b: Lifetime, offset: int) -> None:
+        for p in b.needed:
+            row = (offset + p.at, offset + p.at + p.size, p.start, p.end)
+            begin, end = self._rows[:2, : self._count]
+            first, behind = (int(np.searchsorted(begin, row[0], side)) for side in _SIDES)
+            at = first + int(np.searchsorted(end[first:behind], row[1]))
+            self._rows[:, at + 1 : self._count + 1] = self._rows[:, at : self._count].copy()
+            self._rows[:, at] = row
+            self._count += 1
 
 
 def alive(buffers: Sequence[Lifetime]) -> dict[int, int]:
