@@ -11,7 +11,7 @@ layers that the predictions need.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -135,9 +135,10 @@ class _Flow:
         """The blobs that losses and metrics take for predictions, and for labels or weights."""
         predicted: set[str] = set()
         labels: set[str] = set()
+        learning = self._computed(i for i, layer in enumerate(self.layers) if layer.type in LEARNT)
         for i, layer in enumerate(self.layers):
             if (layer.type in AUTO_TOP | METRICS or self._is_weighted(i)) and self.reads[i]:
-                learnt = {v.blob for v in self.reads[i] if self._is_learnt(v)}
+                learnt = {v.blob for v in self.reads[i] if v.maker in learning}
                 learnt = learnt or {self.reads[i][0].blob}
                 predicted |= learnt
                 labels |= {v.blob for v in self.reads[i]} - learnt
@@ -151,17 +152,17 @@ class _Flow:
         sinks = {
             i for i, layer in enumerate(self.layers) if layer.type in SINKS or self._is_weighted(i)
         }
-        every = range(len(self.layers))
-        others = {i for i in every if given and not self._needs(i) <= set(given)}
-        if any(self.reads[i] for i in every if i not in others):
+        others = self._besides(given) if given else set()
+        if any(reads for i, reads in enumerate(self.reads) if i not in others):
             sinks |= others
         read = {v for i, versions in enumerate(self.reads) if i not in sinks for v in versions}
         made = [v for v in self.newest.values() if v.maker >= 0 and v.blob not in labels]
-        sound = [v for v in made if not sinks & {v.maker, *self._makers(v)}]
+        unsound = self._computed(sinks)
+        sound = [v for v in made if v.maker not in unsound]
         certain = [v for v in sound if v.blob in predicted]
-        images = {v for root in certain for v in self._inputs(root)}
-        targets = {v for blob in labels & set(self.newest) for v in self._inputs(self.newest[blob])}
-        leaves = [v for v in sound if v not in read and not (targets - images) & self._inputs(v)]
+        targets = self._inputs(self.newest[blob] for blob in labels & set(self.newest))
+        labelled = self._computed((), targets - self._inputs(certain))
+        leaves = [v for v in sound if v not in read and v.maker not in labelled]
         return sorted({*certain, *leaves})
 
     def needed(self, roots: Iterable[_Version]) -> tuple[list[Any], list[str]]:
@@ -178,36 +179,48 @@ class _Flow:
         first_read = [v.blob for versions in self.reads for v in versions if v.blob in given]
         return [self.layers[i] for i in sorted(chosen)], list(dict.fromkeys(first_read))
 
-    def _ancestors(self, version: _Version) -> Iterator[_Version]:
-        """The version and all it is computed from; Crop's reference gives a shape, no values."""
-        seen, waiting = {version}, [version]
+    def _values(self, i: int) -> tuple[_Version, ...]:
+        """What layer i computes with; Crop's reference gives a shape, no values."""
+        return self.reads[i][:1] if self.layers[i].type == "Crop" else self.reads[i]
+
+    def _inputs(self, versions: Iterable[_Version]) -> set[_Version]:
+        """Those from outside that versions are computed from, or are."""
+        waiting = list(versions)
+        seen = set(waiting)
         while waiting:
             version = waiting.pop()
-            yield version
             if version.maker >= 0:
-                values = slice(1) if self.layers[version.maker].type == "Crop" else slice(None)
-                new = set(self.reads[version.maker][values]) - seen
+                new = set(self._values(version.maker)) - seen
                 seen |= new
                 waiting.extend(new)
+        return {v for v in seen if v.maker < 0}
 
-    def _inputs(self, version: _Version) -> set[_Version]:
-        return {v for v in self._ancestors(version) if v.maker < 0}
+    def _computed(self, layers: Iterable[int], inputs: Collection[_Version] = ()) -> set[int]:
+        """These layers and those that read these inputs, and all that compute with what they
+        make."""
+        found = set(layers)
+        for i in range(len(self.layers)):
+            if any(v.maker in found or v in inputs for v in self._values(i)):
+                found.add(i)
+        return found
 
-    def _needs(self, i: int) -> set[str]:
-        """The blobs from outside that layer i is computed from."""
-        return {v.blob for version in self.reads[i] for v in self._inputs(version)}
-
-    def _makers(self, version: _Version) -> set[int]:
-        return {v.maker for v in self._ancestors(version)}
+    def _besides(self, given: Collection[str]) -> set[int]:
+        """The layers that need a blob from outside that is not given."""
+        others = {v for reads in self.reads for v in reads if v.maker < 0 and v.blob not in given}
+        computed = self._computed((), others)
+        return {
+            i
+            for i, reads in enumerate(self.reads)
+            if any(v.maker in computed or v in others for v in reads)
+        }
 
     def _is_weighted(self, i: int) -> bool:
         """Whether layer i has a loss weight, and tops that nobody reads."""
         layer = self.layers[i]
-        read = {v for versions in self.reads for v in versions}
-        return any(layer.loss_weight) and read.isdisjoint(_Version(i, top) for top in layer.top)
-
-    def _is_learnt(self, version: _Version) -> bool:
-        return any(i >= 0 and self.layers[i].type in LEARNT for i in self._makers(version))
+        if not any(layer.loss_weight):
+            return False
+        tops = {_Version(i, top) for top in layer.top}
+        return all(tops.isdisjoint(versions) for versions in self.reads)
 
 
 def is_data(layer: Any) -> bool:
