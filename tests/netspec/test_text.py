@@ -136,6 +136,21 @@ def test_fork_layers_by_name():
         ('layer {\n name: "r"', "2:11", ["'layer' that begins in line 1 is not closed", "'}'"]),
         ("layer { pooling_param { pool: MEDIAN } }", "1:31", ["'MEDIAN'", "MAX, AVE, STOCHASTIC"]),
         # more of the kind
+        ("layer { pooling_param { ceil_mode: false } }", "1:25", ["round_mode: FLOOR", "leave it"]),
+        ("layer { transform_param { resize_param { } } }", "1:27", ["Resize the images before"]),
+        ("layer { type: 'BN' bn_param { } }", "1:20", ["BatchNorm"]),
+        ("layer { lstm_param { } }", "1:9", ["type LSTM with recurrent_param"]),
+        ("layer { poolin_param { } }", "1:9", ["Did you mean pooling_param?"]),
+        (
+            "layer { type: 'ROIPooling' roi_pooling_param { } }",
+            "1:28",
+            ["Caffe 1.0 has no such field. Is the type 'ROIPooling' of a fork?"],
+        ),
+        (
+            "layer { type: 'Convolution' fast_param { } }",
+            "1:29",
+            ["'fast_param'. BVLC's Caffe 1.0 has no such field."],
+        ),
         ("layer { kernel_size: 3 }", "1:9", ["convolution_param or pooling_param"]),
         ('layer { name: "a"\nlayer { }', "2:1", ["'}' seems to be missing"]),
         ("layer { relu_param { bottom: 'a' } }", "1:22", ["belongs into 'layer'"]),
