@@ -54,6 +54,14 @@ class Slice(Layer):
             )
         points = [0, *self._points, size]
         if self._points and any(b <= a for a, b in pairwise(points)):
+            if all(a < b for a, b in pairwise(points[:-1])):
+                raise ShapeError(
+                    f"{self.label} has a bottom '{self.spec.bottom[0]}' that is too small for its "
+                    f"slice_points: axis {axis} ends where the last one is, or before",
+                    where=self.context.where,
+                    expected=f"at least {points[-2] + 1}",
+                    found=size,
+                )
             raise ShapeError(
                 f"{self.label} has slice_points that do not rise within axis {axis} of its bottom "
                 f"'{self.spec.bottom[0]}'",
