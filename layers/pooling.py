@@ -27,7 +27,7 @@ from ..kernels.workers import Room
 from .axes import axis_of
 from .base import Array, Blob, Buffer, Context, Shape, Shapes
 from .sizes import times
-from .windows import Windowed, check_window
+from .windows import Windowed, check_pair, check_window
 
 
 class Pooling(Windowed):
@@ -53,14 +53,31 @@ class Pooling(Windowed):
                 "its result comes from",
                 where=context.where,
             )
-        if not param.global_pooling:
+        if param.global_pooling:
+            self._check_global()
+        else:
             check_window(self, param)
-        elif len(param.kernel_size) or param.HasField("kernel_h") or param.HasField("kernel_w"):
+            check_pair(self, param, "pad")
+
+    def _check_global(self) -> None:
+        """Refuse a window of one's own where all of the bottom is the window."""
+        param, where = self.param, self.context.where
+        if len(param.kernel_size) or param.HasField("kernel_h") or param.HasField("kernel_w"):
             raise SpecError(
                 f"{self.label} gives a kernel size, but global_pooling takes the whole bottom",
-                where=context.where,
+                where=where,
                 remedy="Keep one of the two",
             )
+        for field, only in (("pad", 0), ("stride", 1)):
+            sides = (side for side in (f"{field}_h", f"{field}_w") if param.HasField(side))
+            given = [*getattr(param, field), *(getattr(param, side) for side in sides)]
+            if set(given) - {only}:
+                raise SpecError(
+                    f"{self.label} gives a {field}, but global_pooling takes the whole bottom",
+                    where=where,
+                    expected=f"{field}: {only}, or none",
+                    found=", ".join(map(str, given)),
+                )
 
     def shapes(self, *bottom: Shape) -> Shapes:
         shape = bottom[0]

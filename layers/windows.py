@@ -43,7 +43,7 @@ def read_window(layer: Layer, param: Any, n: int) -> Window:
 
 
 def check_window(layer: Layer, param: Any) -> None:
-    """Refuse what is wrong whatever the number of axes: said twice, or no kernel."""
+    """Refuse what is wrong whatever the number of axes: said twice or in half, or no kernel."""
     for field, stem in (("kernel_size", "kernel"), ("stride", "stride"), ("pad", "pad")):
         if len(getattr(param, field)) and _sides(param, stem):
             raise SpecError(
@@ -51,6 +51,7 @@ def check_window(layer: Layer, param: Any) -> None:
                 where=layer.context.where,
                 remedy=f"Keep either {field}, or {stem}_h and {stem}_w",
             )
+    check_pair(layer, param, "stride")
     if not len(param.kernel_size) and len(_sides(param, "kernel")) != 2:
         raise SpecError(
             f"{layer.label} has no kernel_size",
@@ -72,6 +73,18 @@ def channel_axis(layer: Windowed, shape: Shape) -> int:
             found=f"shape {times(shape)}",
         )
     return axis
+
+
+def check_pair(layer: Layer, param: Any, stem: str) -> None:
+    """Refuse one of stem_h and stem_w without the other."""
+    given = _sides(param, stem)
+    if len(given) == 1:
+        raise SpecError(
+            f"{layer.label} gives {given[0]} alone",
+            where=layer.context.where,
+            expected=f"{stem}, or {stem}_h and {stem}_w",
+            found=given[0],
+        )
 
 
 def outputs(layer: Layer, window: Window, size: Shape) -> Shape:

@@ -59,6 +59,7 @@ def build(
     graph = netspec.build_in_state(
         training, state(netspec.schema.TRAIN, training, param.train_state)
     )
+    ahead = ahead and not param.debug_info  # which shows every layer
     net = Net(graph, ahead=ahead, rank=rank, ranks=ranks, histories=cls.histories, **settings)
     tests = []
     for i, test in enumerate(test_sources(param, where, folder, training)):

@@ -129,6 +129,7 @@ def test_the_same_input_gives_the_same_bits(cls):
         ("num_output: 3 kernel_h: 3", None, SpecError, "no kernel_size.*found kernel_h"),
         ("num_output: 3 kernel_size: 0", (1, 2, 4, 4), SpecError, "kernel_size of 0"),
         ("num_output: 3 kernel_size: 3 stride: 0", (1, 2, 4, 4), SpecError, "stride of 0"),
+        ("num_output: 3 kernel_size: 3 stride_h: 2", None, SpecError, "stride_h alone"),
         (
             "num_output: 3 kernel_size: 3 kernel_h: 3 kernel_w: 3",
             None,

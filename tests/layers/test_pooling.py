@@ -61,6 +61,7 @@ def test_gradient(method, net):
         ("kernel_h: 1 kernel_w: 3 stride_h: 1 stride_w: 2", (4, 7), (4, 3)),
         ("kernel_size: 1 kernel_size: 2 kernel_size: 2 stride: 2", (5, 4, 4), (3, 2, 2)),
         ("global_pooling: true", (4, 7), (1, 1)),
+        ("global_pooling: true pad: 0 stride: 1", (4, 7), (1, 1)),
         ("kernel_size: 5 stride: 2", (4, 4), (1, 1)),  # clipped, as Caffe does
     ],
 )
@@ -102,6 +103,10 @@ def test_axes_before_axis_are_planes():
         ("stride: 2", None, SpecError, "no kernel_size"),
         ("kernel_size: 2 kernel_h: 2 kernel_w: 2", None, SpecError, "both kernel_size"),
         ("kernel_size: 2 global_pooling: true", None, SpecError, "takes the whole bottom"),
+        ("pad: 1 global_pooling: true", None, SpecError, "gives a pad.*expected pad: 0, or none"),
+        ("stride_h: 1 stride_w: 2 global_pooling: true", None, SpecError, "stride: 1.*found 1, 2"),
+        ("kernel_size: 2 stride_h: 2", None, SpecError, "stride_h alone.*stride_h and stride_w"),
+        ("kernel_size: 2 pad_w: 1", None, SpecError, "pad_w alone.*pad_h and pad_w"),
         ("kernel_size: 2 pool: STOCHASTIC", None, SpecError, "STOCHASTIC"),
         ("kernel_size: 2 stride: 2", (4, 3), ShapeError, "nothing to pool.*4x3"),
     ],

@@ -170,7 +170,7 @@ def test_debug_info_shows_every_mean(line, run):
     forward = said(log, "    [Forward] Layer ip, param blob w data: ")
     assert len(forward) == 3  # the test net twice, then the training net
     assert {text.split()[-1] for text in forward} == {f"{np.abs(w).mean():g}"}
-    assert said(log, "    [Forward] Layer rows, top blob y data: 2")
+    assert len(said(log, "    [Forward] Layer rows, top blob y data: 2")) == 3  # data as well
     assert len(said(log, "    [Backward] Layer ip, param blob 0 diff: ")) == 1
     (norms,) = said(log, "    [Backward] All net params (data, diff): L1 norm = (")
     l1, _, l2, _ = (float(x) for x in re.findall(r"[\d.e+-]+(?=[,)])", norms.split("norm", 1)[1]))
