@@ -1,4 +1,4 @@
-"""Lets `python tools/NAME.py` run from a clone, set up or not.
+"""Lets `python tools/NAME.py` run from a clone, set up or not, and `python -m` its module.
 
 If the libraries are there, this clone is the package `demitasse`; if only `.venv` has them, the
 command goes on in it; if nothing has, the one line that mends it is printed.
@@ -29,14 +29,15 @@ def run(name: str) -> None:
             file=sys.stderr,
         )
         sys.exit(2)
-    spec = importlib.util.spec_from_file_location(
-        "demitasse", ROOT / "__init__.py", submodule_search_locations=[str(ROOT)]
-    )
-    assert spec is not None and spec.loader is not None
-    package = importlib.util.module_from_spec(spec)
-    sys.modules["demitasse"] = package
-    spec.loader.exec_module(package)
-    sys.path.remove(str(ROOT / "tools"))
+    if not __package__:  # else it is there: python -m
+        spec = importlib.util.spec_from_file_location(
+            "demitasse", ROOT / "__init__.py", submodule_search_locations=[str(ROOT)]
+        )
+        assert spec is not None and spec.loader is not None
+        package = importlib.util.module_from_spec(spec)
+        sys.modules["demitasse"] = package
+        spec.loader.exec_module(package)
+        sys.path.remove(str(ROOT / "tools"))
     tool = importlib.import_module(f"demitasse.tools.{name}")
     # what processes that this one spawns import, instead of running the script
     sys.modules["__main__"].__spec__ = tool.__spec__

@@ -10,10 +10,10 @@ Source: tools/caffe_unet.cpp of caffe_unet; the plugin's SegmentationJob.java.
 
 from __future__ import annotations
 
-if not __package__:  # run as a script
-    import _root  # type: ignore[import-not-found]
+if __name__ == "__main__":  # as a script, or python -m
+    from importlib import import_module
 
-    _root.run("caffe_unet")
+    import_module("._root" if __package__ else "_root", __package__).run("caffe_unet")
 
 import argparse
 import sys

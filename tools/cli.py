@@ -71,3 +71,7 @@ def _run(words: Sequence[str]) -> int:
     module = importlib.import_module(f".{VERBS[verb][0]}", __package__)
     code: int = module.main(words[1:])
     return code
+
+
+if __name__ == "__main__":
+    command()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-if not __package__:  # run as a script
-    import _root  # type: ignore[import-not-found]
+if __name__ == "__main__":  # as a script, or python -m
+    from importlib import import_module
 
-    _root.run("modeldef")
+    import_module("._root" if __package__ else "_root", __package__).run("modeldef")
 
 import argparse
 import re

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-if not __package__:  # run as a script
-    import _root  # type: ignore[import-not-found]
+if __name__ == "__main__":  # as a script, or python -m
+    from importlib import import_module
 
-    _root.run("upgrade_solver_proto_text")
+    import_module("._root" if __package__ else "_root", __package__).run(
+        "upgrade_solver_proto_text"
+    )
 
 from collections.abc import Sequence
 
