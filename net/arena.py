@@ -15,15 +15,12 @@ neural net inference", 2020.
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypeVar
-
-import numpy as np
+from typing import NamedTuple
 
 ALIGNMENT = 64  # bytes: a cache line
-Bytes = TypeVar("Bytes", int, np.ndarray)
-_SIDES: tuple[Literal["left", "right"], ...] = ("left", "right")
 
 
 class Part(NamedTuple):
@@ -60,7 +57,7 @@ class Placement:
     size: int
 
 
-def aligned(size: Bytes) -> Bytes:
+def aligned(size: int) -> int:
     return -(-size // ALIGNMENT) * ALIGNMENT
 
 
@@ -100,55 +97,30 @@ def place(buffers: Sequence[Lifetime]) -> Placement:
 def best_fit(buffers: Sequence[Lifetime], order: Sequence[int]) -> Placement:
     """Buffers in an order, each at the smallest gap it fits in, or else above its neighbours."""
     offsets = [0] * len(buffers)
-    placed = _Placed(sum(len(b.needed) for b in buffers))
+    # parts that have a place, sorted: first byte, the one behind the last, first and last step
+    placed: list[tuple[int, int, int, int]] = []
     size = 0
     for i in order:
-        b = buffers[i]
-        # offsets at which a part of b would meet a part of another: between, exclusive
-        low, high = placed.meeting(b)
-        # the end of what is taken below each
-        lowest = np.maximum.accumulate(np.append(0, aligned(high)))
-        gaps = low - lowest[:-1]
-        free = np.flatnonzero(gaps >= 0)
-        offsets[i] = int(lowest[free[gaps[free].argmin()]] if len(free) else lowest[-1])
-        placed.add(b, offsets[i])
-        size = max(size, offsets[i] + aligned(b.size))
+        needed = buffers[i].needed
+        # offsets at which a part would meet a part of another: between, exclusive
+        taken = [
+            (begin - aligned(q.at + q.size), aligned(end) - q.at)
+            for q in needed
+            for begin, end, start, last in placed
+            if start <= q.end and q.start <= last
+        ]
+        if len(needed) > 1:
+            taken.sort()
+        lowest, gaps = 0, []
+        for low, high in taken:
+            if low >= lowest:
+                gaps.append((low - lowest, lowest))
+            lowest = max(lowest, aligned(high))
+        offset = offsets[i] = min(gaps)[1] if gaps else lowest
+        for q in needed:
+            insort(placed, (offset + q.at, offset + q.at + q.size, q.start, q.end))
+        size = max(size, offset + aligned(buffers[i].size))
     return Placement(tuple(offsets), size)
-
-
-class _Placed:
-    """The parts of the buffers that have a place, sorted by where they begin and end.
-
-    A row: the first byte, the one behind the last, the first step and the last.
-    """
-
-    def __init__(self, most: int) -> None:
-        self._rows = np.empty((4, most), np.int64)
-        self._count = 0
-
-    def meeting(self, b: Lifetime) -> tuple[np.ndarray, np.ndarray]:
-        """For each part placed and part of b that live at the same time: offsets of b between
-        which they would meet; sorted."""
-        begin, end, start, last = self._rows[:, : self._count]
-        found = []
-        for q in b.needed:
-            alive = np.flatnonzero((start <= q.end) & (last >= q.start))
-            found.append((begin[alive] - aligned(q.at + q.size), aligned(end[alive]) - q.at))
-        if len(found) == 1:
-            return found[0]
-        low, high = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        order = np.lexsort((high, low))
-        return low[order], high[order]
-
-    def add(self, b: Lifetime, offset: int) -> None:
-        for p in b.needed:
-            row = (offset + p.at, offset + p.at + p.size, p.start, p.end)
-            begin, end = self._rows[:2, : self._count]
-            first, behind = (int(np.searchsorted(begin, row[0], side)) for side in _SIDES)
-            at = first + int(np.searchsorted(end[first:behind], row[1]))
-            self._rows[:, at + 1 : self._count + 1] = self._rows[:, at : self._count].copy()
-            self._rows[:, at] = row
-            self._count += 1
 
 
 def alive(buffers: Sequence[Lifetime]) -> dict[int, int]:
