@@ -67,6 +67,12 @@ def check(param: Any, where: str) -> None:
                 expected=f"at least {least:g}",
                 found=f"{getattr(param, name):g}",
             )
+    if param.lr_policy in ("inv", "poly") and not param.HasField("power"):
+        raise SolverError(
+            f"lr_policy '{param.lr_policy}' has no power, so the rate never changes",
+            where=where,
+            remedy="Add a line such as power: 0.9, or power: 0 if that is meant",
+        )
     ends = _without_gamma(param)
     if ends is not None and ends < param.max_iter and not param.HasField("gamma"):
         raise SolverError(

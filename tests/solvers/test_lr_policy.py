@@ -86,6 +86,8 @@ def test_a_rate_that_is_no_number_is_refused(text):
             "has no gamma, so the rate is 0 from iteration 9",
         ),
         ('lr_policy: "exp" base_lr: 1 max_iter: 10', "the rate is 0 from iteration 1"),
+        ('lr_policy: "inv" base_lr: 1 gamma: 1', "has no power, so the rate never changes"),
+        ('lr_policy: "poly" base_lr: 1 max_iter: 9', "has no power, so the rate never changes"),
         (
             'lr_policy: "multistep" base_lr: 1 max_iter: 10 stepvalue: 4 stepvalue: 8',
             "the rate is 0 from iteration 4",
@@ -104,9 +106,9 @@ def test_what_cannot_be_followed_is_refused(text, words):
         'lr_policy: "step" base_lr: 1 stepsize: 10 max_iter: 10',  # no step is taken
         'lr_policy: "step" base_lr: 1 gamma: 0 stepsize: 1 max_iter: 10',  # it is meant
         'lr_policy: "multistep" base_lr: 1 max_iter: 10',
-        'lr_policy: "inv" base_lr: 1 max_iter: 10',
+        'lr_policy: "inv" base_lr: 1 power: 0 max_iter: 10',
         'lr_policy: "sigmoid" base_lr: 1 stepsize: 1 max_iter: 10',
-        'lr_policy: "poly" base_lr: 1 max_iter: 1',
+        'lr_policy: "poly" base_lr: 1 power: 1 max_iter: 1',
     ],
 )
 def test_the_least_that_can_be_followed(text):
