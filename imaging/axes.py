@@ -143,16 +143,16 @@ def layout(
     return Layout(shape, axes, samples)
 
 
-def volumes(at: Layout, where: str = "") -> tuple[tuple[int, ...], ...]:
+def volumes(at: Layout, where: str = "", option: str = "--axes") -> tuple[tuple[int, ...], ...]:
     """The pages of every volume along Z, in their order; ImageError where it is unclear what a
-    volume is."""
+    volume is, which names the option that says the axes."""
     letters = "".join(at.axes[a] for a in at.page_axes)
     if letters == "T":
         raise ImageError(
             "it is a series of images, and volumes are wanted",
             where=where,
             found=f"axes {at.axes}",
-            remedy=f"If its pages are slices, say so: --axes {at.axes.replace('T', 'Z')}",
+            remedy=f"If its pages are slices, say so: {option} {at.axes.replace('T', 'Z')}",
         )
     if len(letters) > 1 and letters[-1] != "Z":
         raise ImageError(
@@ -160,7 +160,7 @@ def volumes(at: Layout, where: str = "") -> tuple[tuple[int, ...], ...]:
             where=where,
             expected="Z as the last axis of pages",
             found=f"axes {at.axes}",
-            remedy="Say which axis is Z with --axes",
+            remedy=f"Say which axis is Z with {option}",
         )
     depth = at.shape[at.page_axes[-1]] if letters else 1
     return tuple(tuple(range(i, i + depth)) for i in range(0, at.pages, depth))

@@ -95,15 +95,20 @@ class Image:
         return "; ".join([text, *self.notes])
 
 
-def one_channel(page: np.ndarray, where: str = "", axes: str = "") -> np.ndarray:
-    """The plane (height, width) of a page (1, H, W), or of one whose channels are all the same."""
+def one_channel(
+    page: np.ndarray, where: str = "", axes: str = "", option: str = "--axes"
+) -> np.ndarray:
+    """The plane (height, width) of a page (1, H, W), or of one whose channels are all the same.
+
+    ImageError where they are not, which names the option that says the axes.
+    """
     if len(page) > 1 and not (page[1:] == page[0]).all():
         raise ImageError(
             "has several channels where one is needed",
             where=where,
             found=f"{len(page)} channels" + (f" (axes {axes})" if axes else ""),
-            remedy="If these are pages, say so with --axes, for example ZYX; if these are colours, "
-            "save it as grey values",
+            remedy=f"If these are pages, say so with {option}, for example ZYX; if these are "
+            "colours, save it as grey values",
         )
     plane: np.ndarray = page[0]
     return plane

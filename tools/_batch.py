@@ -12,7 +12,7 @@ A single file is no batch: its error ends the command as any other does, with ex
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +44,17 @@ def say_passed_over(patterns: Sequence[str]) -> None:
             said += "are neither .tif nor .png" if others[1:] else "is neither .tif nor .png"
             names = ", ".join(path.name for path in others[:3]) + (", ..." if others[3:] else "")
             print(f"{pattern}: {said} ({names})", file=sys.stderr)
+
+
+def say_notes(notes: Mapping[Path, Sequence[str]]) -> None:
+    """Say what a user should know about the reading of files, each thing once for all of them."""
+    files: dict[str, list[Path]] = {}
+    for path, each in notes.items():
+        for note in each:
+            files.setdefault(note, []).append(path)
+    for note, paths in files.items():
+        more = f" and {counted(len(paths) - 1, 'more file')}" if paths[1:] else ""
+        print(f"note: {paths[0]}{more}: {note}")
 
 
 class Batch:

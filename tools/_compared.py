@@ -192,7 +192,9 @@ class Compared:
     def labels(self, frame: Frame) -> tuple[np.ndarray, np.ndarray | None]:
         """The truth of a frame as whole numbers, and which pixels are ignored (their label 0)."""
         image, where, o = self.truth.open(frame.truth.path), str(frame.truth), self.options
-        planes = [one_channel(p, where, image.axes) for p in self.truth.pages(frame.truth)]
+        planes = [
+            one_channel(p, where, image.axes, "--truth-axes") for p in self.truth.pages(frame.truth)
+        ]
         labels = _whole(_joined(planes, frame.truth), where, o.ignore)
         ignored = None if o.ignore is None else labels == o.ignore
         if o.classes:

@@ -58,22 +58,27 @@ class Frame:
 
 
 class Files:
-    """Image files opened when they are needed, the last one kept."""
+    """Image files opened when they are needed, the last one kept.
 
-    def __init__(self, axes: str | None = None) -> None:
-        self._axes = axes
+    option: the one that says their axes; notes: what is to be known of each that was opened.
+    """
+
+    def __init__(self, axes: str | None = None, option: str = "--axes") -> None:
+        self._axes, self._option = axes, option
+        self.notes: dict[Path, tuple[str, ...]] = {}
         self._last: tuple[Path, Image] | None = None
 
     def open(self, path: Path) -> Image:
         if self._last is None or self._last[0] != path:
             self._last = path, tiff.read(path, axes=self._axes)
+            self.notes[path] = self._last[1].notes
         return self._last[1]
 
     def parts(self, path: Path, volume: bool) -> tuple[tuple[int, ...], ...]:
         """The pages of every page, or volume, of a file; ImageError where it has no volumes."""
         image = self.open(path)
         if volume:
-            return volumes(image.layout, str(path))
+            return volumes(image.layout, str(path), self._option)
         return tuple((page,) for page in range(len(image)))
 
     def pages(self, side: Side) -> list[np.ndarray]:
@@ -161,7 +166,8 @@ def _stacks(ours: Path, n: int, theirs: Path, m: int, volume: bool) -> list[Fram
             where=str(theirs),
             expected=f"{n} as in {ours}",
             found=f"{m}",
-            remedy="If channels were read as pages, or pages as channels, see --axes",
+            remedy="If channels were read as pages, or pages as channels, say what the axes are: "
+            "--truth-axes and --axes, for example ZYX",
         )
     return [Frame(i, Side(ours, i, volume), Side(theirs, i, volume)) for i in range(n)]
 
@@ -258,6 +264,16 @@ def frame_of(path: Path) -> int | None:
     part = _SLICE.match(path.stem)
     numbers = [part[1]] if part else re.findall(r"\d+", _name(path))
     return int(numbers[-1]) if numbers else None
+
+
+def spans(names: Sequence[int | str]) -> str:
+    """ "0 to 3" of page or frame numbers that follow each other, "3, 5, 7, 9" of others."""
+    first, *rest = names
+    if rest and isinstance(first, int) and list(names) == [*range(first, first + len(names))]:
+        return f"{first} to {names[-1]}"
+    if len(names) > 9:
+        names = [*names[:8], "...", names[-1]]
+    return ", ".join(map(str, names))
 
 
 def _number(path: Path, where: str) -> int:

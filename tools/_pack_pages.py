@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DataError, counted
-from ._batch import say_passed_over
-from ._frames import frame_of
+from ._batch import say_notes, say_passed_over
+from ._frames import frame_of, spans
 from ._pack_names import alone, compare
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _whole(image: Image, i: int) -> np.ndarray:
 def _single(image: Image, i: int) -> np.ndarray:
     from ..imaging.image import one_channel
 
-    return one_channel(image.page(i), f"{image.path}, page {i}", image.axes)
+    return one_channel(image.page(i), f"{image.path}, page {i}", image.axes, "--label-axes")
 
 
 def check_pairs(images: Pages, labels: Pages, what: str = "labels") -> None:
@@ -220,7 +220,7 @@ def choose(
     if missing:
         raise DataError(
             "--slices asks for a slice that is not there",
-            expected=f"{min(numbers)} to {max(numbers)}, {how}",
+            expected=f"{spans(sorted(numbers))}, {how}",
             found=missing[-1],
         )
     chosen = [numbers.index(n) for n in slices]
@@ -236,6 +236,7 @@ def describe(what: str, pages: Pages) -> None:
         print(f"{what}: {file.path}: {file.summary()}")
     if len(pages.files) > 3:
         print(f"{what}: ... {len(pages.files)} files, {counted(len(pages), 'slice')} in all")
+    say_notes({file.path: file.notes for file in pages.files[3:]})
 
 
 def pixel_size(

@@ -21,6 +21,7 @@ import numpy as np
 from ..errors import DemitasseError, ImageError, counted
 from ..files import check_writable, replacing
 from . import _frames, _options
+from ._batch import say_notes
 from ._progress import follow
 from ._table import Table, number, show
 
@@ -96,9 +97,10 @@ def parser() -> _options.Parser:
     p.add_argument(
         "--volumes", action="store_true", help="compare volumes: the pages of a file along Z"
     )
-    p.add_argument("--channel", type=int, help="channel of the prediction (of two: 1)")
+    p.add_argument("--channel", type=int, metavar="N", help="channel of the prediction (of two: 1)")
     p.add_argument("--invert", action="store_true", help="the prediction is that of membrane")
     p.add_argument("--axes", help="how to read the prediction's axes, for example ZYX or ZCYX")
+    p.add_argument("--truth-axes", metavar="AXES", help="the same for the truth")
     p.add_argument("--ignore", type=int, metavar="VALUE", help="of truth pixels that do not count")
     p.add_argument(
         "--classes",
@@ -137,7 +139,9 @@ def main(argv: Sequence[str]) -> int:
     names = chosen_metrics(args.metrics)
     if args.json:
         check_writable(args.json, overwrite=args.overwrite)
-    truth, guess = _frames.Files(), _frames.Files(args.axes)
+    truth = _frames.Files(args.truth_axes, "--truth-axes")
+    guess = _frames.Files(args.axes)
+    each = "volume" if args.volumes else "slice"
     sides = {"truth": truth, "guess": guess}
     frames, left = _frames.match(
         args.truth,
@@ -145,7 +149,7 @@ def main(argv: Sequence[str]) -> int:
         lambda side, path: len(sides[side].parts(path, args.volumes)),
         volume=args.volumes,
     )
-    frames = chosen_frames(frames, args.slices, args.truth)
+    frames = chosen_frames(frames, args.slices, args.truth, each)
     options = Options(
         args.kind, args.threshold, args.channel, args.invert, args.ignore, args.classes
     )
@@ -156,20 +160,20 @@ def main(argv: Sequence[str]) -> int:
     for name in names:
         if args.volumes and not metrics.MEASURES[name].volumes:
             raise ImageError(f"{name} is not defined for volumes", remedy="Choose with --metrics")
-    describe(compared, args, left)
+    describe(compared, args, left, each)
 
     inversion = Inversion()
     scored: list[int | str] = []
     report = metrics.evaluate(_pairs(compared, scored, inversion), names, settings)
     print()
-    print_report(report, scored, len(frames), settings)
+    print_report(report, scored, len(frames), settings, each)
     if compared.kind == "membrane" and inversion.suspected:
         print(
             "\nnote: the prediction is higher on membranes than inside cells; if it is the "
             "probability of membrane, give --invert"
         )
-    for slice_name, error in compared.failed.items():
-        print(f"error: slice {slice_name} is left out: {error}", file=sys.stderr)
+    for frame, error in compared.failed.items():
+        print(f"error: {each} {frame} is left out: {error}", file=sys.stderr)
     if args.json:
         record = {
             "truth": args.truth,
@@ -178,7 +182,7 @@ def main(argv: Sequence[str]) -> int:
             "read_as": compared.read_as,
             "settings": {"threshold": args.threshold, **asdict(settings)},
             "slices": scored,
-            "failed": {str(name): str(error) for name, error in compared.failed.items()},
+            "failed": {str(frame): str(error) for frame, error in compared.failed.items()},
             **{name: asdict(score) for name, score in report.items()},
         }
         with replacing(args.json, overwrite=args.overwrite) as temporary:
@@ -208,20 +212,22 @@ def chosen_metrics(text: str | None) -> tuple[str, ...]:
 
 
 def chosen_frames(
-    frames: list[_frames.Frame], asked: Sequence[int] | None, where: str
+    frames: list[_frames.Frame], asked: Sequence[int] | None, where: str, each: str
 ) -> list[_frames.Frame]:
-    """Those of the pages or frame numbers asked for; ImageError where one is not there."""
+    """Those of the pages or frame numbers asked for; ImageError where one is not there.
+
+    each: what messages call a frame, slice or volume.
+    """
     if asked is None:
         chosen = frames
     else:
         by_number = {frame.name: frame for frame in frames}
         missing = [n for n in asked if n not in by_number]
         if missing:
-            there = [str(frame.name) for frame in frames]
             raise ImageError(
-                "a slice that is not there is asked for",
+                f"a {each} that is not there is asked for",
                 where=where,
-                expected=f"{there[0]} to {there[-1]}" if there else "no slice",
+                expected=_frames.spans([*by_number]) if by_number else f"no {each}",
                 found=missing[-1],
             )
         chosen = [by_number[n] for n in asked]
@@ -268,7 +274,7 @@ def _pairs(compared: Compared, scored: list[int | str], inversion: Inversion) ->
 # ---------------------------------------------------------------------- what is printed
 
 
-def describe(compared: Compared, args: argparse.Namespace, left: int) -> None:
+def describe(compared: Compared, args: argparse.Namespace, left: int, each: str) -> None:
     for side, files, path in (
         ("truth", compared.truth, compared.frames[0].truth.path),
         ("prediction", compared.guess, compared.frames[0].guess.path),
@@ -280,9 +286,9 @@ def describe(compared: Compared, args: argparse.Namespace, left: int) -> None:
         except DemitasseError:
             summary = "cannot be read"
         print(f"{side:<11} {named}: {first}{summary}; read as {compared.read_as[side]}")
+        say_notes({other: said for other, said in files.notes.items() if other != path})
     if pairs := _frames.pairs(compared.frames):
         print(f"pairs       {pairs}")
-    each = "volume" if args.volumes else "slice"
     print(f"comparing   {compared.kind}, {counted(len(compared.frames), each)}")
     if left:
         have, are = ("has", "is") if left == 1 else ("have", "are")
@@ -290,7 +296,11 @@ def describe(compared: Compared, args: argparse.Namespace, left: int) -> None:
 
 
 def print_report(
-    report: Mapping[str, Score], names: Sequence[int | str], count: int, settings: Settings
+    report: Mapping[str, Score],
+    names: Sequence[int | str],
+    count: int,
+    settings: Settings,
+    each: str,
 ) -> None:
     from ..imaging.metrics import MEASURES
 
@@ -306,7 +316,7 @@ def print_report(
     foot = [(every, *values)]
     if any(s.threshold is not None for s in scores):
         foot.append(("at", *("" if s.threshold is None else _at(s.threshold) for s in scores)))
-    show(Table(("slice", *titles), rows, foot))
+    show(Table((each, *titles), rows, foot))
 
     parted = {name: s for name, s in report.items() if len(s.classes) > 1}
     if parted:

@@ -275,6 +275,13 @@ def test_volumes_of_a_time_series_are_compared_one_by_one(truth, capsys):
     assert (
         "it is a series of images, and volumes are wanted" in run(capsys, "t.tif", "t.tif", *few)[2]
     )
+    series("z.tif", objects.reshape(6, 20, 20), "ZYX")
+    code, out, err = run(capsys, "t.tif", "z.tif", *few)
+    assert code == 2 and "say so: --truth-axes ZYX" in err
+    code, out, _ = run(capsys, "t.tif", "z.tif", *few, "--truth-axes", "ZYX")
+    assert code == 0 and "\nvolume" in out and "slice" not in out
+    said = run(capsys, "z.tif", "z.tif", *few, "--slices", "1")[2]
+    assert "a volume that is not there is asked for; expected 0, found 1" in said
     Path("parts").mkdir()
     for t in (0, 1):
         series(f"parts/p{t}.tif", objects[t], "ZYX")

@@ -113,6 +113,12 @@ def test_slices_of_files_are_the_numbers_in_their_names(folder, capsys):
     expected = r"expected 1 to 4, by the numbers in the files' names, found 0"
     with pytest.raises(DataError, match=expected):
         run("--slices", "0-2", "--overwrite", **both)
+    for kind in both:
+        (folder / kind / "z2.tif").rename(folder / kind / "z9.tif")
+    with pytest.raises(DataError, match=r"expected 1, 3, 4, 9, by the numbers .* found 2"):
+        run("--slices", "2", "--overwrite", **both)
+    for kind in both:
+        (folder / kind / "z9.tif").rename(folder / kind / "z2.tif")
     run("--slices", "0-3", "--overwrite")
     said = "slices: images.tif, page 0 ... images.tif, page 3; 4 of 4, counted from 0"
     assert said in capsys.readouterr().out
