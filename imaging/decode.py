@@ -46,6 +46,7 @@ def read_tiff(
             raise cut_off(path, broken.split("> ")[-1])
         chosen, notes = choose(series, number, path)
         first = chosen[0].keyframe
+        image = series.index(chosen[0]) if len(chosen) == 1 < len(series) else None
         frames, shape, letters = _own(chosen, path)
         if spread or len(frames) < sum(len(s.pages) for s in chosen):
             notes.append(_SPREAD)
@@ -64,7 +65,7 @@ def read_tiff(
             notes.append("stored as 'min is white': white is read as 1")
         elif first.photometric.name == "MINISWHITE":  # programs show them so, but compute with them
             notes.append("stored as 'min is white': the values are read as they are, not inverted")
-        pixel, unit = _pixel_size(file, first, number)
+        pixel, unit = _pixel_size(file, first, image)
         depth = size_of.depth(file.imagej_metadata or {}, file.ome_metadata or "", unit)
         if len(chosen) == 1 and chosen[0].dataoffset is not None:
             plane = _mapped(path, chosen[0], file.byteorder)
@@ -92,12 +93,14 @@ def opened(path: Path) -> Iterator[tuple[Any, bool]]:
 
 
 def choose(series: Sequence[Any], number: int | None, path: Path) -> tuple[list[Any], list[str]]:
-    """The series to read: the one asked for, the only one, or all where they are alike; and what is
-    to be said of others."""
+    """The series to read: the one asked for, the only one, all where they are alike, or else the
+    first image of OME's; and what is to be said of others."""
     if number is not None:
         if not 0 <= number < len(series):
             raise ImageError(
-                f"has no series {number}", where=str(path), expected=f"0 to {len(series) - 1}"
+                f"has no series {number}",
+                where=str(path),
+                expected=f"0 to {len(series) - 1}" if len(series) > 1 else "0",
             )
         return [series[number]], []
     notes = []
@@ -107,10 +110,17 @@ def choose(series: Sequence[Any], number: int | None, path: Path) -> tuple[list[
         notes.append("a smaller copy left out")
     if len({(s.shape, s.dtype, s.axes) for s in series}) > 1:
         sizes = ", ".join(" x ".join(map(str, s.shape)) for s in series[:4])
+        sizes += ", ..." if len(series) > 4 else ""
+        if series[0].kind == "ome":  # which are images, and no pages of one
+            notes.append(
+                f"the first of {len(series)} images alone is read ({sizes}): deploy and serve take "
+                "another with --series 1, ..., other commands in a file of its own"
+            )
+            return [series[0]], notes
         raise ImageError(
             "holds pages of different sizes or types",
             where=str(path),
-            found=sizes + (", ..." if len(series) > 4 else ""),
+            found=sizes,
             remedy="Save the pages you need as one stack of equal pages, or segment one of them "
             "with deploy --series 0, 1, ...",
         )

@@ -62,8 +62,8 @@ def read(
     """Open a TIFF or PNG file.
 
     axes: letters for the file's axes where its metadata are wrong, e.g. "CYX"; series: which one of
-    a TIFF file that holds several; channels: which of them, in this order; max_bytes: the most
-    memory a page, or `pixels`, may take.
+    a TIFF file that holds several (None: all if alike, else the first of OME's images); channels:
+    which of them, in this order; max_bytes: the most memory a page, or `pixels`, may take.
     Raises ImageError, or MemoryBudgetError.
     """
     path = Path(path)

@@ -18,7 +18,7 @@ import numpy as np
 from ..errors import ImageError, OutputError, counted
 from ..files import check_writable
 from . import _options
-from ._batch import Batch, Done
+from ._batch import Batch, Done, say_notes
 from ._findings import Findings, named, told
 from ._maps import kind_named, plane, refuse_of_classes
 from ._results import OBJECTS, OUTPUTS
@@ -142,6 +142,8 @@ def look(labels: Image, targets: dict[str, Path], args: Any) -> Done:
     sure = tiff.read(args.prob) if args.prob else None
     if sure is not None:
         check_same(sure, labels)
+    read = [image for image in (image, sure) if image and image.path != labels.path]
+    say_notes({image.path: image.notes for image in read})
     findings = Findings(
         image, args.class_names.split(","), known(micrometres_of(image, axes)), targets
     )
@@ -169,7 +171,7 @@ def look(labels: Image, targets: dict[str, Path], args: Any) -> Done:
 
 def micrograph(labels: Image, args: Any) -> Image:
     """The image to draw on, of the size of its labels; the labels where none is needed and none
-    fits."""
+    fits, or they say all that is wanted of it."""
     from ..imaging import tiff
 
     if args.image:
@@ -177,7 +179,8 @@ def micrograph(labels: Image, args: Any) -> Image:
     else:
         beside = [labels.path.with_name(stem(labels.path) + end) for end in tiff.SUFFIXES]
         there = [path for path in beside if path != labels.path and path.exists()]
-        if not there:
+        wanted = args.overlay or args.rois or labels.pixel_size is None
+        if not there or not wanted:
             if not args.overlay:
                 return labels
             raise ImageError(
@@ -186,7 +189,12 @@ def micrograph(labels: Image, args: Any) -> Image:
                 expected=", ".join(str(path) for path in beside if path != labels.path),
                 remedy="Name it: --image",
             )
-        image = tiff.read(there[0])
+        try:
+            image = tiff.read(there[0])
+        except ImageError:
+            if args.overlay:
+                raise
+            return labels
         if not args.overlay and pages_of(image) != pages_of(labels):
             return labels
     check_same(image, labels)

@@ -17,6 +17,7 @@ import numpy as np
 from ..errors import ImageError, counted
 from ..files import check_writable, replacing
 from . import _options
+from ._batch import say_notes
 from ._maps import kind_named, plane, refuse_of_classes
 from ._progress import follow
 
@@ -70,6 +71,7 @@ def main(argv: Sequence[str]) -> int:
     for target in (*targets, table):
         check_writable(target, overwrite=args.overwrite)
     check_frames(images)
+    say_notes({image.path: image.notes for image in images})
 
     pieces = args.components or in_pieces(images)
     if not pieces:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 from demitasse.errors import ImageError
-from demitasse.imaging import tiff
+from demitasse.imaging import tiff, windows
 
 PLANES = np.random.default_rng(0).integers(0, 200, (2, 3, 2, 9, 10)).astype(np.uint16)  # TZCYX
 
@@ -155,10 +155,13 @@ def test_images_that_are_alike_are_pages(tmp_path):
     assert found.pixel_size == (0.5, 0.5)
 
 
-def test_images_that_are_not_alike_are_refused_until_one_is_named(tmp_path):
+def test_of_images_that_are_not_alike_the_first_is_read_unless_one_is_named(tmp_path):
     several(tmp_path / "a.ome.tif", *PLANES[0, :2, 0], np.ones((3, 4), np.uint16))
-    with pytest.raises(ImageError, match=r"different sizes or types; found 9 x 10, 9 x 10, 3 x 4"):
-        tiff.read(tmp_path / "a.ome.tif")
+    for first in (tiff.read(tmp_path / "a.ome.tif"), windows.open_image(tmp_path / "a.ome.tif")):
+        np.testing.assert_array_equal(first.pixels[:, 0], PLANES[0, :1, 0])
+        assert first.pixel_size == (0.5, 0.5)
+        said = "the first of 3 images alone is read (9 x 10, 9 x 10, 3 x 4): deploy and serve take"
+        assert said in first.summary()
     for number, size in ((1, 0.5), (2, 4.0)):
         found = tiff.read(tmp_path / "a.ome.tif", series=number)
         assert found.pixel_size == (size, size)

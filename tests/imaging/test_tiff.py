@@ -395,6 +395,9 @@ def test_pages_of_different_sizes(tmp_path):
     assert tiff.read(tmp_path / "a.tif", series=1).shape == (1, 1, 4, 4)
     with pytest.raises(ImageError, match="has no series 2"):
         tiff.read(tmp_path / "a.tif", series=2)
+    tiff.write(tmp_path / "one.tif", np.ones((1, 8, 8), np.uint8))
+    with pytest.raises(ImageError, match=r"has no series 1; expected 0\.$"):
+        tiff.read(tmp_path / "one.tif", series=1)
 
 
 def test_kinds_of_pixels_that_are_no_intensities(tmp_path):

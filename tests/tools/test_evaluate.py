@@ -289,6 +289,16 @@ def test_volumes_of_a_time_series_are_compared_one_by_one(truth, capsys):
         assert record(*words, *few)["seg"] == found["seg"], words
 
 
+def test_what_is_not_read_of_files_is_said_once(truth, capsys):
+    for name in ("a.ome.tif", "b.ome.tif"):
+        Path("many").mkdir(exist_ok=True)
+        with tifffile.TiffWriter(f"many/{name}", ome=True) as file:
+            file.write(np.eye(20, dtype="u1"), metadata={"axes": "YX"})
+            file.write(np.eye(9, dtype="u1"), metadata={"axes": "YX"})
+    _, out, _ = run(capsys, "many", "many", "--metrics", "iou")
+    assert out.count("the first of 2 images alone is read") == 4  # by each side, of each file
+
+
 def test_a_stack_among_several_files_is_refused(truth, drawn, capsys):
     """Its first page alone was compared."""
     for folder in ("a", "b"):

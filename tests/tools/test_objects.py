@@ -218,6 +218,18 @@ def test_two_maps_with_one_name(run):
     )
 
 
+def test_a_micrograph_that_nothing_is_wanted_of_is_not_read(run):
+    """After deploy --series 1 it was refused."""
+    with tifffile.TiffWriter("img.tif") as file:
+        file.write(np.zeros((20, 30), np.uint8), metadata=None)
+        file.write(np.zeros((8, 9), np.uint8), metadata=None)
+    for sizes in ({"pixel_size": (0.5, 0.5)}, {}):
+        drawn(**sizes, overwrite=True)
+        run("img.labels.tif", "--measure", "--overwrite")
+        assert len(table()) == 3
+    assert "different sizes" in run("img.labels.tif", "--overlay", "--overwrite", code=2)
+
+
 def test_fractions_are_no_labels(run):
     tiff.write("p.tif", np.full((1, 5, 5), 0.5, np.float32))
     assert "holds fractions" in run("p.tif", code=2)

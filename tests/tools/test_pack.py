@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import PIL.Image
 import pytest
+import tifffile
 from demitasse.data import synthetic
 from demitasse.errors import DataError, DemitasseError, ImageError, OutputError
 from demitasse.imaging import tiff
@@ -213,6 +214,18 @@ def test_pixel_sizes_that_are_the_same_but_for_rounding_or_the_unit(size, unit, 
     with h5py.File("train.h5") as file:
         np.testing.assert_allclose(file.attrs["pixel_size"], 0.004)
         assert file.attrs["pixel_unit"] == "um"
+
+
+def test_of_several_images_in_a_file_the_first_is_packed(folder, capsys):
+    page = tiff.read("images.tif").pixels[0, 0]
+    for n in range(4):
+        with tifffile.TiffWriter(f"z{n}.ome.tif", ome=True) as file:
+            file.write(page, metadata={"axes": "YX"})
+            file.write(page[:9], metadata={"axes": "YX"})
+    assert run(images=("z*.ome.tif",)) == 0
+    out = capsys.readouterr().out
+    assert out.count("the first of 2 images alone is read") == 4
+    assert "note: z3.ome.tif: the first" in out
 
 
 def test_pictures_of_a_folder_that_are_not_read_are_named(folder, capsys):

@@ -135,6 +135,18 @@ def test_a_folder_of_results_gives_frames_of_one_kind(capsys):
     assert Path("out/res_track.txt").read_text() == "1 0 2 0\n2 0 2 0\n"
 
 
+def test_of_several_images_in_a_file_the_first_is_followed(capsys):
+    for t in range(2):
+        with tifffile.TiffWriter(f"t{t}.ome.tif", ome=True) as file:
+            file.write(np.eye(9, dtype="u1"), metadata={"axes": "YX"})
+            file.write(np.eye(5, dtype="u1"), metadata={"axes": "YX"})
+    run("t*.ome.tif", "-o", "out")
+    assert len(written()) == 2
+    out = capsys.readouterr().out
+    assert out.count("the first of 2 images alone is read") == 1
+    assert "note: t0.ome.tif and 1 more file: " in out
+
+
 def test_what_deploys_names_say_of_the_values():
     """One object in two pieces was two; classes were objects."""
     frames = stack("m.instances.tif", ids=(1, 1))
