@@ -72,7 +72,8 @@ def read_tiff(
         else:
             plane = _paged(frames, shape, first, limit)
     dtype = plain_type(np.dtype(first.dtype), path)
-    said_of = str(first.description or "")
+    info = (file.imagej_metadata or {}).get("Info", "")
+    said_of = "\n".join(str(text) for text in (first.description, info) if text)
     return Image(path, at, dtype, pixel, unit, said_of, tuple(notes), limit, plane, depth, inverted)
 
 

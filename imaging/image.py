@@ -24,9 +24,10 @@ Plane = Callable[[tuple[int | slice, ...]], np.ndarray]
 class Image:
     """An image file, understood but not yet read.
 
-    pixel_size: (y, x) in `unit`, depth: between slices, None where unknown; notes: what a user
-    should know about the reading; inverted: whether 0 is stored for 1, and 1 for 0.  Pages are
-    arrays (channels, height, width) of `dtype`, in native byte order.
+    pixel_size: (y, x) in `unit`, depth: between slices, None where unknown; description: what the
+    file says of itself; notes: what a user should know about the reading; inverted: whether 0 is
+    stored for 1, and 1 for 0.  Pages are arrays (channels, height, width) of `dtype`, in native
+    byte order.
     """
 
     path: Path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from ..errors import OutputError
 
 if TYPE_CHECKING:
     from ..imaging.image import Image
+    from ..imaging.recognise import Survey
 
 # what `deploy` writes as NAME.labels.tif and NAME.instances.tif
 KINDS = {"labels": "classes", "instances": "instances"}
@@ -19,6 +21,29 @@ KINDS = {"labels": "classes", "instances": "instances"}
 def kind_named(path: Path) -> str:
     """What the values are, told from a name that `deploy` gives: classes or instances, else ""."""
     return KINDS.get(Path(path.stem).suffix[1:], "")
+
+
+def kind_told(image: Image) -> str:
+    """`kind_named`, but "" where a map that `deploy` did not write is named as of classes, and its
+    values clearly are numbers of objects: many, each in one piece."""
+    from ..imaging.recognise import FEW
+
+    kind = kind_named(image.path)
+    if kind == "classes" and not re.search(r"demitasse \S+: labels of ", image.description):
+        survey = surveyed(image)
+        if len(survey.values - {0}) >= FEW and survey.kind(labels=True)[0] == "instances":
+            return ""
+    return kind
+
+
+def surveyed(image: Image) -> Survey:
+    """The values of a map's first pages."""
+    from ..imaging.recognise import LOOKED_AT, Survey
+
+    survey = Survey()
+    for page in range(min(len(image), LOOKED_AT)):
+        survey.add(plane(image, page), f"{image.path}, page {page}")
+    return survey
 
 
 def plane(image: Image, page: int) -> np.ndarray:

@@ -20,7 +20,7 @@ from ..files import check_writable
 from . import _options
 from ._batch import Batch, Done, say_notes
 from ._findings import Findings, named, told
-from ._maps import kind_named, plane, refuse_of_classes
+from ._maps import kind_told, plane, refuse_of_classes, surveyed
 from ._results import OBJECTS, OUTPUTS
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ KINDS = ("classes", "instances")
 EPILOG = """\
 In a label image every value besides 0 is a class, whose connected pixels are the objects, or the
 number of an object: that is told by --kind, by a name that deploy gives (NAME.labels.tif holds
-classes, NAME.instances.tif objects), or from the values.
+classes, NAME.instances.tif objects), or from the values.  Where another program named a file so,
+16 numbers or more, each in one piece, are objects.
 
   --measure   img.objects.csv: page, number, class, area in pixels and um^2, centre, box; in volumes
               the volume.  The middle of the first pixel is 0.  What is not known is empty
@@ -220,14 +221,9 @@ def check_same(image: Image, labels: Image) -> None:
 
 def kind_of(labels: Image) -> tuple[str, str]:
     """What the values are, and why; ImageError where neither the name nor they tell."""
-    from ..imaging.recognise import LOOKED_AT, Survey
-
-    if kind := kind_named(labels.path):
+    if kind := kind_told(labels):
         return kind, "as its name says"
-    survey = Survey()
-    for page in range(min(len(labels), LOOKED_AT)):
-        survey.add(plane(labels, page), f"{labels.path}, page {page}")
-    kind, why = survey.kind(labels=True)
+    kind, why = surveyed(labels).kind(labels=True)
     if kind in ("binary", "classes"):
         return "classes", why
     if kind != "instances":

@@ -18,7 +18,7 @@ from ..errors import ImageError, counted
 from ..files import check_writable, replacing
 from . import _options
 from ._batch import say_notes
-from ._maps import kind_named, plane, refuse_of_classes
+from ._maps import kind_named, kind_told, plane, refuse_of_classes
 from ._progress import follow
 
 if TYPE_CHECKING:
@@ -28,10 +28,11 @@ if TYPE_CHECKING:
 EPILOG = """\
 The masks are the frames of a time series in their order: pages of a stack, or files (2 before 10).
 Of a folder or pattern with results of deploy NAME.instances.tif are taken, else NAME.labels.tif.
-Every value above 0 is an object; with --components, in NAME.labels.tif, and where no frame has more
-than one value, the connected pixels of each value are.  Written is what the Cell Tracking Challenge
-takes: mask000.tif, mask001.tif, ... with the number of a track in each pixel, and res_track.txt
-with a line for each track: its number, first and last frame, and the track it continues (0: none).
+Every value above 0 is an object; with --components, in NAME.labels.tif of deploy, and where no
+frame has more than one value, the connected pixels of each value are.  Written is what the Cell
+Tracking Challenge takes: mask000.tif, mask001.tif, ... with the number of a track in each pixel,
+and res_track.txt with a line for each track: its number, first and last frame, and the track it
+continues (0: none).
 
 Every object takes over the number of the one in the frame before that overlaps it most (greatest
 intersection over union), one to one, as in the release of the U-Net of 2015.
@@ -144,7 +145,11 @@ def check_frames(images: Sequence[Image]) -> None:
 def in_pieces(images: Sequence[Image]) -> bool:
     """Whether the connected pixels of each value are the objects, by the files' names or, where
     these tell nothing, the values; ImageError where one name says so and another does not."""
-    kinds = {kind_named(image.path): image.path for image in images}
+    told = [(kind_told(image), image.path) for image in images]
+    if any(kind != kind_named(path) for kind, path in told):
+        print("NAME.labels.tif holds objects, as its values say; if classes, give --components")
+        return False
+    kinds = dict(told)
     if len(kinds) > 1 and "" not in kinds:
         raise ImageError(
             "some masks hold classes and others objects, as their names say",

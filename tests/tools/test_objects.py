@@ -218,6 +218,26 @@ def test_two_maps_with_one_name(run):
     )
 
 
+def numbered(name, values=20):
+    """As many objects, each in one piece, in a file of another program."""
+    labels = np.zeros((1, 20, 50), np.uint8)
+    labels[0, 5:10, ::2][:, :values] = np.arange(1, values + 1)
+    tiff.write(name, labels, overwrite=True)
+    return labels
+
+
+def test_values_overrule_the_name_that_another_program_gave(run):
+    """They were classes 1 to 20."""
+    labels = numbered("img.labels.tif")
+    run("img.labels.tif")
+    assert {r["class"] for r in table()} == {"1"} and len(table()) == 20
+    run("img.labels.tif", "--kind", "classes", "--overwrite")
+    assert [r["class"] for r in table()] == [str(k) for k in range(1, 21)]
+    tiff.write("img.labels.tif", labels, info="demitasse 1.0: labels of img.tif", overwrite=True)
+    run("img.labels.tif", "--overwrite")
+    assert len({r["class"] for r in table()}) == 20
+
+
 def test_a_micrograph_that_nothing_is_wanted_of_is_not_read(run):
     """After deploy --series 1 it was refused."""
     with tifffile.TiffWriter("img.tif") as file:

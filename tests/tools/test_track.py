@@ -135,6 +135,19 @@ def test_a_folder_of_results_gives_frames_of_one_kind(capsys):
     assert Path("out/res_track.txt").read_text() == "1 0 2 0\n2 0 2 0\n"
 
 
+def test_values_overrule_the_name_that_another_program_gave(capsys):
+    """One object in two pieces was two."""
+    frames = np.zeros((2, 20, 50), np.uint8)
+    frames[:, 5:10, ::2][..., :20] = np.arange(1, 21)
+    frames[:, 15, 0] = 1
+    tiff.write("m.labels.tif", frames)
+    run("m.labels.tif", "-o", "out")
+    assert "objects, as its values say" in capsys.readouterr().out
+    assert len(Path("out/res_track.txt").read_text().splitlines()) == 20
+    run("m.labels.tif", "-o", "out", "--components", "--overwrite")
+    assert len(Path("out/res_track.txt").read_text().splitlines()) == 21
+
+
 def test_of_several_images_in_a_file_the_first_is_followed(capsys):
     for t in range(2):
         with tifffile.TiffWriter(f"t{t}.ome.tif", ome=True) as file:
