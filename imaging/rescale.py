@@ -21,8 +21,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..data.rescale import between, new_shape
+from ..errors import ImageError
 
 EQUAL = 0.01
+FARTHEST = 1_000_000  # no two microscopes are that far apart; 1e-300 um is a slip or a trap
 
 
 @dataclass(frozen=True)
@@ -53,14 +55,28 @@ class Rescaling:
 
 
 def rescaling(
-    shape: Sequence[int], image: Sequence[float] | None, net: Sequence[float] | None
+    shape: Sequence[int],
+    image: Sequence[float] | None,
+    net: Sequence[float] | None,
+    where: str = "",
 ) -> Rescaling:
     """The rescaling of an image of `shape`; image, net: their pixel sizes along the same axes, in
-    one unit, None where unknown: then nothing is rescaled."""
+    one unit, None where unknown: then nothing is rescaled.
+
+    Raises ImageError, which says `where`, if one of them is more than FARTHEST times the other.
+    """
     shape = tuple(shape)
     if not image or not net:
         return Rescaling(shape, shape, (1.0,) * len(shape))
     factors = tuple(
         1.0 if math.isclose(a, b, rel_tol=EQUAL) else a / b for a, b in zip(image, net, strict=True)
     )
+    if not all(1 / FARTHEST <= f <= FARTHEST for f in factors):
+        raise ImageError(
+            "its pixels and the net's have nothing in common",
+            where=where,
+            expected=f"sizes of which none is more than {FARTHEST:,} times the other",
+            found=" and ".join(" x ".join(f"{s:g}" for s in sizes) for sizes in (image, net)),
+            remedy="Say what they are with --pixel-size and --model-pixel-size",
+        )
     return Rescaling(shape, new_shape(shape, factors), factors)

@@ -54,7 +54,8 @@ def plan(deployed: Deployed, path: Path, rule: Normalization | None, args: Any) 
     samples = split(image, args.pages, predictor.axes)
     shape = (len(samples[0]),) * (predictor.axes - 2) + image.shape[-2:]
     sizes, notes = pixel_sizes(deployed, image, args)
-    if rescaling(shape, *(sizes or (None, None))).needed:
+    own, nets = sizes or (None, None)
+    if rescaling(shape, own, nets, str(path)).needed:
         said = " and ".join("x".join(f"{s:g}" for s in one) for one in sizes or ())
         raise ImageError(
             "its pixels have another size than the net's, and an image is not rescaled in parts",

@@ -90,7 +90,8 @@ def plan(deployed: Deployed, image: Image, args: Any) -> Plan:
     samples = split(image, args.pages, axes)
     shape = (len(samples[0]),) * (axes - 2) + image.shape[-2:]
     sizes, notes = pixel_sizes(deployed, image, args)
-    how = rescaling(shape, *(sizes or (None, None)))
+    own, nets = sizes or (None, None)
+    how = rescaling(shape, own, nets, where)
     held = held_bytes(predictor, image, how, args.average)
     limit = int(args.max_memory * 2**30) if args.max_memory else installed()
     if held > limit:

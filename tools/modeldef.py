@@ -18,7 +18,8 @@ from .. import netspec, weights
 from ..errors import OutputError, ShapeError
 from ..files import check_writable
 from ..weights import ModelDef
-from ..weights.modeldef import NORMALIZATIONS, PADDINGS, SUFFIX
+from ..weights.base import PADDINGS
+from ..weights.modeldef import NORMALIZATIONS, SUFFIX
 from . import _options
 
 EPILOG = """\

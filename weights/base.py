@@ -10,6 +10,8 @@ import numpy as np
 
 Shape = tuple[int, ...]
 
+PADDINGS = ("mirror", "zero")
+
 # None stands for a blob that the file leaves out because another layer owns it (shared parameters)
 Layers = dict[str, list[np.ndarray | None]]
 
@@ -19,9 +21,9 @@ class Model:
     """What a self-describing file says beside its parameters.
 
     deploy: prototxt text of the net to run; normalization: {"name": ..., numbers ...}, as training
-    applied it; padding: how a tile looks beyond the image; pixel_size: micrometres along each
-    spatial axis, () if unknown; origin: where it comes from (training configuration, iteration,
-    date, versions), free but for being JSON.
+    applied it; padding: how a tile looks beyond the image, one of PADDINGS; pixel_size: micrometres
+    along each spatial axis, () if unknown; origin: where it comes from (training configuration,
+    iteration, date, versions), free but for being JSON.
     """
 
     deploy: str

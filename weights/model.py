@@ -13,7 +13,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import h5py
@@ -21,7 +22,8 @@ import numpy as np
 
 from .. import h5
 from ..errors import WeightsError
-from .base import Model
+from ..texts import parsed
+from .base import PADDINGS, Model
 from .hdf5 import check_layers, write_layers
 
 FORMAT, VERSION = "demitasse model", 1
@@ -29,21 +31,59 @@ _TEXT = ("deploy", "padding")
 _JSON = ("normalization", "class_names", "pixel_size", "origin")
 
 
-def _attributes(model: Model) -> dict[str, str | int]:
-    found: dict[str, str | int] = {"input_channels": model.input_channels}
-    found |= {name: getattr(model, name) for name in _TEXT}
-    for name in _JSON:
-        value = getattr(model, name)
-        found[name] = json.dumps(
-            dict(value) if isinstance(value, Mapping) else list(value),
-            allow_nan=False,
-            ensure_ascii=False,
-            sort_keys=True,
-        )
+def _is_list_of(holds: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, list | tuple) and all(holds(v) for v in value)
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, int | float) and 0 < value <= sys.float_info.max
+
+
+# what each part of a description has to be, in words, and whether it is
+_RULES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
+    "deploy": ("a text", lambda v: isinstance(v, str)),
+    "padding": (" or ".join(PADDINGS), lambda v: v in PADDINGS),
+    "input_channels": ("a whole number above 0", lambda v: isinstance(v, int) and v > 0),
+    "normalization": ("a name and parameters", lambda v: isinstance(v, Mapping)),
+    "class_names": ("a list of names", _is_list_of(lambda v: isinstance(v, str))),
+    "pixel_size": ("a list of sizes above 0", _is_list_of(_is_size)),
+    "origin": ("names and values", lambda v: isinstance(v, Mapping)),
+}
+
+
+def _wrong(parts: Mapping[str, Any]) -> str:
+    """The first part of a description that is not what it has to be, in words; "" without one."""
+    for name, (expected, holds) in _RULES.items():
+        if not holds(parts[name]):
+            return f"{name} is {repr(parts[name])[:80]}, not {expected}"
+    return ""
+
+
+def check_model(path: str | os.PathLike[str], model: Model) -> dict[str, str | int]:
+    """The attributes of a model file; WeightsError where the description is none that a file at
+    `path` may hold."""
+    parts = {name: getattr(model, name) for name in _RULES}
+    if why := _wrong(parts):
+        raise WeightsError(f"cannot be written: {why}", where=os.fspath(path))
+    found = {"input_channels": parts["input_channels"]} | {name: parts[name] for name in _TEXT}
+    try:
+        for name in _JSON:
+            value = parts[name]
+            found[name] = json.dumps(
+                dict(value) if isinstance(value, Mapping) else list(value),
+                allow_nan=False,
+                ensure_ascii=False,
+                sort_keys=True,
+            )
+    except (TypeError, ValueError) as error:
+        raise WeightsError(
+            f"the description cannot be written as JSON ({error})", where=os.fspath(path)
+        ) from error
     return found
 
 
-def _digest(attributes: Mapping[str, str | int]) -> str:
+def digest(attributes: Mapping[str, str | int]) -> str:
+    """The SHA-256 of a description, as hexadecimal digits."""
     text = json.dumps(dict(sorted(attributes.items())), ensure_ascii=False)
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
@@ -57,24 +97,24 @@ def write_model(
 ) -> None:
     """Write a model file, whole or not at all."""
     check_layers(path, layers, nested=True)
-    try:
-        attributes = _attributes(model)
-    except (TypeError, ValueError) as error:
-        raise WeightsError(
-            f"the description cannot be written as JSON ({error})", where=os.fspath(path)
-        ) from error
+    attributes = check_model(path, model)
     # HDF5 1.8's format: older ones hold no attribute above 64 KiB
     with h5.create_h5(path, overwrite=overwrite, libver="v108") as file:
         file.attrs["format"], file.attrs["version"] = FORMAT, VERSION
         for name, value in attributes.items():
             file.attrs[name] = value
-        file.attrs["description_sha256"] = _digest(attributes)
+        file.attrs["description_sha256"] = digest(attributes)
         write_layers(file, layers)
 
 
 def is_model(file: h5py.File) -> bool:
     """Whether this is one of our model files, of whatever version."""
-    return _get(file, "format") == FORMAT
+    return _is(_get(file, "format"), FORMAT)
+
+
+def _is(found: Any, text: str) -> bool:
+    """Whether an attribute is this text; an array, which compares by items, is not."""
+    return isinstance(found, str) and found == text
 
 
 def _get(file: h5py.File, name: str) -> Any:
@@ -95,24 +135,37 @@ def read_model(file: h5py.File) -> Model:
             found=version,
             remedy="Update demitasse",
         )
-    attributes: dict[str, str | int] = {}
+    attributes = stored(file)
+    if not _is(_get(file, "description_sha256"), digest(attributes)):
+        raise _damaged(file, "checksum mismatch in its description")
+    parts: dict[str, Any] = dict(attributes)
+    for name in _JSON:
+        try:
+            parts[name] = parsed(str(attributes[name]))
+        except ValueError as error:
+            raise _damaged(file, f"its {name} is no JSON of ours ({error})") from error
+    if why := _wrong(parts):
+        raise _damaged(file, f"its {why}")
+    return Model(
+        deploy=parts["deploy"],
+        normalization=parts["normalization"],
+        class_names=tuple(parts["class_names"]),
+        input_channels=parts["input_channels"],
+        padding=parts["padding"],
+        pixel_size=tuple(parts["pixel_size"]),
+        origin=parts["origin"],
+    )
+
+
+def stored(file: h5py.File) -> dict[str, str | int]:
+    """The attributes that describe a model; WeightsError where one is missing or odd."""
+    found: dict[str, str | int] = {}
     for name, kind in [("input_channels", np.integer)] + [(name, str) for name in _TEXT + _JSON]:
         value = _get(file, name)
         if not isinstance(value, kind):
             raise _damaged(file, f"the attribute '{name}' is missing or of another type")
-        attributes[name] = value if isinstance(value, str) else int(value)
-    if _get(file, "description_sha256") != _digest(attributes):
-        raise _damaged(file, "checksum mismatch in its description")
-    parsed = {name: json.loads(str(attributes[name])) for name in _JSON}
-    return Model(
-        deploy=str(attributes["deploy"]),
-        normalization=parsed["normalization"],
-        class_names=tuple(parsed["class_names"]),
-        input_channels=int(attributes["input_channels"]),
-        padding=str(attributes["padding"]),
-        pixel_size=tuple(parsed["pixel_size"]),
-        origin=parsed["origin"],
-    )
+        found[name] = value if isinstance(value, str) else int(value)
+    return found
 
 
 def _damaged(file: h5py.File, why: str) -> WeightsError:

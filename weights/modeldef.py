@@ -32,9 +32,9 @@ import numpy as np
 
 from .. import h5
 from ..errors import WeightsError
+from .base import PADDINGS
 
 NORMALIZATIONS = ("none", "minmax", "zscore", "max")
-PADDINGS = ("mirror", "zero")
 SUFFIX = ".modeldef.h5"
 _PARTS = (".unet-ident", "model_prototxt", "solver_prototxt", "unet_param")
 _GROUP, _LOSS = "unet_param", "unet_param/pixelwise_loss_weights"

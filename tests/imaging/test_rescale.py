@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from demitasse.data.rescale import between
+from demitasse.errors import ImageError
 from demitasse.imaging.rescale import rescaling
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,6 +25,13 @@ def test_without_both_sizes_nothing_is_rescaled(image, net):
     plan = rescaling((7, 9), image, net)
     x = np.random.default_rng(0).standard_normal((2, 7, 9))
     assert plan.there(x) is x and plan.back(x) is x
+
+
+@pytest.mark.parametrize("image, net", [(1e-306, 0.2), (0.2, 1e-306), (1e300, 0.2), (5e-324, 1e9)])
+def test_sizes_that_have_nothing_in_common(image, net):
+    with pytest.raises(ImageError, match=r"^a.tif: its pixels and the net's .* 1,000,000 times"):
+        rescaling((4, 5), (1, image), (1, net), "a.tif")
+    assert rescaling((4, 5), (1, 1e-3), (1, 1e3)).inner == (4, 1)
 
 
 def test_pixels_are_where_the_plugin_has_them():

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import h5py
 import numpy as np
 import pytest
 from demitasse.errors import OutputError, WeightsError
 from demitasse.weights import Model, check, read, write_model
-from demitasse.weights.model import FORMAT, VERSION
+from demitasse.weights.model import FORMAT, VERSION, digest, stored
 
 LAYERS = {"conv": [np.arange(4, dtype="f4"), np.ones(1, "f4")], "relu": []}
 MODEL = Model(
@@ -27,6 +28,10 @@ MODEL = Model(
 def path(tmp_path):
     write_model(tmp_path / "unet.h5", LAYERS, MODEL)
     return tmp_path / "unet.h5"
+
+
+def renew_digest(file):
+    file.attrs["description_sha256"] = digest(stored(file))
 
 
 def test_what_was_written_is_read(path):
@@ -111,6 +116,70 @@ def test_a_changed_description(path, name, value, words):
     with pytest.raises(WeightsError) as caught:
         read(path)
     assert f"{path}: is a damaged model: " in str(caught.value) and words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *[(name, text) for name in ("normalization", "class_names", "pixel_size", "origin")
+          for text in ("{", "[" * 60_000, "5", "null", "NaN", '"ab"')],
+        ("normalization", "[]"),
+        ("class_names", '["a", 5]'),
+        ("pixel_size", '["x"]'),
+        ("pixel_size", "[-1, 1]"),
+        ("pixel_size", "[0, 1]"),
+        ("pixel_size", f"[1{'0' * 400}, 1]"),
+        ("pixel_size", "[1e999, 1]"),
+        ("origin", '["a"]'),
+        ("padding", "nonsense"),
+        ("input_channels", 0),
+        ("input_channels", -3),
+    ],
+)  # fmt: skip
+def test_a_right_digest_of_a_wrong_description(path, name, value):
+    """The digest has no key, so whoever wants a file to be taken for ours can make it."""
+    with h5py.File(path, "r+") as file:
+        file.attrs[name] = value
+        renew_digest(file)
+    with pytest.raises(WeightsError) as caught:
+        read(path)
+    said = str(caught.value)
+    assert f"{path}: is a damaged model: " in said and name in said and len(said) < 500
+
+
+def test_a_digest_that_is_no_text(path):
+    with h5py.File(path, "r+") as file:
+        file.attrs["description_sha256"] = ["a", "b"]
+    with pytest.raises(WeightsError, match="checksum mismatch in its description"):
+        read(path)
+    with h5py.File(path, "r+") as file:
+        file.attrs["format"] = [FORMAT, FORMAT]
+    assert read(path).model is None
+
+
+def test_class_names_can_be_written_anywhere(path):
+    with h5py.File(path, "r+") as file:
+        file.attrs["class_names"] = r'["m\udce4"]'
+        renew_digest(file)
+    assert read(path).model.class_names == ("m\ufffd",)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("padding", 5, "padding is 5, not mirror or zero"),
+        ("class_names", ("a", 2), r"class_names is ('a', 2), not a list of names"),
+        ("pixel_size", (1.0, float("nan")), "pixel_size is (1.0, nan), not a list of sizes above"),
+        ("normalization", [], "normalization is [], not a name and parameters"),
+        ("input_channels", 0, "input_channels is 0, not a whole number above 0"),
+        ("deploy", None, "deploy is None, not a text"),
+    ],
+)
+def test_what_no_model_says_is_not_written(tmp_path, name, value, words):
+    with pytest.raises(WeightsError, match=r"a\.h5: cannot be written") as caught:
+        write_model(tmp_path / "a.h5", LAYERS, replace(MODEL, **{name: value}))
+    assert words in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_json_cannot_say_is_refused(tmp_path):

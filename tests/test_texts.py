@@ -1,0 +1,36 @@
+"""Texts of others."""
+
+import json
+
+import pytest
+from demitasse import texts
+
+
+def test_what_is_no_utf_8_is_replaced():
+    assert texts.utf8("Zellen Ä 細胞.tif") == "Zellen Ä 細胞.tif"
+    assert texts.utf8("m\udce4\udcf6.tif") == "m\ufffd\ufffd.tif"
+    assert texts.utf8("half \ud83d") == "half \ufffd"
+
+
+@pytest.mark.parametrize("value", [{"a": [1, 2.5, None, True]}, [], 5, "Ä", {"Ä": [{"": 1}]}])
+def test_json_is_parsed(value):
+    assert texts.parsed(json.dumps(value)) == value
+    assert texts.parsed(json.dumps(value).encode()) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[1,]", b"\xff\xfe", "NaN", "[Infinity]", "[-Infinity]", "1e999", "[" * 60_000,
+     "[" * 101 + "]" * 101, '{"a":' * 101 + "1" + "}" * 101, "9" * 5000],
+)  # fmt: skip
+def test_what_cannot_be_written_again_is_no_json(text):
+    with pytest.raises(ValueError):
+        texts.parsed(text)
+
+
+def test_halves_of_characters_are_replaced():
+    assert texts.parsed(r'{"m\udce4": ["\ud83d", "\ud83d\ude00"]}') == {"m\ufffd": ["\ufffd", "😀"]}
+
+
+def test_a_hundred_levels_are_enough():
+    assert texts.parsed("[" * 100 + "]" * 100)

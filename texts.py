@@ -1,0 +1,49 @@
+r"""Texts of others: names of their files, and their JSON.
+
+utf8("m\udce4.tif")     "m\ufffd.tif": bytes that are no UTF-8 are replaced, for metadata
+parsed('{"a": [1]}')    {"a": [1]}
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any
+
+MOST_NESTED = 100  # levels of JSON; whoever writes it again has a stack that ends
+
+
+def utf8(text: str) -> str:
+    """The text where UTF-8 has to hold it: each byte of a name that is no UTF-8 is U+FFFD."""
+    return re.sub("[\ud800-\udfff]", "\ufffd", text)
+
+
+def parsed(text: str | bytes) -> Any:
+    """What a JSON text says, all of it such that it can be written again: halves of characters are
+    U+FFFD.  ValueError where it is no JSON, holds a number that is not finite, or more than
+    MOST_NESTED levels."""
+    try:
+        found = json.loads(text, parse_constant=_finite, parse_float=_finite)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    return _kept(found, MOST_NESTED)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is not finite")
+    return number
+
+
+def _kept(value: Any, levels: int) -> Any:
+    if isinstance(value, str):
+        return utf8(value)
+    if not isinstance(value, dict | list):
+        return value
+    if not levels:
+        raise ValueError("it is nested too deeply")
+    if isinstance(value, list):
+        return [_kept(inner, levels - 1) for inner in value]
+    return {utf8(name): _kept(inner, levels - 1) for name, inner in value.items()}
