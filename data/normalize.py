@@ -28,6 +28,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..errors import DataError, ImageError, did_you_mean
+from ..texts import parsed
 
 NAMES = ("none", "depth", "minmax", "zscore", "max", "percentile")
 DEFAULT = "zscore"
@@ -139,7 +140,7 @@ class Normalization:
         if text.strip() in NAMES:
             return cls(text.strip())
         try:
-            record = json.loads(text)
+            record = parsed(text)
             name, parameters = record["name"], record.get("parameters", {})
             if not isinstance(name, str) or not isinstance(parameters, dict):
                 raise TypeError

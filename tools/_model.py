@@ -14,8 +14,8 @@ import numpy as np
 
 from .. import __version__, netspec, weights
 from ..data.hdf5 import read_list
-from ..data.normalize import DEFAULT
-from ..errors import DemitasseError, GraphError
+from ..data.normalize import DEFAULT, Normalization
+from ..errors import DataError, DemitasseError, GraphError
 from ..h5 import attributes, open_h5
 from ..imaging.deployed import CALLER, UNTOLD, Deployed, drop_last_softmax, smallest
 from ..imaging.pixel_size import micrometres
@@ -24,6 +24,7 @@ from ..net import Net
 from ..net.inference import build_layers, infer
 from ..net.sizes import trunk
 from ..netspec.graph import Graph
+from ..texts import parsed
 from ._options import spoken
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ def describe(solver: Solver, source: netspec.Source) -> Description:
     """The deployable model of a solver's net, which was read from `source`: the net less data and
     loss, the packing's normalisation and classes, and where it comes from.
 
-    Raises GraphError where nothing is left to deploy, or a part of it was not trained.
+    Raises GraphError where nothing is left to deploy, or a part of it was not trained; DataError or
+    WeightsError where what the training data say cannot be what a model says.
     """
     net, state = solver.net, solver.param.train_state
     packed = packing(net.graph)
@@ -57,7 +59,7 @@ def describe(solver: Solver, source: netspec.Source) -> Description:
     shape = image_shape(net, source, same)
     message = netspec.deploy(source, shape=(1, *shape[1:]), softmax=False, **same)
     refuse_untrained(netspec.Source(source.path, message), net)
-    size = micrometres(packed.get("pixel_size"), packed.get("pixel_unit", "um"))
+    size = micrometres(packed.get("pixel_size"), str(packed.get("pixel_unit", "um")))
     model = weights.Model(
         deploy=netspec.to_text(message),
         normalization=packed.get("normalization", {"name": "none", "parameters": {}}),
@@ -74,6 +76,7 @@ def describe(solver: Solver, source: netspec.Source) -> Description:
             **({} if "normalization" in packed else {UNTOLD: True}),
         },
     )
+    weights.check_model(f"{solver.param.snapshot_prefix}.h5", model)
     names = netspec.unique_names(layer.name for layer in message.layer)
     return Description(model, frozenset(names))
 
@@ -113,21 +116,57 @@ def image_shape(net: Net, source: netspec.Source, state: Mapping[str, Any]) -> t
 
 
 def packing(graph: Graph, folder: str = "") -> dict[str, Any]:
-    """The attributes that tools/pack.py left in the training data; empty for foreign files."""
+    """The attributes that tools/pack.py left in the training data; empty for foreign files.
+
+    Raises DataError where one of them does not say what it should.
+    """
     for node in graph.nodes:
         if node.type == "HDF5Data":
             listed = read_list(node.layer.hdf5_data_param.source, folder)
             with open_h5(listed[0]) as file:
-                found = {
-                    name: value.tolist() if isinstance(value, np.ndarray) else value
-                    for name, value in attributes(file).items()
-                }
-            try:
-                parsed = {name: json.loads(found[name]) for name in ("normalization", "origin")}
-            except (KeyError, TypeError, ValueError):
-                return {}  # not packed by us
-            return {**found, **parsed}
+                return _packed(attributes(file), listed[0])
     return {}
+
+
+def _packed(found: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """The attributes of a file of training data, as JSON would have them; empty if not packed by
+    us: then neither normalization nor origin is an object of JSON."""
+    said = {name: _plain(value) for name, value in found.items()}
+    parts, unread = dict[str, Any](), dict[str, ValueError]()
+    for name in ("normalization", "origin"):
+        try:
+            parts[name] = parsed(str(said[name]))
+        except KeyError:
+            return {}
+        except ValueError as error:
+            unread[name] = error
+    if not any(isinstance(value, dict) for value in parts.values()):
+        return {}
+    try:
+        rule = Normalization.from_json(str(said["normalization"]))
+    except DataError as error:
+        error.where = f"{path}, attribute 'normalization'"
+        raise
+    parts["normalization"] = json.loads(rule.to_json())
+    if "origin" in unread:
+        raise _wrong(path, f"its origin is no JSON of ours ({unread['origin']})")
+    said |= parts
+    if why := weights.wrong_in(said):
+        raise _wrong(path, f"its {why}")
+    return said
+
+
+def _plain(value: Any) -> Any:
+    """An attribute without NumPy."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
+def _wrong(path: str, why: str) -> DataError:
+    return DataError(
+        f"holds packed data, but {why}", where=path, remedy="Pack the data again, or mend that"
+    )
 
 
 def grey_values(deployed: Deployed) -> str:

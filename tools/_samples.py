@@ -270,14 +270,17 @@ def _packed(run: Run, graph: Graph, count: int) -> list[Deformed]:
     image, origin = trunk(graph), packing(graph, str(run.folder)).get("origin")
     if image is None or not isinstance(origin, Mapping):
         return []
-    if "elastic" not in origin.get("augment", ()):
+    bent, seed = origin.get("augment"), origin.get("seed")
+    if not isinstance(bent, list) or "elastic" not in bent:
+        return []
+    if not isinstance(seed, int) or seed < 0:
         return []
     data = source_of(graph, image[0])
     part = Part(graph, (data,), seed_of(run), str(run.folder))
     found = []
     for k in range(count):
         tile = part.forward()[data][0]
-        rng = augment.generator(origin["seed"], k)
+        rng = augment.generator(seed, k)
         where = np.indices(tile.shape[1:]) + augment.elastic(rng, tile.shape[1:])
         field = np.ascontiguousarray(where.transpose(1, 2, 0), np.float32)
         found.append(Deformed(tile, field, mirror=True, packed=True))

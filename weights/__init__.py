@@ -23,7 +23,7 @@ from .checking import Checked, check
 from .hdf5 import fingerprint, write_hdf5
 from .legacy import Reshaped, modern
 from .match import Mismatch, Report, match
-from .model import write_model
+from .model import check_model, write_model, wrong_in
 from .modeldef import LossWeights, ModelDef, is_modeldef, read_modeldef, write_modeldef
 from .reading import read, read_description, read_state
 from .solverstate import State, write_binary_state, write_hdf5_state
@@ -42,6 +42,7 @@ __all__ = [
     "Weights",
     "adapt",
     "check",
+    "check_model",
     "fingerprint",
     "is_modeldef",
     "match",
@@ -57,4 +58,5 @@ __all__ = [
     "write_hdf5_state",
     "write_model",
     "write_modeldef",
+    "wrong_in",
 ]

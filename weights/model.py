@@ -51,10 +51,11 @@ _RULES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
 }
 
 
-def _wrong(parts: Mapping[str, Any]) -> str:
-    """The first part of a description that is not what it has to be, in words; "" without one."""
+def wrong_in(parts: Mapping[str, Any]) -> str:
+    """The first of these parts of a description that is not what it has to be, in words; "" where
+    all are; names that no description has are passed over."""
     for name, (expected, holds) in _RULES.items():
-        if not holds(parts[name]):
+        if name in parts and not holds(parts[name]):
             return f"{name} is {repr(parts[name])[:80]}, not {expected}"
     return ""
 
@@ -63,7 +64,7 @@ def check_model(path: str | os.PathLike[str], model: Model) -> dict[str, str | i
     """The attributes of a model file; WeightsError where the description is none that a file at
     `path` may hold."""
     parts = {name: getattr(model, name) for name in _RULES}
-    if why := _wrong(parts):
+    if why := wrong_in(parts):
         raise WeightsError(f"cannot be written: {why}", where=os.fspath(path))
     found = {"input_channels": parts["input_channels"]} | {name: parts[name] for name in _TEXT}
     try:
@@ -144,7 +145,7 @@ def read_model(file: h5py.File) -> Model:
             parts[name] = parsed(str(attributes[name]))
         except ValueError as error:
             raise _damaged(file, f"its {name} is no JSON of ours ({error})") from error
-    if why := _wrong(parts):
+    if why := wrong_in(parts):
         raise _damaged(file, f"its {why}")
     return Model(
         deploy=parts["deploy"],

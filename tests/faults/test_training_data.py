@@ -128,6 +128,83 @@ def test_a_group_in_place_of_a_dataset(refused):
     assert "train.h5, 'data': is a group, not a dataset; found images in it" in said
 
 
+PACKED = {
+    "normalization": '{"name": "zscore", "parameters": {}}',
+    "padding": "mirror",
+    "class_names": ["cell", "border"],
+    "pixel_size": [0.5, 0.5],
+    "pixel_unit": "um",
+    "input_channels": 1,
+    "origin": '{"program": "demitasse", "seed": 0}',
+}
+
+
+def attributes(**other):
+    """Let train.h5 say what packed data say, but for some attributes."""
+    with h5py.File("train.h5", "r+") as file:
+        for name, value in (PACKED | other).items():
+            file.attrs[name] = value
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        *[("normalization", value, "a normalization is not written as it should be")
+          for value in ("5", "[" * 60_000, b"\xff\xfe", "null", 5)],
+        ("normalization", '{"name": "zzz"}', "there is no normalization 'zzz'"),
+        ("normalization", '{"name": "depth", "parameters": {"a": 1}}', "has no parameter 'a'"),
+        *[("origin", value, "origin is no JSON of ours")
+          for value in ("[" * 60_000, "{", '{"a": NaN}', '{"a": 1e999}')],
+        *[("origin", value, "origin is 5, not names and values") for value in ("5", 5)],
+        ("class_names", 5, "class_names is 5, not a list of names"),
+        ("class_names", [1, 2], "class_names is [1, 2], not a list of names"),
+        ("padding", 5, "padding is 5, not mirror or zero"),
+        ("pixel_size", "x", "pixel_size is 'x', not a list of sizes above 0"),
+        ("pixel_size", [np.nan], "pixel_size is [nan], not a list of sizes above 0"),
+        ("pixel_size", [[1, 2]], "pixel_size is [[1, 2]], not a list"),
+        ("input_channels", "x", "input_channels is 'x', not a whole number above 0"),
+    ],
+)  # fmt: skip
+def test_an_attribute_of_packed_data_was_changed(name, value, words, refused):
+    """Another program changed an attribute of packed data: grey values, classes, pixel size.
+    Refused before the first iteration, with the file and the attribute.
+    """
+    attributes(**{name: value})
+    said = refused(solve.main, SOLVER)
+    assert "train.h5" in said and name in said and words in said and len(said) < 500
+    assert not Path("log.jsonl").exists() and not list(Path().glob("tiny*.h5"))
+
+
+def test_attributes_of_other_programs(run):
+    """The training data have attributes of the same names, but from another program.
+    Trained as data without attributes; the model does not say how its images were normalised.
+    """
+    attributes(normalization="by eye", origin="the archive", padding=5)
+    assert run(solve.main, SOLVER).code == 0
+    model = weights.read("tiny.h5").model
+    assert model.normalization["name"] == "none" and model.origin["normalization unknown"]
+
+
+def test_packed_data_of_names_that_are_no_utf_8(run):
+    """The images that were packed have names from an old disk, which are no UTF-8.
+    Trained; the model has such bytes replaced where it says what it was made of.
+    """
+    attributes(origin=r'{"program": "demitasse", "sources": ["m\udce4.tif"]}', pixel_unit=5)
+    assert run(solve.main, SOLVER).code == 0
+    model = weights.read("tiny.h5").model
+    assert model.origin["data"]["sources"] == ["m\ufffd.tif"] and model.pixel_size == ()
+
+
+def test_a_pixel_size_that_is_none_in_micrometres(refused):
+    """The pixel size of packed data is beyond all numbers once it is in micrometres.
+    Refused before the first iteration.
+    """
+    attributes(pixel_size=[1e308, 1e308], pixel_unit="cm")
+    said = refused(solve.main, SOLVER)
+    assert "tiny.h5: cannot be written: pixel_size is (inf, inf)" in said
+    assert not Path("log.jsonl").exists()
+
+
 def test_a_dataset_that_is_missing(refused):
     """The file lacks a dataset that the net asks for.
     Refused, listing those that are there.

@@ -219,6 +219,16 @@ def test_of_tiles_that_were_bent_when_packed_a_grid_is_bent_alike(tiny, kinds):
         np.testing.assert_allclose(drawn[1].field.transpose(2, 0, 1), at + moved, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "origin",
+    ['{"augment": 5}', '{"augment": ["elastic"]}', '{"augment": ["elastic"], "seed": -1}', "[5]"],
+)
+def test_of_tiles_packed_with_a_recipe_that_is_none_no_grid_is_shown(trained, origin):
+    with h5py.File("train.h5", "r+") as file:
+        file.attrs["normalization"], file.attrs["origin"] = '{"name": "zscore"}', origin
+    assert "bent when they were packed" not in made(".").text
+
+
 def test_of_volumes_a_slice_is_shown(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
