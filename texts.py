@@ -15,8 +15,10 @@ MOST_NESTED = 100  # levels of JSON; whoever writes it again has a stack that en
 
 
 def utf8(text: str) -> str:
-    """The text where UTF-8 has to hold it: each byte of a name that is no UTF-8 is U+FFFD."""
-    return re.sub("[\ud800-\udfff]", "\ufffd", text)
+    """The text where UTF-8 has to hold it: bytes of a name that are none, and halves of characters,
+    are U+FFFD.  In a language such as C every byte beyond ASCII was taken for one that is none."""
+    whole = re.sub("[\ud800-\udc7f\udd00-\udfff]", "\ufffd", text)
+    return whole.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def parsed(text: str | bytes) -> Any:

@@ -27,6 +27,7 @@ import numpy as np
 from .. import __version__
 from ..errors import DataError, counted
 from ..files import check_writable, replacing
+from ..texts import utf8
 from . import crops
 from .census import Census, ClassShare, Tally
 from .cut import Recipe, cut, load
@@ -152,6 +153,12 @@ def check_output(output: Path, *, overwrite: bool) -> None:
     """Raise DataError or OutputError now if `output` and its list file could not be written."""
     if output.suffix.lower() not in (".h5", ".hdf5"):
         raise DataError("the output is an HDF5 file", expected="a name ending in .h5", found=output)
+    if utf8(str(output)) != str(output):
+        raise DataError(
+            "a list file cannot name this file: it is not UTF-8",
+            where=str(output),
+            remedy="Change into that folder and give the name alone, or name another folder",
+        )
     if len(str(output).split()) != 1:
         raise DataError(
             "a list file cannot name this file: like Caffe's, it is split at white space",
@@ -250,12 +257,12 @@ def _origin(origin: Mapping[str, Any], recipe: Recipe) -> str:
 
 def origin_text(record: dict[str, Any]) -> str:
     """The record as JSON that fits into an attribute: too many sources become a checksum."""
-    text = json.dumps(record, sort_keys=True)
+    text = utf8(json.dumps(record, sort_keys=True, ensure_ascii=False))
     if len(text.encode()) > _ATTRIBUTE_BYTES:
         listed = json.dumps(record.get("sources"), sort_keys=True)
         digest = hashlib.sha256(listed.encode()).hexdigest()
         record["sources"] = f"too many files to name; sha256 of their list {digest}"
-        text = json.dumps(record, sort_keys=True)
+        text = utf8(json.dumps(record, sort_keys=True, ensure_ascii=False))
     return text
 
 

@@ -9,6 +9,7 @@ from .. import __version__, netspec, weights
 from ..errors import DemitasseError, GraphError
 from ..net import Net
 from ..netspec.filter import kept_layers
+from ..texts import utf8
 from ..weights import ModelDef, Weights
 from .caffe_tiles import Pads
 from .deployed import refuse_nonfinite, seen
@@ -82,7 +83,7 @@ def as_model(modeldef: ModelDef, found: Weights) -> weights.Model:
     return weights.Model(
         deploy=netspec.to_text(message),
         normalization={"name": modeldef.normalization, "parameters": {}},
-        class_names=modeldef.class_names,
+        class_names=tuple(map(utf8, modeldef.class_names)),
         input_channels=number,
         padding=modeldef.padding,
         pixel_size=modeldef.element_size_um,

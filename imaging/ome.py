@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from ..files import replacing
+from ..texts import utf8
 from .axes import Layout
 from .tiff import CLASSIC_BYTES, ome_sizes, planes
 
@@ -47,7 +48,7 @@ def write(
     first = np.asarray(next(rest))
     shape = (*lengths, *first.shape)
     settings: dict[str, Any] = {"axes": f"{letters}CYX", "Channel": {"Name": list(channels)}}
-    settings |= {"Description": info} if info else {}
+    settings |= {"Description": utf8(info)} if info else {}
     settings |= ome_sizes(pixel_size, depth, unit)
     with replacing(path, overwrite=overwrite) as temporary:
         tifffile.imwrite(

@@ -24,6 +24,7 @@ import numpy as np
 
 from ..errors import ImageError
 from ..files import replacing
+from ..texts import utf8
 from .axes import layout
 from .decode import read_tiff
 from .image import MAX_BYTES, Image, check_stored, plain_type, refusing, within
@@ -154,8 +155,7 @@ def write(
     """
     import tifffile
 
-    # names of files may hold bytes that are no UTF-8
-    info = info.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    info = utf8(info)  # names of files
     if lengths:
         count = math.prod(lengths)
     elif count is None:

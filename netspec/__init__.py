@@ -23,6 +23,7 @@ from .graph import build as build
 from .graph import build_in_state as build_in_state
 from .image import Image as Image
 from .image import image_of as image_of
+from .read import in_prototxt as in_prototxt
 from .read import is_solver as is_solver
 from .read import parse_net as parse_net
 from .read import parse_solver as parse_solver

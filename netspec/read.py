@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import SpecError
+from ..texts import utf8
 from . import schema
 from .binary import PathLike, looks_binary, not_that, read_bytes, read_net_binary
 from .source import Place, Source
@@ -88,10 +89,21 @@ def read_solver(path: PathLike) -> Source:
     source = parse_solver(_decode(content), str(path))
     solver, own = source.message, Path(path)
     if not solver.HasField("snapshot_prefix"):
-        solver.snapshot_prefix = str(own.with_suffix(""))
+        solver.snapshot_prefix = in_prototxt(str(own.with_suffix("")))
     elif os.path.isdir(solver.snapshot_prefix):
-        solver.snapshot_prefix = str(Path(solver.snapshot_prefix) / own.stem)
+        solver.snapshot_prefix = in_prototxt(str(Path(solver.snapshot_prefix) / own.stem))
     return source
+
+
+def in_prototxt(path: str) -> str:
+    """A path that a message is to hold; SpecError where it is not UTF-8, as its strings are."""
+    if utf8(path) != path:
+        raise SpecError(
+            "a prototxt cannot hold this path: it is not UTF-8",
+            where=path,
+            remedy="Rename the file or the folder, or give a path without that part of it",
+        )
+    return path
 
 
 def _decode(content: bytes) -> str:

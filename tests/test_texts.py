@@ -9,7 +9,8 @@ from demitasse import texts
 def test_what_is_no_utf_8_is_replaced():
     assert texts.utf8("Zellen Ä 細胞.tif") == "Zellen Ä 細胞.tif"
     assert texts.utf8("m\udce4\udcf6.tif") == "m\ufffd\ufffd.tif"
-    assert texts.utf8("half \ud83d") == "half \ufffd"
+    assert texts.utf8("half \ud83d, \ude00") == "half \ufffd, \ufffd"
+    assert texts.utf8("\udcc3\udc84") == "Ä"
 
 
 @pytest.mark.parametrize("value", [{"a": [1, 2.5, None, True]}, [], 5, "Ä", {"Ä": [{"": 1}]}])

@@ -73,11 +73,11 @@ class Batch:
             yield
         except BrokenPipeError:
             raise
-        except (DemitasseError, MemoryError, OSError) as error:
+        except Exception as error:  # a fault of ours, too, is that of one file
             if len(self.paths) == 1:
                 raise
             self.refused[path] = in_short(error, path)
-            print(f"error: {said(error)}", file=sys.stderr, flush=True)
+            print(f"error: {in_full(error, path)}", file=sys.stderr, flush=True)
 
     @property
     def left(self) -> list[Path]:
@@ -105,8 +105,16 @@ class Batch:
         yield f"{count}; refused: {bad}" if bad else count
 
 
-def in_short(error: DemitasseError | MemoryError | OSError, path: Path) -> str:
+def in_short(error: Exception, path: Path) -> str:
     """What is wrong, without what was found and what to do."""
     if not isinstance(error, DemitasseError):
-        return said(error).removeprefix(f"{path}: ")
+        return in_full(error, path).removeprefix(f"{path}: ")
     return f"{error.where}: {error.what}".removeprefix(": ").removeprefix(f"{path}: ")
+
+
+def in_full(error: Exception, path: Path) -> str:
+    """An error of one file in the user's words; one that is no refusal is a fault of ours."""
+    if isinstance(error, DemitasseError | MemoryError | OSError):
+        return said(error)
+    kind = f"{type(error).__name__}: {error}".removesuffix(": ")
+    return f"{path}: a fault of demitasse ({kind}). Give this file alone to see where."

@@ -16,6 +16,7 @@ from ..errors import ImageError, MemoryBudgetError
 from ..imaging import ngff
 from ..imaging.rescale import rescaling
 from ..imaging.windows import open_image
+from ..texts import utf8
 from ._options import net_options
 from ._segmentation import MAX_TILES, check_channels, choose, pixel_sizes, split
 from ._segmenting import reading
@@ -132,12 +133,12 @@ def create(kind: str, path: Path, made: Plan, deployed: Deployed, stem: str) -> 
         floats,
         pixel=pixel,
         unit=image.unit,
-        name=stem,
+        name=utf8(stem),
         labels=kind == "labels",
         about={
             "kind": kind,
-            "image": image.path.name,
-            "weights": Path(deployed.weights).name,
+            "image": utf8(image.path.name),
+            "weights": utf8(Path(deployed.weights).name),
             "classes": list(deployed.class_names),
             "normalization": deployed.normalization.to_json(),
             "tiles": str(made.tiling),

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from ..errors import OutputError
 from ..files import check_writable
+from ..texts import utf8
 
 
 @contextmanager
@@ -37,7 +38,7 @@ def locked(prefix: str, said: Callable[[str], None]) -> Iterator[None]:
                 raise _refusal(path, before)
             said(f"{path}: taken over from {before}, which is gone")
         os.ftruncate(file, 0)
-        os.pwrite(file, f"{_holder()}\n".encode(), 0)
+        os.pwrite(file, utf8(f"{_holder()}\n").encode(), 0)
         try:
             yield
         finally:

@@ -154,7 +154,7 @@ def train(args: Any, log: Glog) -> None:
     param.train_state.stage.extend(args.stage.split(","))
     if args.snapshot or args.weights:
         param.ClearField("weights")
-        param.weights.extend(filter(None, [args.weights]))
+        param.weights.extend([netspec.in_prototxt(args.weights)] if args.weights else [])
     if param.snapshot or param.snapshot_after_train:
         check_writable(snapshot.names(param.snapshot_prefix, param.max_iter)[-1])
         with locked(param.snapshot_prefix, log.own):

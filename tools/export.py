@@ -26,6 +26,7 @@ from ..export.words import normalised
 from ..files import check_writable, replacing
 from ..imaging.deployed import drop_last_softmax
 from ..net import Net
+from ..texts import utf8
 from . import _options
 from .draw import extent
 from .port import deployed, modeldef
@@ -65,10 +66,15 @@ def parser() -> _options.Parser:
     p.add_argument("--prob", action="store_true", help="probabilities instead of scores")
     p.add_argument("--overwrite", action="store_true", help="replace what is there")
     zoo = p.add_argument_group("bioimageio")
-    zoo.add_argument("--license", metavar="ID", help="of the parameters, such as CC-BY-4.0 (SPDX)")
-    zoo.add_argument("--author", action="append", default=[], metavar="NAME", help="one or more")
-    zoo.add_argument("--name", help="of the model (default: the net's)")
-    zoo.add_argument("--description", help="one sentence")
+    for name, metavar, said in (
+        ("license", "ID", "of the parameters, such as CC-BY-4.0 (SPDX)"),
+        ("name", "NAME", "of the model (default: the net's)"),
+        ("description", "TEXT", "one sentence"),
+    ):
+        zoo.add_argument(f"--{name}", type=utf8, metavar=metavar, help=said)
+    zoo.add_argument(
+        "--author", type=utf8, action="append", default=[], metavar="NAME", help="one or more"
+    )
     zoo.add_argument(
         "--normalization", choices=NAMES, help="of images (default: what the model says, or none)"
     )
@@ -92,6 +98,12 @@ def main(argv: Sequence[str]) -> int:
     targets = [args.output]
     if args.to == "torch":
         targets.append(args.output.with_suffix(".safetensors"))
+        if utf8(args.output.name) != args.output.name:
+            raise OutputError(
+                "the code cannot name the file of its parameters: it is not UTF-8",
+                where=str(args.output),
+                remedy="Give -o another name",
+            )
     for target in targets:
         check_writable(target, overwrite=args.overwrite)
     net, model = load(args)
@@ -165,7 +177,7 @@ def add_softmax(message: Any, graph: netspec.Graph) -> None:
 
 
 def origin(args: argparse.Namespace, model: weights.Model | None) -> dict[str, str]:
-    """Where the parameters come from, for the file's metadata."""
+    """Where the parameters come from, for the file's metadata, in UTF-8."""
     from .. import __version__
 
     said = {"program": f"demitasse {__version__}", "weights": Path(args.weights).name}
@@ -174,7 +186,7 @@ def origin(args: argparse.Namespace, model: weights.Model | None) -> dict[str, s
     if model is not None:
         said["normalization"] = json.dumps(dict(model.normalization), sort_keys=True)
         said["origin"] = json.dumps(dict(model.origin), sort_keys=True, default=str)
-    return said
+    return {name: utf8(value) for name, value in said.items()}
 
 
 def fitting(net: Net, size: Sequence[int] | None) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 from .. import netspec, weights
 from ..errors import OutputError, ShapeError
 from ..files import check_writable
+from ..texts import utf8
 from ..weights import ModelDef
 from ..weights.base import PADDINGS
 from ..weights.modeldef import NORMALIZATIONS, SUFFIX
@@ -66,7 +67,9 @@ def parser() -> _options.Parser:
         default="mirror",
         help="what the net sees beyond the image's edges (default mirror)",
     )
-    p.add_argument("--classes", default="", metavar="NAME,NAME", help="the background first")
+    p.add_argument(
+        "--classes", type=utf8, default="", metavar="NAME,NAME", help="the background first"
+    )
     p.add_argument("--channels", type=_options.positive_int, default=1, help="of the images")
     p.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
     return p

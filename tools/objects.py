@@ -17,6 +17,7 @@ import numpy as np
 
 from ..errors import ImageError, OutputError, counted
 from ..files import check_writable
+from ..texts import utf8
 from . import _options
 from ._batch import Batch, Done, say_notes
 from ._findings import Findings, named, told
@@ -62,7 +63,9 @@ def parser() -> _options.Parser:
     p.add_argument("--image", metavar="FILE", help="the micrograph (default: beside its labels)")
     p.add_argument("--prob", metavar="FILE", help="probabilities, for their mean")
     p.add_argument("--kind", choices=KINDS, help="what the values are (default: told, see below)")
-    p.add_argument("--class-names", default="", metavar="NAME,NAME,...", help="from class 0 on")
+    p.add_argument(
+        "--class-names", type=utf8, default="", metavar="NAME,NAME,...", help="from class 0 on"
+    )
     p.add_argument(
         "--volumes", action="store_true", help="objects of volumes: the pages of a file along Z"
     )

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..errors import DataError, counted
 from ..files import check_writable
+from ..texts import utf8
 from . import _options, _pack_plugin
 from ._pack_pages import (
     Pages,
@@ -308,4 +309,4 @@ def _integers(text: str) -> tuple[int, ...]:
 
 
 def _words(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
+    return tuple(part.strip() for part in utf8(text).split(",") if part.strip())

@@ -184,9 +184,10 @@ def override(source: netspec.Source, args: Any, *, alone: bool = True) -> None:
     if args.max_iter is not None:
         param.max_iter = args.max_iter
     if args.prefix is not None:
-        param.snapshot_prefix = args.prefix
+        param.snapshot_prefix = netspec.in_prototxt(args.prefix)
         if args.prefix.endswith(os.sep) or os.path.isdir(args.prefix):
-            param.snapshot_prefix = os.path.join(args.prefix, Path(source.path).stem)
+            own = os.path.join(args.prefix, Path(source.path).stem)
+            param.snapshot_prefix = netspec.in_prototxt(own)
 
 
 def continued(source: netspec.Source, args: Any) -> None:
@@ -197,7 +198,8 @@ def continued(source: netspec.Source, args: Any) -> None:
         param.random_seed = param.random_seed if seed is None else seed
     if args.weights or args.snapshot:  # instead of the solver's own
         del param.weights[:]
-        param.weights.extend([args.weights] if args.weights and not args.snapshot else [])
+        given = args.weights and not args.snapshot
+        param.weights.extend([netspec.in_prototxt(args.weights)] if given else [])
 
 
 def make_built_in_data(source: netspec.Source) -> None:

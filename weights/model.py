@@ -22,7 +22,7 @@ import numpy as np
 
 from .. import h5
 from ..errors import WeightsError
-from ..texts import parsed
+from ..texts import parsed, utf8
 from .base import PADDINGS, Model
 from .hdf5 import check_layers, write_layers
 
@@ -70,12 +70,13 @@ def check_model(path: str | os.PathLike[str], model: Model) -> dict[str, str | i
     try:
         for name in _JSON:
             value = parts[name]
-            found[name] = json.dumps(
+            text = json.dumps(
                 dict(value) if isinstance(value, Mapping) else list(value),
                 allow_nan=False,
                 ensure_ascii=False,
                 sort_keys=True,
             )
+            found[name] = utf8(text)
     except (TypeError, ValueError) as error:
         raise WeightsError(
             f"the description cannot be written as JSON ({error})", where=os.fspath(path)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tifffile
 from demitasse.imaging import tiff
-from demitasse.tools import deploy, pack
+from demitasse.tools import _writing, deploy, pack
 
 pytestmark = pytest.mark.usefixtures("trained")
 
@@ -48,6 +48,26 @@ def test_one_bad_file_in_a_batch(spoil, words, plate, run):
     for name in ("a1", "a3"):
         assert tifffile.imread(plate / f"{name}.labels.tif").shape == (30, 40)
     assert not (plate / "a2.labels.tif").exists()
+
+
+def test_a_fault_of_ours_in_a_batch(plate, run, monkeypatch):
+    """One file of a batch meets a mistake in demitasse.
+    The others are segmented; the table says so, and what to do to see where; exit code 1.
+    """
+    found = _writing.info
+
+    def info(deployed, made, kind, args):
+        if made.image.path.name == "a2.tif":
+            raise UnicodeError("odd")
+        return found(deployed, made, kind, args)
+
+    monkeypatch.setattr(_writing, "info", info)
+    ended = run(deploy.main, *MODEL, *(plate / f"a{n}.tif" for n in (1, 2, 3)))
+    assert ended.code == 1 and "2 of 3 images done; refused: plate/a2.tif" in ended.out
+    said = "plate/a2.tif: a fault of demitasse (UnicodeError: odd). Give this file alone to see"
+    assert said in ended.err and said.split(": ", 1)[1] in ended.out
+    with pytest.raises(UnicodeError):
+        run(deploy.main, *MODEL, plate / "a2.tif", "--overwrite")
 
 
 def test_a_batch_of_bad_files_only(run):

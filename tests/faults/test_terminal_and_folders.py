@@ -1,7 +1,10 @@
 """Terminals, pipes, languages and folders"""
 
+import contextlib
+import io
 import os
 import pty
+import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -9,8 +12,10 @@ from pathlib import Path
 
 import pytest
 import tifffile
+from demitasse import weights
+from demitasse.errors import DemitasseError
 from demitasse.imaging import tiff
-from demitasse.tools import deploy, solve
+from demitasse.tools import caffe, deploy, export, pack, port, solve
 
 from .conftest import ROOT
 
@@ -110,6 +115,66 @@ def test_a_name_that_is_not_utf8(language, trained, command):
     assert ended.returncode == 0, ended.stderr
     assert b"\nGr\xf6\xdfe.labels.tif: labels\n" in ended.stdout
     assert "Gr\ufffd\ufffde.tif" in kept_with(os.fsdecode(b"Gr\xf6\xdfe.prob.tif"))
+
+
+def not_utf8(name, into):
+    """A copy of a file, with a name that is not UTF-8."""
+    return shutil.copy(name, os.fsdecode(into))
+
+
+def ended(main, *argv):
+    """The exit code of a command whose output holds names that are not UTF-8."""
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        return main(list(argv))
+
+
+def test_names_that_are_not_utf8_in_metadata(trained):
+    """Images, nets or parameters have names from an old disk, which are not UTF-8.
+    Works for every result, also those that say in UTF-8 where they come from.
+    """
+    made = {
+        path: not_utf8(name, path)
+        for name, path in (
+            ("tiny.h5", b"w\xe4.h5"),
+            ("net.prototxt", b"n\xe4.prototxt"),
+            ("img.tif", b"m\xe4.tif"),
+            ("solver.prototxt", b"s\xe4.prototxt"),
+        )
+    }
+    model, net, image, solver = made.values()
+    assert ended(deploy.main, "--weights", model, image, "--ome", "-o", ".") == 0
+    with tifffile.TiffFile("m\udce4.ome.tif") as file:
+        assert "w\ufffd.h5" in file.ome_metadata
+    assert ended(port.main, model, "--net", net, "-o", "ported.h5") == 0
+    assert weights.read("ported.h5").model.origin["net"] == "n\ufffd.prototxt"
+    assert ended(export.main, "--to", "safetensors", "--weights", model, "-o", "p.safetensors") == 0
+    assert "w\ufffd.h5".encode() in Path("p.safetensors").read_bytes()
+    assert ended(solve.main, solver, "--prefix", "p", "--max-iter", "1") == 0
+    assert weights.read("p.h5").model is not None
+
+
+def test_names_that_are_not_utf8_in_messages(trained):
+    """A prefix, parameters to start from, or packed data get a name that is not UTF-8.
+    Refused before the work: a prototxt or a list of files cannot hold it.
+    """
+    bad = not_utf8("tiny.h5", b"w\xe4.h5")
+    Path("d\udce4").mkdir()
+    text = Path("solver.prototxt").read_text().replace('snapshot_prefix: "tiny"', "")
+    Path("s\udce4.prototxt").write_text(text)
+    for main, *argv in (
+        (solve.main, "solver.prototxt", "--prefix", "p\udce4"),
+        (solve.main, "solver.prototxt", "--prefix", "d\udce4"),
+        (solve.main, "solver.prototxt", "--prefix", "p", "-weights", bad),
+        (solve.main, "s\udce4.prototxt"),
+        (caffe.main, "train", "-solver", "solver.prototxt", "-weights", bad),
+        (pack.main, "--images", "img.tif", "--labels", "img.tif", "--output", "d\udce4/p.h5"),
+        (export.main, "--to", "torch", "--weights", "tiny.h5", "-o", "t\udce4.py"),
+    ):
+        with pytest.raises(
+            DemitasseError, match=r"cannot (hold|name) .*: it is not UTF-8"
+        ) as caught:
+            ended(main, *argv)
+        assert "\udce4" in caught.value.where
 
 
 def test_a_home_that_cannot_be_written(trained, command):
