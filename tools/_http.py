@@ -38,7 +38,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 from .. import __version__
 from ..errors import DemitasseError
-from . import _views
+from . import _jobs, _views
 
 if TYPE_CHECKING:
     from ._jobs import Job, Jobs
@@ -63,7 +63,7 @@ POLICY = (
 _CHUNK = 1 << 20
 _SILENCE = 60.0  # seconds without a byte, then the connection is closed
 _MOMENT, _DRAINED = 0.5, 16 << 20  # seconds and bytes, after a refusal
-_LONGEST = 120  # letters of a name
+_LONGEST, _LONGEST_END = 120, 10  # bytes of a name, and of what follows its last dot
 
 
 class Refused(Exception):
@@ -85,7 +85,7 @@ class Server(ThreadingHTTPServer):
         self.jobs, self.folder, self.limit = jobs, folder, limit
         self.token = secrets.token_urlsafe(24)
         super().__init__(("127.0.0.1", port), Handler)
-        self.hosts = {f"{name}:{self.server_port}" for name in ("127.0.0.1", "localhost")}
+        self.hosts = hosts(self.server_port)
 
     @property
     def url(self) -> str:
@@ -176,10 +176,10 @@ class Handler(BaseHTTPRequestHandler):
             raise Refused(404, "There is nothing here.")
         name = file_name(query.get("name", ""))
         length = self.headers.get("Content-Length", "")
-        if not length.isdecimal():
+        if not re.fullmatch("[0-9]+", length):
             raise Refused(411, "The size of the file is not said.")
-        if int(length) > self.server.limit:
-            raise Refused(413, too_large(name, int(length), self.server.limit))
+        if len(length) > 20 or int(length) > self.server.limit:
+            raise Refused(413, too_large(name, int(length[:20]), self.server.limit))
         upload = self.server.folder / f"{secrets.token_hex(8)}.part"
         try:
             self._receive(upload, int(length))
@@ -218,6 +218,7 @@ class Handler(BaseHTTPRequestHandler):
             "classes": [names[i] if i < len(names) else f"class {i}" for i in range(count)],
             "colours": [colour(i) for i in range(1, count)],
             "limit": self.server.limit,
+            "most": _jobs.MOST,
             "rois": importlib.util.find_spec("roifile") is not None,
             "images": [job.state() for job in jobs.list()],
         }
@@ -225,8 +226,12 @@ class Handler(BaseHTTPRequestHandler):
     def _job(self, path: str) -> tuple[Job, str]:
         found = re.fullmatch(r"images/([0-9a-f]{16})(?:/([^/]+))?", path)
         job = self.server.jobs.get(found[1]) if found else None
-        if found is None or job is None:
+        if found is None:
             raise Refused(404, "There is nothing here.")
+        if job is None:
+            raise Refused(
+                404, f"This image is no longer here: the server keeps {_jobs.MOST} images."
+            )
         return job, found[2] or ""
 
     def _segmented(self, job: Job) -> None:
@@ -234,7 +239,10 @@ class Handler(BaseHTTPRequestHandler):
             raise Refused(409, f"{job.image.path.name} is not segmented yet.")
 
     def _class(self, text: str) -> int:
-        if not text.isdecimal() or int(text) >= self.server.jobs.deployed.predictor.classes:
+        if (
+            not re.fullmatch("[0-9]{1,4}", text)
+            or int(text) >= self.server.jobs.deployed.predictor.classes
+        ):
             raise Refused(404, "There is no such class.")
         return int(text)
 
@@ -313,8 +321,20 @@ def file_name(text: str) -> str:
     name = re.split(r"[/\\]", text)[-1]
     name = "".join(letter for letter in name if letter.isprintable()).strip().lstrip(".")
     stem, dot, end = name.rpartition(".")
-    short = f"{stem[:_LONGEST]}{dot}{end[:10]}" if stem else name[:_LONGEST]
-    return short or "image"
+    if not stem:
+        return _cut(name, _LONGEST) or "image"
+    return f"{_cut(stem, _LONGEST)}{dot}{_cut(end, _LONGEST_END)}"
+
+
+def _cut(text: str, most: int) -> str:
+    """Its first letters, as many as UTF-8 puts into `most` bytes: so file systems count."""
+    return text.encode()[:most].decode(errors="ignore")
+
+
+def hosts(port: int) -> set[str]:
+    """How a browser may name the server; port 80 is the one it leaves out."""
+    names = ("127.0.0.1", "localhost")
+    return {f"{name}:{port}" for name in names} | (set(names) if port == 80 else set())
 
 
 def number(text: str) -> float:

@@ -52,6 +52,7 @@ class Job:
     error: str = ""
     notes: tuple[str, ...] = ()
     pages: tuple[int, ...] = ()
+    instead: str = ""  # id of the image that made room for it
     unwanted: threading.Event = field(default_factory=threading.Event)
     making: threading.Lock = field(default_factory=threading.Lock)  # of files that are asked for
 
@@ -71,7 +72,7 @@ class Job:
         """For the page, as JSON takes it."""
         from ..imaging.pixel_size import micrometres
 
-        names = ("id", "status", "done", "tiles", "seconds", "error", "notes")
+        names = ("id", "status", "done", "tiles", "seconds", "error", "notes", "instead")
         size = micrometres(self.image.pixel_size, self.image.unit)
         return {name: getattr(self, name) for name in names} | {
             "name": self.image.path.name,
@@ -110,8 +111,8 @@ class Jobs:
         folder = self.root / key
         (folder / RESULTS).mkdir(parents=True)
         path = folder / name
-        os.replace(upload, path)
         try:
+            os.replace(upload, path)
             image = as_said(opened(path, self.args), self.args, self.deployed.predictor.axes)
             job = Job(key, image, pages=tuple(chosen_pages(self.args.pages, image)))
             self._keep(job)
@@ -130,6 +131,7 @@ class Jobs:
                         f"{MOST} images wait already", remedy="Come again when one is done"
                     )
                 del self._all[old.id]
+                job.instead = old.id
                 shutil.rmtree(old.folder, ignore_errors=True)
             self._all[job.id] = job
 
@@ -192,4 +194,5 @@ class Jobs:
 
     def words(self, error: DemitasseError | MemoryError | OSError) -> str:
         """An error as deploy.py says it beside the image: the user knows no other folder."""
-        return re.sub(rf"{re.escape(str(self.root))}/[0-9a-f]{{16}}/", "", said(error))
+        folder = re.escape(str(self.root))
+        return re.sub(rf"{folder}/[0-9a-f]{{16}}(/|\.part: )", "", said(error))

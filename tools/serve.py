@@ -22,8 +22,9 @@ from . import _device, _options, _segmenting
 
 EPILOG = """\
 The page is for this computer alone: it is served on 127.0.0.1, under an address with a random word
-that the terminal shows, and asks no other server for anything.  Images are kept in a temporary
-folder until they are removed in the page or the server ends (Ctrl-C).
+that the terminal shows, and asks no other server for anything.  The last 16 images and their
+results are kept in a temporary folder until they are removed in the page or the server ends
+(Ctrl-C); older ones make room for new ones.
 
 examples:
   python tools/serve.py --weights unet.h5

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import PIL.Image
@@ -126,6 +127,12 @@ def test_another_hosts_name_leads_nowhere(client):
     for host in ("evil.example", f"evil.example:{port}", "127.0.0.1", f"127.0.0.1:{port + 1}"):
         assert client.ask("", Host=host)[0].status == 403
     assert client.ask("", Host=f"localhost:{port}")[0].status == 200
+
+
+def test_a_browser_leaves_the_port_of_the_web_out(client):
+    assert "127.0.0.1" not in _http.hosts(8080)
+    assert _http.hosts(80) == {"127.0.0.1:80", "localhost:80", "127.0.0.1", "localhost"}
+    assert client.server.hosts == _http.hosts(client.server.server_port)
 
 
 def test_only_the_page_may_change_anything(client):
@@ -310,6 +317,9 @@ def test_names_lead_nowhere(client):
         ("", "image"),
         ("..", "image"),
         ("x" * 300 + ".tif", "x" * 120 + ".tif"),
+        ("x" * 300, "x" * 120),
+        ("%E7%BB%86%E8%83%9E" * 60 + ".tif", "细胞" * 20 + ".tif"),  # 3 bytes a letter
+        ("a." + "%E7%BB%86" * 20, "a." + "细" * 3),
         ("Zelle%20%C3%A4.tif", "Zelle ä.tif"),
     ):
         one = client.json(f"images?name={given}", "POST", Path("img.tif").read_bytes())
@@ -338,6 +348,31 @@ def test_a_refusal_is_read_by_whoever_is_still_sending(client):
     for _ in range(5):
         answer, said = client.ask("images?name=a.tif", "POST", bytes(5 << 20), Origin="null")
         assert answer.status == 403 and b"Only the page itself" in said
+
+
+def test_a_folder_that_cannot_be_filled(client, monkeypatch):
+    """What the system says of it names no folder of the server, and nothing is left."""
+
+    def refused(source, target):
+        raise OSError(36, "File name too long", str(source), None, str(target))
+
+    monkeypatch.setattr(_jobs.os, "replace", refused)
+    answer, said = client.ask("images?name=a.tif", "POST", Path("img.tif").read_bytes())
+    assert answer.status == 507 and str(client.server.folder).encode() not in said, said
+    assert list(client.server.folder.iterdir()) == []
+
+
+def test_numbers_of_very_many_digits(client, capsys):
+    """Python reads none of more than 4,300."""
+    with socket.create_connection(("127.0.0.1", client.server.server_port), 20) as line:
+        head = f"POST /{client.server.token}/images?name=a.tif HTTP/1.1\r\nHost: {client.host}\r\n"
+        line.sendall(f"{head}Origin: http://{client.host}\r\n".encode())
+        line.sendall(b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n")
+        assert line.recv(100).startswith(b"HTTP/1.1 413 ")
+    one = client.segment("img.tif")
+    for query in (f"class={'9' * 5000}&threshold=0.5", "class=\u0661&threshold=0.5"):
+        assert client.ask(f"images/{one['id']}/labels.tif?{quote(query, '=&')}")[0].status == 404
+    assert "Traceback" not in capsys.readouterr().err
 
 
 def test_an_upload_needs_its_size(client):
@@ -411,9 +446,18 @@ def test_the_oldest_makes_room_and_a_full_queue_is_said(client, monkeypatch, gat
     gate.set()
     for one in (first, second):
         assert client.wait(one)["status"] == "done"
-    client.segment("img.tif")
-    assert client.ask(f"images/{first['id']}")[0].status == 404
+    third = client.segment("img.tif")
+    assert (second["instead"], third["instead"]) == ("", first["id"])  # so that its row says so
+    answer, said = client.ask(f"images/{first['id']}")
+    assert answer.status == 404 and b"is no longer here: the server keeps 2 images" in said
+    assert client.json("model")["most"] == 2
     assert len(list(client.server.folder.iterdir())) == 2
+
+
+def test_how_many_are_kept_is_said_where_users_read():
+    page = (ROOT / "docs" / "how-to" / "page.md").read_text()
+    for said in (serve.EPILOG, page):
+        assert f"the last {_jobs.MOST} " in " ".join(said.lower().split())
 
 
 # ---------------------------------------------------------------------- the command

@@ -241,6 +241,31 @@ def test_by_keyboard_alone(page):
     page.check()
 
 
+def test_more_files_than_the_server_keeps(page, monkeypatch):
+    """They wait on the user's side until there is room; older ones say that they made it."""
+    monkeypatch.setattr(_jobs, "MOST", 2)
+    page.driver.refresh()
+    page.wait(lambda: "tiny.h5" in page["model"].text)
+    names = [f"cell{i}.tif" for i in range(5)]
+    page.drop(*(shutil.copy("img.tif", name) for name in names[:3]))
+    page.drop(*(shutil.copy("img.tif", name) for name in names[3:]))
+
+    def rows():
+        found = page["images"].find_elements(By.CSS_SELECTOR, "button.name")
+        return [tuple(s.text for s in b.find_elements(By.TAG_NAME, "span")) for b in found]
+
+    page.wait(lambda: [status for _, status in rows()] == ["made room"] * 3 + ["done"] * 2)
+    assert [name for name, _ in rows()] == names
+    page["images"].find_elements(By.CSS_SELECTOR, "button.name")[0].click()
+    page.wait(lambda: page["error"].is_displayed())
+    said = page["error"].text
+    assert said.startswith("cell0.tif: has made room: the server keeps 2 images"), said
+    assert not page["save"].is_displayed()
+    page["images"].find_elements(By.CSS_SELECTOR, "button.name")[4].click()
+    page.done()
+    page.check()
+
+
 def test_pages_of_a_stack_and_a_bad_file(page):
     rng = np.random.default_rng(0)
     tiff.write("s.tif", rng.integers(0, 255, (3, 30, 40)).astype(np.uint8), pixel_size=(0.5, 0.5))

@@ -8,33 +8,45 @@ const EVERY = 250; // milliseconds between questions
 const CHOSEN = 50; // per cent: where a class of two is the more probable
 
 const images = new Map(); // key: {name, status, ...} in the order of coming
-let model = { classes: [], colours: [], limit: Infinity };
+let model = { classes: [], colours: [], limit: Infinity, most: 1 };
 let current = null;      // the image that is shown
 let shown = { key: "" };   // its page that is drawn: bitmap, and classes or prob
 let uploads = 0;
+let turn = Promise.resolve(); // of the next file to be sent
 
 // ------------------------------------------------------------------ files come in
 
-async function take(files) {
+function take(files) {
   const fresh = files.map((file) => ({
-    key: `upload-${++uploads}`, name: file.name, status: "sending", share: 0, file, stop: new AbortController(),
+    key: `upload-${++uploads}`, name: file.name, status: "queued", share: 0, file, stop: new AbortController(),
   }));
   for (const one of fresh) images.set(one.key, one);
   if (fresh.length) choose(fresh[0]);
-  for (const one of fresh) {
-    if (images.has(one.key)) await send(one);
-    delete one.file;
-  }
+  for (const one of fresh) turn = turn.then(() => sendInTurn(one));
 }
+
+/** Sends a file as soon as the server has room for one more that waits. */
+async function sendInTurn(one) {
+  while (images.has(one.key) && unfinished() >= model.most) await later();
+  if (images.has(one.key)) await send(one);
+  delete one.file;
+}
+
+const later = () => new Promise((go) => setTimeout(go, EVERY));
+const unfinished = () => [...images.values()].filter((one) => one.id && ["waiting", "running"].includes(one.status)).length;
 
 async function send(one) {
   if (one.file.size > model.limit) {
     return fail(one, `${one.name}: is too large; expected at most ${mib(model.limit)}, found ${mib(one.file.size)}. `
       + "Start the server with a larger --max-upload, or use demitasse deploy.");
   }
+  one.status = "sending";
+  list();
   try {
     const told = (share) => { one.share = share; progress(); };
     Object.assign(one, await server.send(one.file, told, one.stop.signal));
+    const old = one.instead && [...images.values()].find((other) => other.id === one.instead);
+    if (old) fail(old, `${old.name}: has made room: the server keeps ${model.most} images. Drop it again to see it.`, "gone");
     if (one === current) choose(one);
     list();
     follow(one);
@@ -43,8 +55,9 @@ async function send(one) {
   }
 }
 
-function fail(one, words) {
-  one.status = "failed";
+function fail(one, words, status = "failed") {
+  if (status === "gone") delete one.id;
+  one.status = status;
   one.error = words;
   if (one === current) choose(one);
   list();
@@ -53,7 +66,7 @@ function fail(one, words) {
 async function follow(one) {
   let said = 0;
   while (images.has(one.key) && (one.status === "waiting" || one.status === "running")) {
-    await new Promise((later) => setTimeout(later, EVERY));
+    await later();
     try {
       Object.assign(one, await server.state(one.id));
     } catch (error) {
@@ -90,7 +103,8 @@ function remove(one) {
 /** Makes an image the one that is shown, as far as it has come. */
 async function choose(one) {
   current = one;
-  $("error").hidden = one.status !== "failed";
+  const lost = ["failed", "gone"].includes(one.status);
+  $("error").hidden = !lost;
   $("error").textContent = one.error ?? "";
   const done = one.status === "done";
   for (const id of ["settings", "save"]) $(id).hidden = !done;
@@ -100,7 +114,7 @@ async function choose(one) {
   if (!one.id) {
     $("stage").hidden = $("scale").hidden = true;
     $("swipe").hidden = true;
-    $("empty").hidden = one.status !== "failed";
+    $("empty").hidden = !lost;
     return;
   }
   $("pages").hidden = one.pages.length < 2;
@@ -169,7 +183,7 @@ function links(one, kind, threshold) {
 }
 
 function progress() {
-  const one = current, busy = ["sending", "waiting", "running"].includes(one?.status);
+  const one = current, busy = ["queued", "sending", "waiting", "running"].includes(one?.status);
   $("progress").hidden = !busy;
   if (!busy) return;
   const bar = $("bar");
@@ -177,6 +191,7 @@ function progress() {
   else if (one.tiles) bar.value = one.done / one.tiles;
   else bar.removeAttribute("value");
   $("doing").textContent = {
+    queued: `${one.name} waits for its turn`,
     sending: `Reading ${one.name}`,
     waiting: `${one.name} waits for its turn`,
     running: one.tiles ? `Tile ${Math.min(one.done + 1, one.tiles)} of ${one.tiles}` : "Planning the tiles",
@@ -196,7 +211,9 @@ function facts() {
 function list() {
   $("list").hidden = $("side").hidden = images.size === 0;
   for (const row of [...$("images").children]) if (!images.has(row.dataset.key)) row.remove();
-  const words = { sending: "reading", waiting: "waits", done: "done", failed: "refused", cancelled: "cancelled" };
+  const words = {
+    queued: "waits", sending: "reading", waiting: "waits", done: "done", failed: "refused", gone: "made room", cancelled: "cancelled",
+  };
   for (const one of images.values()) {
     one.row ??= rowOf(one);
     const [name] = one.row.children, [, status] = name.children;
