@@ -143,12 +143,16 @@ def refuse_nonfinite(found: weights.Weights) -> None:
 
 
 def drop_last_softmax(message: Any) -> None:
-    """Remove Softmax layers that nobody reads behind, so that their bottom, the score, is the
-    output: whoever predicts wants the score, and makes probabilities of it once."""
+    """Remove Softmax layers over the classes, axis 1, that nobody reads behind, so that their
+    bottom, the score, is the output: whoever predicts wants the score, and makes probabilities of
+    it once."""
+    shapes = [shape for layer in message.layer for shape in layer.input_param.shape]
+    axes = len(shapes[0].dim) if shapes else 4
     read: set[str] = set()
     for i in reversed(range(len(message.layer))):
         layer = message.layer[i]
-        if layer.type == "Softmax" and not read & set(layer.top):
+        over_classes = layer.type == "Softmax" and layer.softmax_param.axis in (1, 1 - axes)
+        if over_classes and not read & set(layer.top):
             del message.layer[i]
         else:
             read.update(layer.bottom)

@@ -89,8 +89,9 @@ def test_how_grey_values_are_normalised_is_said(capsys):
         PROB,
         PROB.replace('top: "prob"', 'top: "score"'),
         PROB + PROB.replace("prob", "again").replace('bottom: "score"', 'bottom: "prob"'),
+        PROB.replace("}", "softmax_param { axis: -3 } }"),
     ],
-    ids=["prob", "in place", "twice"],
+    ids=["prob", "in place", "twice", "from behind"],
 )
 def test_a_deploy_net_that_ends_in_softmax_gives_the_same(more):
     straight = segmented(*BARE)

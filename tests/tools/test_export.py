@@ -96,6 +96,22 @@ def test_a_net_that_ends_in_a_softmax_gives_probabilities_or_scores():
         assert made.graph.nodes[-1].type == last
 
 
+@pytest.mark.parametrize(
+    ("axis", "sizes", "left"),
+    [(1, 4, 0), (2, 4, 1), (-1, 4, 1), (-3, 4, 0), (-4, 5, 0), (-3, 5, 1), (0, 4, 1), (-3, 0, 0)],
+)
+def test_only_a_last_softmax_over_the_classes_is_dropped(axis, sizes, left):
+    """One along rows makes no probabilities of classes: it is a part of the net."""
+    shape = f"input_param {{ shape {{ {'dim: 1 ' * sizes}}} }}" if sizes else ""
+    message = netspec.parse_net(
+        f'''layer {{ name: "in" type: "Input" top: "data" {shape} }}
+        layer {{ name: "prob" type: "Softmax" bottom: "data" top: "prob"
+          softmax_param {{ axis: {axis} }} }}'''
+    ).message
+    export.drop_last_softmax(message)
+    assert len(message.layer) == 1 + left
+
+
 def test_torch_code_and_its_parameters(capsys):
     pytest.importorskip("safetensors", reason="safetensors is not installed")
     run("--to", "torch", *GIVEN, "-o", "unet.py")
