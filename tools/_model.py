@@ -199,13 +199,13 @@ def net_in(path: str) -> netspec.Source:
     return netspec.parse_net(described.deploy, f"{path} (its deploy net)")
 
 
-def unfit(message: Any, found: weights.Weights, where: str) -> str:
-    """Why a net cannot segment images, in words; empty where it can."""
+def unfit(message: Any, found: weights.Weights, where: str, **options: Any) -> str:
+    """Why a net cannot segment images, in words; empty where it can; options: of `Net`."""
     own = type(message)()
     own.CopyFrom(message)
     drop_last_softmax(own)
     try:
-        net, axes = smallest(netspec.Source(where, own), found)
+        net, axes = smallest(netspec.Source(where, own), found, **options)
         Predictor(net, where=where, along=axes)
     except DemitasseError as error:
         return error.what + (f", {error.found}" if error.found is not None else "")

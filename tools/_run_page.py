@@ -16,15 +16,17 @@ from ._runs import Run, text
 PREVIEWS = 4  # deformations that are drawn
 
 
-def page(run: Run, tiles: int) -> str:
-    """tiles: how many worst and best of the test data; 0 runs no net."""
+def page(run: Run, tiles: int, *, allow_python: bool = False) -> str:
+    """tiles: how many worst and best of the test data; 0 runs no net; allow_python: run the code of
+    Python layers."""
+    code = allow_python
     ours = bool(run.start.get("run"))  # Caffe's log tells too little to build the nets again
     sections = [
         ("Curves", curves(run)),
         ("Tests", tests(run)),
-        ("Tiles", shown(lambda: tile_pictures(run, tiles)) if ours and tiles else Html()),
-        ("Augmentation", shown(lambda: deformations(run)) if ours else Html()),
-        ("Weights", shown(lambda: weights(run)) if ours else Html()),
+        ("Tiles", shown(lambda: tile_pictures(run, tiles, code)) if ours and tiles else Html()),
+        ("Augmentation", shown(lambda: deformations(run, code)) if ours else Html()),
+        ("Weights", shown(lambda: weights(run, code)) if ours else Html()),
         ("Settings", settings(run)),
         ("Environment", environment(run)),
         ("Files", files(run)),
@@ -186,10 +188,10 @@ def shown(make: Callable[[], Html]) -> Html:
         return tag("p", f"Not to be shown: {error}", class_="soft")
 
 
-def tile_pictures(run: Run, count: int) -> Html:
+def tile_pictures(run: Run, count: int, allow_python: bool) -> Html:
     from . import _gallery, _samples
 
-    found, seen, path, tests, only = _samples.tiles(run, count)
+    found, seen, path, tests, only = _samples.tiles(run, count, allow_python)
     worst = found[:count]
     best = found[max(count, len(found) - count) :][::-1]
     kind = "test" if tests else "training"
@@ -211,10 +213,10 @@ def tile_pictures(run: Run, count: int) -> Html:
     return h.join([tag("p", intro), *warned, tag("div", *figures, class_="tiles")])
 
 
-def deformations(run: Run) -> Html:
+def deformations(run: Run, allow_python: bool) -> Html:
     from . import _gallery, _samples
 
-    drawn = _samples.deformations(run, PREVIEWS)
+    drawn = _samples.deformations(run, PREVIEWS, allow_python)
     if not drawn:
         return Html()
     words = (
@@ -231,12 +233,12 @@ def deformations(run: Run) -> Html:
     return h.join([tag("p", words), figure("", picture, class_="wide")])
 
 
-def weights(run: Run) -> Html:
+def weights(run: Run, allow_python: bool) -> Html:
     from ..imaging.picture import png
     from ..imaging.preview import preview
     from . import _samples
 
-    found = _samples.weighted(run, 2)
+    found = _samples.weighted(run, 2, allow_python)
     if not found:
         return Html()
     words = "What a pixel's error counts in the loss, of the first training samples."

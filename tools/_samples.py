@@ -130,12 +130,14 @@ def parameters(run: Run) -> Path:
 # ---------------------------------------------------------------------- tiles
 
 
-def tiles(run: Run, count: int) -> tuple[list[Tile], int, str, bool, int | None]:
+def tiles(
+    run: Run, count: int, allow_python: bool = False
+) -> tuple[list[Tile], int, str, bool, int | None]:
     """The `count` worst and the `count` best tiles, worst first; of how many; the file of the
     parameters; whether they are test data; the class that is predicted everywhere, if one is."""
     graph, tests = test_graph(run)
     path = parameters(run)
-    net = Net(graph, backward=False, fill=False, folder=str(run.folder))
+    net = Net(graph, backward=False, fill=False, folder=str(run.folder), allow_python=allow_python)
     net.load(weights.read(path), complete=True)
     node = next((node for node in graph.nodes if node.type in SCORED), None)
     image = trunk(graph)
@@ -212,9 +214,15 @@ def _middle(array: np.ndarray, size: Sequence[int]) -> np.ndarray:
 class Part:
     """The layers of a graph that make some values, run one by one in arrays of their own."""
 
-    def __init__(self, graph: Graph, wanted: Sequence[Value], seed: int, folder: str) -> None:
+    def __init__(self, graph: Graph, wanted: Sequence[Value], run: Run, allow_python: bool) -> None:
         dtype = np.dtype(np.float32)
-        context = Context(phase=graph.phase, dtype=dtype, seed=seed, folder=folder)
+        context = Context(
+            phase=graph.phase,
+            dtype=dtype,
+            seed=seed_of(run),
+            folder=str(run.folder),
+            allow_python=allow_python,
+        )
         needed, self._nodes = set(wanted), list[Node]()
         for node in reversed(graph.nodes):
             if needed & set(node.tops):
@@ -251,21 +259,21 @@ def seed_of(run: Run) -> int:
     return seed if isinstance(seed, int) and seed >= 0 else 0
 
 
-def deformations(run: Run, count: int) -> list[Deformed]:
+def deformations(run: Run, count: int, allow_python: bool = False) -> list[Deformed]:
     """Draws of the first deformation that an image goes through, in the net or when it was packed;
     none where the recipe has none."""
     graph = training_graph(run)
     bent = [n for n in graph.nodes if n.type == "ApplyDeformation"]
     if not bent:
-        return _packed(run, graph, count)
+        return _packed(run, graph, count, allow_python)
     node = min(bent, key=for_labels)
     image, field = node.bottoms
-    part = Part(graph, node.bottoms, seed_of(run), str(run.folder))
+    part = Part(graph, node.bottoms, run, allow_python)
     mirror = node.layer.apply_deformation_param.extrapolation == "mirror"
     return [_deformed(part.forward(), image, field, mirror) for _ in range(count)]
 
 
-def _packed(run: Run, graph: Graph, count: int) -> list[Deformed]:
+def _packed(run: Run, graph: Graph, count: int, allow_python: bool) -> list[Deformed]:
     """Tiles that pack.py has bent, each with a field of its recipe."""
     image, origin = trunk(graph), packing(graph, str(run.folder)).get("origin")
     if image is None or not isinstance(origin, Mapping):
@@ -276,7 +284,7 @@ def _packed(run: Run, graph: Graph, count: int) -> list[Deformed]:
     if not isinstance(seed, int) or seed < 0:
         return []
     data = source_of(graph, image[0])
-    part = Part(graph, (data,), seed_of(run), str(run.folder))
+    part = Part(graph, (data,), run, allow_python)
     found = []
     for k in range(count):
         tile = part.forward()[data][0]
@@ -304,7 +312,7 @@ def _deformed(
     return Deformed(np.ascontiguousarray(source), np.ascontiguousarray(where), mirror)
 
 
-def weighted(run: Run, count: int) -> list[Sample]:
+def weighted(run: Run, count: int, allow_python: bool = False) -> list[Sample]:
     """Training samples with the weights of their loss; none where the loss has no weights."""
     graph = training_graph(run)
     losses = [n for n in graph.nodes if n.type in ("SoftmaxWithLoss", "EuclideanLoss")]
@@ -314,7 +322,7 @@ def weighted(run: Run, count: int) -> list[Sample]:
         return []
     score, label, weight = (source_of(graph, value) for value in node.bottoms)
     data = image[0] if image else score
-    part = Part(graph, (data, label, weight), seed_of(run), str(run.folder))
+    part = Part(graph, (data, label, weight), run, allow_python)
     found = []
     for k in range(count):
         made = part.forward()

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from .. import drawing, netspec
-from ..errors import GraphError, OutputError, ShapeError
+from ..errors import GraphError, OutputError, ShapeError, SpecError
 from ..files import check_writable, replacing
 from ..layers.base import Context
 from ..net.inference import build_layers
@@ -179,6 +179,6 @@ def fit(net: netspec.Source, shape: Any) -> None:
     graph = netspec.build(net, "TEST")
     try:
         rules = geometries(graph, build_layers(graph, Context()), graph.outputs[0].blob)
-    except ShapeError:
+    except (ShapeError, SpecError):  # SpecError: a Python layer, whose code a drawing does not run
         return
     shape.dim[2:] = [rule.nearest(n)[0] for rule, n in zip(rules, shape.dim[2:], strict=True)]

@@ -64,6 +64,7 @@ def parser() -> _options.Parser:
     p.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="where to write")
     p.add_argument("--size", type=extent, metavar="[Zx]HxW", help="fix the size of the image")
     p.add_argument("--prob", action="store_true", help="probabilities instead of scores")
+    _options.add_python(p)
     p.add_argument("--overwrite", action="store_true", help="replace what is there")
     zoo = p.add_argument_group("bioimageio")
     for name, metavar, said in (
@@ -135,14 +136,16 @@ def load(args: argparse.Namespace) -> tuple[Net, weights.Model | None]:
             remedy="Give the net as well: --model deploy.prototxt",
         )
     where = args.model or f"{args.weights} (its deploy net)"
-    message, net = deployed(where, found, described, model=False)
+    code = args.allow_python_layers
+    message, net = deployed(where, found, described, model=False, allow_python=code)
     drop_last_softmax(message)
     graph = netspec.build(netspec.Source(where, message), "TEST")
     if args.prob or args.to == "bioimageio":
         add_softmax(message, graph)
         graph = netspec.build(netspec.Source(where, message), "TEST")
     more = 4 if args.to == "bioimageio" else 0  # a test image with something to see
-    net = Net(graph, fill=False, inputs=shapes(net, args.size, more), backward=False)
+    inputs = shapes(net, args.size, more)
+    net = Net(graph, fill=False, inputs=inputs, backward=False, allow_python=code)
     net.load(found, complete=True)
     return net, described or found.model
 

@@ -71,6 +71,7 @@ def parser() -> _options.Parser:
         "--classes", type=utf8, default="", metavar="NAME,NAME", help="the background first"
     )
     p.add_argument("--channels", type=_options.positive_int, default=1, help="of the images")
+    _options.add_python(p)
     p.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
     return p
 
@@ -141,7 +142,7 @@ def make(args: Any) -> ModelDef:
     graph = netspec.build(deployed, "TEST")
     if not graph.outputs:
         raise ShapeError("the net has no output", where=args.net)
-    layers = build_layers(graph, Context())
+    layers = build_layers(graph, Context(allow_python=args.allow_python_layers))
     found = geometries(graph, layers, graph.outputs[-1].blob)
     deep = deepest(graph, layers, [size.smallest for size in found])
     pads = [size.smallest - size.step * n for size, n in zip(found, deep, strict=True)]

@@ -78,6 +78,7 @@ def parser() -> _options.Parser:
     p.add_argument(
         "--v1", action="store_true", help="write a .caffemodel as Caffe did until 2014 (V1)"
     )
+    _options.add_python(p)
     p.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
     add_verify(p)
     return p
@@ -203,7 +204,8 @@ def port(found: weights.Weights, target: Path, args: Any) -> None:
     from ..net.saving import save_caffemodel, save_caffemodel_v1
 
     described = modeldef(args.net, found)
-    message, net = deployed(args.net, found, described, model=target.suffix == ".h5")
+    alone, code = target.suffix == ".h5", args.allow_python_layers
+    message, net = deployed(args.net, found, described, model=alone, allow_python=code)
     check_left_out(args.leave_out, {*net.params, *found.layers}, args.weights)
     left_out = list(args.leave_out)
     given = without(found, left_out)
@@ -234,7 +236,8 @@ def port(found: weights.Weights, target: Path, args: Any) -> None:
         layers = {n: a for n, a in net.owned_parameters().items() if n not in left_out}
         weights.write_model(target, layers, model, overwrite=args.overwrite)
         lacking = [name for name in left_out if net.params.get(name)]
-        why = f"it lacks {', '.join(lacking)}" if lacking else unfit(message, found, args.net)
+        why = f"it lacks {', '.join(lacking)}" if lacking else ""
+        why = why or unfit(message, found, args.net, allow_python=code)
         print(f"{target}: the model, {purpose(target, why, whole=not lacking)}")
         if model.origin.get(UNTOLD) and not why:
             print(untold(args.weights))
@@ -266,28 +269,35 @@ def modeldef(path: str, found: weights.Weights) -> weights.Model | None:
 
 
 def deployed(
-    path: str, found: weights.Weights, described: weights.Model | None, *, model: bool
+    path: str,
+    found: weights.Weights,
+    described: weights.Model | None,
+    *,
+    model: bool,
+    allow_python: bool = False,
 ) -> tuple[Any, Any]:
     """The net less data, labels and losses: its message, and itself with empty parameters.
 
-    model: it must be able to stand alone; otherwise a net that cannot is taken as it is.
+    model: it must be able to stand alone; otherwise a net that cannot is taken as it is;
+    allow_python: run the code of Python layers.
     """
     from ..net import Net
 
+    options: dict[str, Any] = {"fill": False, "allow_python": allow_python}
     if described is not None:
         whole = netspec.parse_net(described.deploy, f"{path} (its model_prototxt)")
-        return whole.message, Net(netspec.build(whole, "TEST"), fill=False)
+        return whole.message, Net(netspec.build(whole, "TEST"), **options)
     whole = netspec.read_net(path)
     try:
         message = netspec.deploy(whole, softmax=False)
     except GraphError:
         if model:
             raise
-        return whole.message, Net(netspec.build(whole, "TEST"), fill=False)
+        return whole.message, Net(netspec.build(whole, "TEST"), **options)
     source = netspec.Source(path, message)
     if all(len(la.input_param.shape) for la in message.layer if la.type == "Input"):
-        return message, Net(netspec.build(source, "TEST"), fill=False)
-    return message, smallest(source, found)[0]  # completes the message
+        return message, Net(netspec.build(source, "TEST"), **options)
+    return message, smallest(source, found, allow_python=allow_python)[0]  # completes the message
 
 
 def reshaped(net: Any, found: weights.Weights, report: weights.Report) -> list[weights.Reshaped]:

@@ -54,6 +54,7 @@ def parser() -> _options.Parser:
         metavar="N",
         help="so many worst and best tiles of the test data (default 3; 0 runs no net)",
     )
+    _options.add_python(p)
     p.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
     return p
 
@@ -69,7 +70,10 @@ def main(argv: Sequence[str]) -> int:
     runs = [_runs.read(path) for path in args.runs]
     from . import _compare_page, _run_page
 
-    text = _compare_page.page(runs) if args.compare else _run_page.page(runs[0], args.tiles)
+    if args.compare:
+        text = _compare_page.page(runs)
+    else:
+        text = _run_page.page(runs[0], args.tiles, allow_python=args.allow_python_layers)
     with replacing(args.output, overwrite=args.overwrite) as temporary:
         written = temporary.write_bytes(text.encode("utf-8", "replace"))
     print(f"{args.output}: {written / 2**20:.1f} MiB, open it in a browser")

@@ -104,9 +104,9 @@ def test_only_a_last_softmax_over_the_classes_is_dropped(axis, sizes, left):
     """One along rows makes no probabilities of classes: it is a part of the net."""
     shape = f"input_param {{ shape {{ {'dim: 1 ' * sizes}}} }}" if sizes else ""
     message = netspec.parse_net(
-        f'''layer {{ name: "in" type: "Input" top: "data" {shape} }}
+        f"""layer {{ name: "in" type: "Input" top: "data" {shape} }}
         layer {{ name: "prob" type: "Softmax" bottom: "data" top: "prob"
-          softmax_param {{ axis: {axis} }} }}'''
+          softmax_param {{ axis: {axis} }} }}"""
     ).message
     export.drop_last_softmax(message)
     assert len(message.layer) == 1 + left
