@@ -138,31 +138,47 @@ class Predictor:
         ShapeError where this is no shape (*spatial) of an image.
         """
         self._check(shape)
-        best: tuple[tuple[int, int], Tiling] | None = None
-        smallest: Tiling | None = None
-        for inputs in self._candidates(shape):
+        candidates = list(self._candidates(shape))
+        if budget is not None:
+            del candidates[: self._too_large(candidates, budget)]
+        best: tuple[tuple[int, int], tuple[int, ...]] | None = None
+        for inputs in candidates:
             counts = tiles.counts(shape, inputs, self.geometries)
-            pixels = math.prod(counts) * math.prod(inputs)
             distance = abs(math.prod(counts) - count) if count else 0
-            if best is not None and (distance, pixels) >= best[0]:
-                continue
-            tiling = Tiling(inputs, counts, pixels, self.memory(inputs))
-            if smallest is None or tiling.memory < smallest.memory:
-                smallest = tiling
-            if budget is None or tiling.memory <= budget:
-                best = ((distance, pixels), tiling)
+            rank = (distance, math.prod(counts) * math.prod(inputs))
+            # planning a net takes longer than all else here
+            better = best is None or rank < best[0]
+            if better and (budget is None or self.memory(inputs) <= budget):
+                best = (rank, inputs)
         if best is None:
-            assert smallest is not None and budget is not None
+            assert budget is not None
+            smallest = min(candidates, key=self.memory)
             raise MemoryBudgetError(
                 "even the smallest tile needs more memory than allowed"
                 if self.exact
                 else "the net pads its input, so the image must be one tile, and that needs more "
                 "memory than allowed",
                 expected=f"at most {_mib(budget)}",
-                found=f"{_mib(smallest.memory)} for {'x'.join(map(str, smallest.inputs))} pixels",
+                found=f"{_mib(self.memory(smallest))} for {'x'.join(map(str, smallest))} pixels",
                 remedy="Give a larger --memory",
             )
-        return best[1]
+        return self.tiling(shape, best[1])
+
+    def _too_large(self, candidates: Sequence[tuple[int, ...]], budget: int) -> int:
+        """How many of the candidates, which become smaller, can be passed over: they are too large.
+
+        Found by halving.  Neighbours are not quite in order, so all those of one grid and the next
+        are left in front of the first that fits."""
+        low, high, last = 0, 0, len(candidates) - 1
+        while high < last and self.memory(candidates[high]) > budget:
+            low, high = high + 1, min(last, 2 * high + 1)
+        while low < high:
+            middle = (low + high) // 2
+            if self.memory(candidates[middle]) > budget:
+                low = middle + 1
+            else:
+                high = middle
+        return max(0, low - 2 * 2 ** len(candidates[0]))
 
     def _candidates(self, shape: Sequence[int]) -> Iterator[tuple[int, ...]]:
         """Tiles worth trying, by their input size: as many along each axis as its length asks for,

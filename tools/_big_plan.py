@@ -65,13 +65,12 @@ def plan(deployed: Deployed, path: Path, rule: Normalization | None, args: Any) 
             remedy="Rescale it before, or segment it as it is with --pixel-size none",
         )
     tiling = choose(predictor, shape, args)
-    cover = predictor.cover(shape, tiling)
-    if len(cover) > (args.max_tiles or MAX_TILES):
+    if math.prod(tiling.counts) > (args.max_tiles or MAX_TILES):
         raise MemoryBudgetError(
             "it would be cut into more tiles than is allowed",
             where=str(path),
             expected=f"at most {args.max_tiles or MAX_TILES:,} for a page",
-            found=f"{len(cover):,}",
+            found=f"{math.prod(tiling.counts):,}",
             remedy="Allow larger tiles with --memory, or more of them with --max-tiles",
         )
     outer = outer_axes(image, len(samples), args.pages, predictor.axes)
@@ -86,7 +85,7 @@ def plan(deployed: Deployed, path: Path, rule: Normalization | None, args: Any) 
         samples=samples,
         places=places(outer, len(samples)),
     )
-    return Plan(job, image, tiling, cover, outer, notes)
+    return Plan(job, image, tiling, predictor.cover(shape, tiling), outer, notes)
 
 
 def outer_axes(image: Image, samples: int, wanted: object, axes: int) -> dict[str, int]:

@@ -19,6 +19,7 @@ from ..imaging.pixel_size import micrometres
 from ..imaging.predict import default_budget
 from ..imaging.rescale import Rescaling, rescaling
 from ..net.limits import installed, room
+from ._options import MOST_PAGES
 from ._segmenting import reading
 
 if TYPE_CHECKING:
@@ -167,7 +168,15 @@ def split(image: Image, wanted: Sequence[int] | None, axes: int) -> tuple[tuple[
 
 
 def chosen_pages(wanted: Sequence[int] | None, image: Image) -> Sequence[int]:
-    """The pages to segment; raises ImageError for a page that is not there."""
+    """The pages to segment; raises ImageError for a page that is not there, or too many."""
+    if wanted is None and len(image) > MOST_PAGES:
+        raise ImageError(
+            "has more pages than one command segments",
+            where=str(image.path),
+            expected=f"at most {MOST_PAGES:,}",
+            found=f"{len(image):,}",
+            remedy="Choose some with --pages",
+        )
     if wanted is None:
         return range(len(image))
     for number in wanted:

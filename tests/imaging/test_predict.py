@@ -56,6 +56,30 @@ sizes = st.tuples(st.integers(1, 70), st.integers(1, 70))
 tile_steps = st.tuples(st.integers(1, 6), st.integers(1, 6))
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.tuples(st.integers(1, 900), st.integers(1, 900)), st.floats(0.01, 1.2))
+def test_of_all_tiles_that_fit_those_with_the_fewest_pixels_are_chosen(shape, part):
+    p = predictor(np.float32)
+    budget = int(part * p.choose(shape).memory)
+    tried = [p.tiling(shape, inputs) for inputs in p._candidates(shape)]
+    fit = [tiling for tiling in tried if tiling.memory <= budget]
+    if fit:
+        assert p.choose(shape, budget=budget) == min(fit, key=lambda tiling: tiling.pixels)
+    else:
+        with pytest.raises(MemoryBudgetError, match="even the smallest tile needs more memory"):
+            p.choose(shape, budget=budget)
+
+
+@pytest.mark.parametrize("side", [1 << 17, 1 << 20, 1 << 40])
+def test_few_nets_are_planned_for_an_image_of_any_size(side, monkeypatch):
+    p = Predictor(predictor(np.float32).net)
+    planned, plan = [], p.net.planned_bytes
+    monkeypatch.setattr(p.net, "planned_bytes", lambda shapes: planned.append(1) or plan(shapes))
+    p.choose((side, side), budget=1 << 28)
+    p.choose((side, side), count=1000)
+    assert len(planned) < 60
+
+
 @settings(max_examples=60, deadline=None)
 @given(sizes, tile_steps, st.integers(0, 99))
 def test_tiles_equal_the_whole_in_double(shape, steps, seed):

@@ -126,6 +126,21 @@ def test_refusals_before_any_work(capsys, monkeypatch, argv, words):
     assert not list(Path().glob("*/.part")) and not list(Path().glob("big.*.zarr"))
 
 
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [
+        ((1 << 40, 1 << 40), "more tiles than is allowed; expected at most 10,000"),
+        ((1 << 40, 40, 40), "more pages than one command segments; expected at most 1,000,000"),
+    ],
+)
+def test_a_file_that_says_it_is_endless_is_refused_at_once(capsys, shape, words):
+    zarr.create_array("huge.zarr", shape=shape, chunks=(40,) * len(shape), dtype="u1")
+    began = time.monotonic()
+    assert guarded(deploy.main, ["--weights", "tiny.h5", "huge.zarr", "--dry-run"]) == 2
+    assert time.monotonic() - began < 10
+    assert words in capsys.readouterr().err
+
+
 class Killed(BaseException):
     """In the place of kill -9, in this process."""
 
