@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import OutputError, WriteError
+
+# where space is not what is missing
+_HELPS = {
+    errno.EFBIG: "Raise the limit for the size of files ('ulimit -f' says it)",
+    errno.EDQUOT: "Remove files that count for the same quota",
+}
+
+
+def is_limited(error: BaseException | None) -> bool:
+    """Whether the system refused to write for a limit of the user, however much space is free."""
+    return isinstance(error, OSError) and error.errno in _HELPS
 
 
 @contextmanager
@@ -32,10 +44,11 @@ def replacing(path: str | os.PathLike[str], *, overwrite: bool = True) -> Iterat
         finally:
             os.close(folder)
     except OSError as error:
+        helps = _HELPS.get(error.errno or 0, "Free some space")
         raise WriteError(
             f"could not be written ({error.strerror or error})",
             where=str(target),
-            remedy="Free some space or name another folder; what stood there before is untouched",
+            remedy=f"{helps} or name another folder; what stood there before is untouched",
         ) from error
     finally:
         with suppress(FileNotFoundError):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from .. import weights
 from ..errors import OutputError, SolverError
+from ..files import is_limited
 from ..net.limits import mib
 from .snapshot import HDF5, kept, names
 
@@ -86,7 +87,7 @@ def attempt(solver: Solver) -> None:
         solver.snapshot()
     except OutputError as error:
         solver.unwritten = error
-        free = left(solver)
+        free = None if is_limited(error.__cause__) else left(solver)
         room = "" if free is None else f"; it takes {mib(sum(sizes(solver)))}, {mib(free)} are free"
         solver.observer.said(
             f"the snapshot of iteration {solver.iter} was not written: {error.where}: {error.what}"

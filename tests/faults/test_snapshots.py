@@ -1,5 +1,6 @@
 """Snapshots: killed, no room, no folder, too large"""
 
+import errno
 import os
 import random
 import resource
@@ -12,8 +13,9 @@ from collections import namedtuple
 from pathlib import Path
 
 import pytest
-from demitasse import weights
+from demitasse import files, weights
 from demitasse.errors import WriteError
+from demitasse.files import replacing
 from demitasse.solvers import newest, snapshot
 from demitasse.tools import caffe, solve
 
@@ -87,8 +89,9 @@ def test_what_a_killed_training_left_behind(run):
 @pytest.fixture
 def full(monkeypatch):
     """Let the system refuse files above 1,000 bytes while the snapshots of these iterations are
-    written: a disk that is full for a while."""
+    written, and take that for a disk that is full for a while."""
     write = snapshot.write
+    monkeypatch.setattr(files, "_HELPS", {})
 
     def full(*iterations):
         def limited(solver):
@@ -141,6 +144,37 @@ def test_a_disk_that_is_full_at_the_end(run, full):
     assert "the last good snapshot is tiny_iter_2.solverstate.h5" in ended.out
     assert weights.read("tiny.h5").model.origin["iterations"] == 4
     assert not list(Path().glob("*tiny_iter_4*"))
+
+
+@pytest.mark.parametrize(
+    ("limit", "words"),
+    [
+        (
+            errno.EFBIG,
+            "Raise the limit for the size of files ('ulimit -f' says it) or name another",
+        ),
+        (errno.EDQUOT, "Remove files that count for the same quota or name another folder"),
+    ],
+)
+def test_a_limit_for_files(run, edit, monkeypatch, limit, words):
+    """A limit for the size of files, or a quota, was reached when a snapshot was due.
+    Said so, without a word on the space that is free, which does not help.
+    """
+    write = weights.write_hdf5
+
+    def refused(path, *rest, **more):
+        if "iter_4" in str(path):
+            with replacing(path):
+                raise OSError(limit, os.strerror(limit))
+        write(path, *rest, **more)
+
+    monkeypatch.setattr(weights, "write_hdf5", refused)
+    edit(SOLVER, "max_iter: 4", "max_iter: 6")
+    (line,) = [x for x in run(solve.main, SOLVER).out.splitlines() if "was not written" in x]
+    assert os.strerror(limit) in line and "free" not in line
+    edit(SOLVER, "max_iter: 6", "max_iter: 4")
+    ended = run(solve.main, SOLVER, "--overwrite")
+    assert ended.code == 1 and words in ended.err and "Free some" not in ended.err
 
 
 def test_a_disk_that_is_full_in_the_middle_of_a_snapshot(run, monkeypatch):
