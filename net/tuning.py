@@ -26,6 +26,7 @@ from ..kernels.workers import Room
 from ..layers.base import Layer, Shape
 from ..layers.filtering import Filtering
 from ..netspec.graph import Graph, Value
+from ..texts import parsed
 from .schedule import schedule
 from .suggest import infer_or_suggest
 
@@ -71,7 +72,7 @@ class Tuner:
         """The table with what was measured since."""
         table: dict[str, dict[str, Any]] = {}
         try:
-            found = json.loads(self.path.read_text(encoding="utf-8"))
+            found = parsed(self.path.read_text(encoding="utf-8"))
             table = {place: dict(entries) for place, entries in found.items()}
         except (FileNotFoundError, NotADirectoryError):
             pass

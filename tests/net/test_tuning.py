@@ -118,7 +118,7 @@ def test_where_there_is_one_engine_nothing_is_measured(table, how):
     assert not machine.asked and not table.exists()
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"a": 1}', '{"a": [[1]]}', "\xff"])
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"a": 1}', '{"a": [[1]]}', "\xff", "[" * 60_000])
 def test_a_damaged_table_is_made_anew(table, text):
     table.parent.mkdir()
     table.write_text(text, encoding="latin-1")
