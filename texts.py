@@ -1,6 +1,7 @@
-r"""Texts of others: names of their files, and their JSON.
+r"""Texts of others: names of their files, layers and classes, and their JSON.
 
 utf8("m\udce4.tif")     "m\ufffd.tif": bytes that are no UTF-8 are replaced, for metadata
+control("c\x1b[31m")    "\\x1b": what a terminal would obey, spelt
 parsed('{"a": [1]}')    {"a": [1]}
 """
 
@@ -11,6 +12,7 @@ import math
 import re
 from typing import Any
 
+_CONTROL = re.compile("[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f\\ufffe\\uffff]")
 MOST_NESTED = 100  # levels of JSON; whoever writes it again has a stack that ends
 
 
@@ -19,6 +21,13 @@ def utf8(text: str) -> str:
     are U+FFFD.  In a language such as C every byte beyond ASCII was taken for one that is none."""
     whole = re.sub("[\ud800-\udc7f\udd00-\udfff]", "\ufffd", text)
     return whole.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def control(text: str) -> str:
+    """The first character that a terminal would obey or XML cannot hold, spelt like \\x1b; "" where
+    there is none.  Tabs and ends of lines are none."""
+    found = _CONTROL.search(text)
+    return ascii(found[0])[1:-1] if found else ""
 
 
 def parsed(text: str | bytes) -> Any:

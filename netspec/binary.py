@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import SpecError
+from ..texts import control
 from . import schema
 from .source import Source
 from .upgrade import upgrade_net
@@ -61,10 +62,21 @@ def read_net_binary(
     net = schema.NetParameter()
     if not _parses(net, content) or not (len(net.layer) or len(net.layers)):
         raise not_that("a net", content, path)
+    _refuse_controls(net, path)
     if crop_offsets:
         _refuse_fork(net, path)
     before = Source(path, net)
     return Source(path, upgrade_net(net, before.where, crop_offsets=crop_offsets))
+
+
+def _refuse_controls(net: Any, path: str) -> None:
+    """SpecError where a name, which will be shown, holds what a terminal obeys; text.py refuses it
+    in a prototxt."""
+    layers = (*net.layer, *net.layers)
+    names = (text for la in layers for text in (la.name, *la.bottom, *la.top))
+    for name in (net.name, *net.input, *names):
+        if bad := control(name):
+            raise SpecError(f"a name in it holds a control character, {bad}", where=path)
 
 
 def _refuse_fork(net: Any, path: str) -> None:

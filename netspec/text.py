@@ -14,6 +14,7 @@ import re
 from typing import Any
 
 from ..errors import SpecError, did_you_mean
+from ..texts import control
 from . import schema, tokens
 from .source import Place
 from .tokens import END, NAME, NUMBER, SIGN, STRING, Tokens, shorten
@@ -260,9 +261,13 @@ class _Reader:
         if b"\0" in value:
             raise token.error(f"the string of '{field.name}' holds a zero byte", at=at)
         try:
-            return value.decode()
+            text = value.decode()
         except UnicodeDecodeError:
             raise token.error(f"the string of '{field.name}' is not UTF-8", at=at) from None
+        if bad := control(text):
+            what = f"the string of '{field.name}' holds a control character, {bad}"
+            raise token.error(what, at=at)
+        return text
 
     def enum(self, field: Any) -> int:
         token = self.tokens

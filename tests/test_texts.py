@@ -13,6 +13,17 @@ def test_what_is_no_utf_8_is_replaced():
     assert texts.utf8("\udcc3\udc84") == "Ä"
 
 
+def test_what_a_terminal_would_obey():
+    assert texts.control("Zelle, geteilt\t(Ä) 細胞\r\n") == ""
+    for bad, spelt in (
+        ("a\x1b[31m", r"\x1b"),
+        ("\x9b", r"\x9b"),
+        ("\0", r"\x00"),
+        ("\uffff", r"\uffff"),
+    ):
+        assert texts.control(bad) == spelt
+
+
 @pytest.mark.parametrize("value", [{"a": [1, 2.5, None, True]}, [], 5, "Ä", {"Ä": [{"": 1}]}])
 def test_json_is_parsed(value):
     assert texts.parsed(json.dumps(value)) == value

@@ -22,7 +22,7 @@ import numpy as np
 
 from .. import h5
 from ..errors import WeightsError
-from ..texts import parsed, utf8
+from ..texts import control, parsed, utf8
 from .base import PADDINGS, Model
 from .hdf5 import check_layers, write_layers
 
@@ -45,7 +45,10 @@ _RULES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "padding": (" or ".join(PADDINGS), lambda v: v in PADDINGS),
     "input_channels": ("a whole number above 0", lambda v: isinstance(v, int) and v > 0),
     "normalization": ("a name and parameters", lambda v: isinstance(v, Mapping)),
-    "class_names": ("a list of names", _is_list_of(lambda v: isinstance(v, str))),
+    "class_names": (
+        "a list of names without control characters",
+        _is_list_of(lambda v: isinstance(v, str) and not control(v)),
+    ),
     "pixel_size": ("a list of sizes above 0", _is_list_of(_is_size)),
     "origin": ("names and values", lambda v: isinstance(v, Mapping)),
 }

@@ -8,6 +8,7 @@ import h5py
 
 from .. import h5
 from ..errors import SolverError, WeightsError
+from ..texts import control
 from . import wire
 from .base import Model, Weights
 from .caffemodel import read_caffemodel
@@ -37,6 +38,15 @@ def read(path: str | os.PathLike[str]) -> Weights:
     A binary net of any generation, Caffe's HDF5 or our own model; WeightsError for anything else
     says what it seems to be.
     """
+    found = _read(path)
+    for name in found.layers:
+        if bad := control(name):
+            what = f"the name of a layer holds a control character, {bad}"
+            raise WeightsError(what, where=found.path)
+    return found
+
+
+def _read(path: str | os.PathLike[str]) -> Weights:
     where = os.fspath(path)
     h5.file_size(path, error=WeightsError)
     with open(path, "rb") as file:

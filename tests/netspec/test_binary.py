@@ -36,6 +36,22 @@ def test_read_net_sniffs(name, tmp_path):
     assert read_net(binary).where("c", "type") == read_net(binary).path == str(binary)
 
 
+@pytest.mark.parametrize(
+    "net",
+    [
+        "name: 'b'",
+        "layer { name: 'b' }",
+        "layer { top: 'b' }",
+        "layers { bottom: 'b' }",
+        "input: 'b'",
+    ],
+)
+def test_a_name_that_a_terminal_would_obey(net):
+    content = serialized(f"layer {{ name: 'a' }} {net}").replace(b"\x01b", b"\x01\x1b")
+    with pytest.raises(SpecError, match=r"^w: a name in it holds a control character, \\x1b\.$"):
+        read_net_binary(content, "w")
+
+
 def test_unpacked_floats_are_read():
     blob = bytes([5 << 3 | 5, 0, 0, 128, 63]) * 2  # data: 1.0 twice, not packed
     layer = bytes([1 << 3 | 2, 1]) + b"c" + bytes([7 << 3 | 2, len(blob)]) + blob

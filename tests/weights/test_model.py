@@ -125,6 +125,7 @@ def test_a_changed_description(path, name, value, words):
           for text in ("{", "[" * 60_000, "5", "null", "NaN", '"ab"')],
         ("normalization", "[]"),
         ("class_names", '["a", 5]'),
+        ("class_names", r'["\u001b[31m"]'),
         ("pixel_size", '["x"]'),
         ("pixel_size", "[-1, 1]"),
         ("pixel_size", "[0, 1]"),
@@ -168,7 +169,7 @@ def test_class_names_can_be_written_anywhere(path):
     ("name", "value", "words"),
     [
         ("padding", 5, "padding is 5, not mirror or zero"),
-        ("class_names", ("a", 2), r"class_names is ('a', 2), not a list of names"),
+        ("class_names", ("a", 2), r"class_names is ('a', 2), not a list of names without control"),
         ("pixel_size", (1.0, float("nan")), "pixel_size is (1.0, nan), not a list of sizes above"),
         ("normalization", [], "normalization is [], not a name and parameters"),
         ("input_channels", 0, "input_channels is 0, not a whole number above 0"),

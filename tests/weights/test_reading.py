@@ -25,6 +25,13 @@ def refused(path, content, *words):
         assert word in str(caught.value), str(caught.value)
 
 
+def test_a_layer_whose_name_a_terminal_would_obey(tmp_path):
+    with h5py.File(tmp_path / "w", "w") as file:
+        file["data/a\x1b[31m/0"] = np.ones(1, np.float32)
+    with pytest.raises(WeightsError, match=r"layer holds a control character, \\x1b\.$"):
+        read(tmp_path / "w")
+
+
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "some file"
