@@ -78,14 +78,19 @@ def header(axes: int) -> list[str]:
     ]
 
 
+def _cell(name: str) -> str:
+    """A name as a spreadsheet takes it: one that it would compute gets an apostrophe in front."""
+    return f"'{name}" if name.startswith(("=", "+", "-", "@", "\t", "\r")) else name
+
+
 def row(
     one: Measured, page: int, names: Sequence[str] = (), pixel: Sequence[float] | None = None
 ) -> list[str]:
     """One object as words; page: its (first) page; pixel: micrometres along each axis.  What is not
-    known is empty."""
+    known is empty; a name that a spreadsheet would take for a formula begins with an apostrophe."""
     return [
         *(str(page), str(one.number), str(one.kind)),
-        names[one.kind] if one.kind < len(names) else "",
+        _cell(names[one.kind]) if one.kind < len(names) else "",
         str(one.size),
         "" if pixel is None else f"{one.size * float(np.prod(pixel)):.6g}",
         *(f"{c:.3f}" for c in one.centre),

@@ -36,6 +36,9 @@ def test_a_rectangle_and_an_l():
         "box_width": "4",
         "mean_probability": "0.7500",
     }
+    for name, kept in (("=1+1", "'=1+1"), ("@SUM(A1)", "'@SUM(A1)"), ("CD4+", "CD4+")):
+        named = dict(zip(header(2), row(one, 5, (name, name)), strict=True))
+        assert named["class_name"] == kept  # a spreadsheet would compute it
     unknown = dict(zip(header(2), row(two, 0, names), strict=True))
     assert unknown["class_name"] == unknown["area_um2"] == ""
 
