@@ -92,8 +92,10 @@ class Names:
     def of(self, name: str) -> str:
         if name not in self._of:
             stem = re.sub(r"\W", "_", name, flags=re.ASCII) or "x"
-            if stem[0].isdigit() or keyword.iskeyword(stem) or stem in TAKEN:
-                stem = f"x{stem}" if stem[0].isdigit() else f"{stem}_"
+            if stem[0].isdigit() or stem[0] == "_":  # nn.Module has many that begin so
+                stem = f"x{stem}"
+            elif keyword.iskeyword(stem) or stem in TAKEN:
+                stem = f"{stem}_"
             unique, count = stem, 1
             while unique in self._of.values():
                 count += 1

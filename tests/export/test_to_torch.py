@@ -118,6 +118,24 @@ def test_no_layer_replaces_what_every_module_has():
     assert known <= TAKEN
 
 
+@pytest.mark.parametrize(
+    "name", ["__init__", "_modules", "__call__", "_", "__private", "细胞", "/a"]
+)
+def test_names_that_begin_with_an_underscore(name, tmp_path):
+    """Modules have many such names, and Python changes those that begin with two."""
+    text = """
+      layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 1 dim: 2 dim: 3 } } }
+      layer { name: "NAME" type: "InnerProduct" bottom: "x" top: "NAME"
+        inner_product_param { num_output: 2 weight_filler { type: "xavier" } } }"""
+    net = nets.built(text.replace("NAME", name))
+    text, tensors = to_torch(net, "net")
+    (made,) = {part.partition(".")[0] for part in tensors}
+    assert made.startswith("x_") and f"self.{made} = nn.Linear(" in text
+    torch()
+    inputs, expected = nets.answered(net)
+    nets.agree(answers(loaded(net, tmp_path), net, inputs), expected)
+
+
 def test_what_is_element_by_element_takes_any_value(tmp_path):
     torch()
     net = nets.built("""
