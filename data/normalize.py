@@ -133,8 +133,8 @@ class Normalization:
         return json.dumps({"name": self.name, "parameters": dict(self.parameters)}, sort_keys=True)
 
     @classmethod
-    def from_json(cls, text: str | bytes) -> Normalization:
-        """The inverse of `to_json`; a bare name is understood as well."""
+    def from_json(cls, text: str | bytes, where: str = "") -> Normalization:
+        """The inverse of `to_json`; a bare name is understood as well.  where: for messages."""
         if isinstance(text, bytes):
             text = text.decode("utf-8", "replace")
         if text.strip() in NAMES:
@@ -147,10 +147,15 @@ class Normalization:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(
                 "a normalization is not written as it should be",
+                where=where,
                 expected='{"name": "zscore", "parameters": {}}',
                 found=repr(text[:80]),
             ) from error
-        return cls(name, parameters)
+        try:
+            return cls(name, parameters)
+        except DataError as error:
+            error.where = where
+            raise
 
 
 def check_finite(

@@ -107,7 +107,7 @@ def load_deployed(
     if normalization is not None:
         rule, told = normalization, CALLER
     elif described is not None:
-        rule = Normalization.from_json(json.dumps(dict(described.normalization)))
+        rule = Normalization.from_json(json.dumps(dict(described.normalization)), path)
         if not described.origin.get(UNTOLD):
             told = MODEL if described is found.model else str(model)
     else:

@@ -142,11 +142,8 @@ def _packed(found: Mapping[str, Any], path: str) -> dict[str, Any]:
             unread[name] = error
     if not any(isinstance(value, dict) for value in parts.values()):
         return {}
-    try:
-        rule = Normalization.from_json(str(said["normalization"]))
-    except DataError as error:
-        error.where = f"{path}, attribute 'normalization'"
-        raise
+    place = f"{path}, attribute 'normalization'"
+    rule = Normalization.from_json(str(said["normalization"]), place)
     parts["normalization"] = json.loads(rule.to_json())
     if "origin" in unread:
         raise _wrong(path, f"its origin is no JSON of ours ({unread['origin']})")

@@ -125,11 +125,13 @@ def test_a_bare_name_is_understood():
     "text", ["", "{", "[]", "3", '{"name": 3}', '{"name": "zscore", "parameters": 1}', b"\xff"]
 )
 def test_other_text_is_refused(text):
-    with pytest.raises(DataError, match="not written as it should be"):
-        Normalization.from_json(text)
+    with pytest.raises(DataError, match=r"^a\.h5: a normalization is not written as it should be"):
+        Normalization.from_json(text, "a.h5")
 
 
 def test_an_unknown_name_is_refused_with_the_nearest():
+    with pytest.raises(DataError, match=r"^a\.h5: there is no normalization 'zscor'"):
+        Normalization.from_json('{"name": "zscor"}', "a.h5")
     with pytest.raises(DataError, match=r"no normalization .zscor.*Did you mean zscore"):
         Normalization("zscor")
 
