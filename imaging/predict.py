@@ -131,7 +131,8 @@ class Predictor:
     def choose(
         self, shape: Sequence[int], *, budget: int | None = None, count: int | None = None
     ) -> Tiling:
-        """The tiling with the fewest pixels to compute.
+        """The tiling with the fewest pixels to compute; where `budget` rules some out, one of few
+        (memory does not quite grow with tiles, by which it is looked for).
 
         budget: bytes of activations it may use; count: how many tiles there should be (the nearest
         possible number).  Raises MemoryBudgetError where even the smallest tile needs more, and

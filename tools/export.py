@@ -24,7 +24,7 @@ from ..export.to_onnx import measured, to_onnx
 from ..export.to_torch import to_torch
 from ..export.words import normalised
 from ..files import check_writable, replacing
-from ..imaging.deployed import drop_last_softmax
+from ..imaging.deployed import drop_last_softmax, refuse_nonfinite
 from ..net import Net
 from ..texts import utf8
 from . import _options
@@ -121,11 +121,7 @@ def main(argv: Sequence[str]) -> int:
 def load(args: argparse.Namespace) -> tuple[Net, weights.Model | None]:
     """The net with its parameters, at the size asked for, and what the file says about it."""
     found = weights.read(args.weights)
-    bad = found.nonfinite()
-    if bad:
-        raise WeightsError(
-            f"holds values that are not finite, in {', '.join(bad[:3])}", where=args.weights
-        )
+    refuse_nonfinite(found)
     described = found.model
     if args.model is not None:
         described = modeldef(args.model, found)
