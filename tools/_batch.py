@@ -42,8 +42,12 @@ def say_passed_over(patterns: Sequence[str]) -> None:
         if others:
             said = f"{counted(len(others), 'picture')} left out that "
             said += "are neither .tif nor .png" if others[1:] else "is neither .tif nor .png"
-            names = ", ".join(path.name for path in others[:3]) + (", ..." if others[3:] else "")
-            print(f"{pattern}: {said} ({names})", file=sys.stderr)
+            print(f"{pattern}: {said} ({first_names(others)})", file=sys.stderr)
+
+
+def first_names(paths: Sequence[Path]) -> str:
+    """The names of the first three files, and dots for more."""
+    return ", ".join(path.name for path in paths[:3]) + (", ..." if paths[3:] else "")
 
 
 def say_notes(notes: Mapping[Path, Sequence[str]]) -> None:

@@ -7,16 +7,18 @@ if __name__ == "__main__":  # as a script, or python -m
 
     import_module("._root" if __package__ else "_root", __package__).run("deploy")
 
+import re
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import OutputError, counted
+from ..errors import DemitasseError, OutputError, counted
 from ..files import check_writable
 from . import _device, _options, _segmenting
-from ._batch import Batch, Done, say_passed_over
+from ._batch import Batch, Done, first_names, say_passed_over
 from ._findings import OVERLAY, named, told
 from ._results import OBJECTS, OUTPUTS
 
@@ -193,16 +195,28 @@ def find_images(patterns: Sequence[str]) -> list[Path]:
             results = [p for p in paths if is_result(p) and p.parent / Path(p.stem).stem in stems]
             if results:
                 said = f"{counted(len(results), 'result')} of an earlier run left out"
-                print(f"{pattern}: {said}", file=sys.stderr)
+                print(f"{pattern}: {said} ({first_names(results)})", file=sys.stderr)
             paths = [path for path in paths if path not in results]
         found += paths
     return found
 
 
 def is_result(path: Path) -> bool:
-    """Whether a file has the name of something that this command writes."""
+    """Whether a file has the name of something that this command writes; of NAME.ome.tif, which
+    microscopes write as well, whether this command wrote it."""
     kind = Path(path.stem).suffix[1:]
+    if kind == "ome":
+        return is_ours(path)
     return kind in OUTPUTS or OVERLAY.fullmatch(kind) is not None
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file says that it holds probabilities of ours; one that cannot be read does not."""
+    from ..imaging import tiff
+
+    with suppress(DemitasseError, OSError):
+        return re.search(r"demitasse \S+: ome of ", tiff.read(path).description) is not None
+    return False
 
 
 def open_images(batch: Batch, args: Any) -> dict[Path, Image]:
@@ -234,7 +248,11 @@ def plan_outputs(
         names = {k: folder / f"{image.stem}.{end}" for k, end in named(kinds, pages).items()}
         for target in names.values():
             if target.resolve() in read:
-                raise OutputError("would overwrite an image to be read", where=str(target))
+                raise OutputError(
+                    "would overwrite an image to be read",
+                    where=str(target),
+                    remedy="Write into another folder (-o)",
+                )
             other = taken.setdefault(target.resolve(), image)
             if other is not image and number:
                 raise OutputError(
@@ -250,7 +268,19 @@ def plan_outputs(
             with batch.sparing(image):
                 for target in targets[image].values():
                     check_writable(target, overwrite=args.overwrite)
+                check_is_result(targets[image].get("ome"))
     return targets
+
+
+def check_is_result(target: Path | None) -> None:
+    """Refuse to replace an OME-TIFF that is there and was not written by this command."""
+    if target and target.exists() and not is_ours(target):
+        raise OutputError(
+            "was not written by demitasse, and is not overwritten",
+            where=str(target),
+            expected="a description that says 'demitasse ...: ome of NAME'",
+            remedy="Write into another folder (-o), or remove the file if nobody wants it",
+        )
 
 
 def check_folder(folder: str | None, first: str) -> None:

@@ -52,7 +52,25 @@ def test_a_folder_in_natural_order_and_again_without_its_own_results(plate, caps
     assert len(list(plate.glob("*.labels.tif"))) == len(list(plate.glob("*.instances.tif"))) == 3
     code, out, err = run(capsys, *MODEL, plate, "--overwrite")
     assert code == 0 and "3 of 3 images done" in out
-    assert "plate: 9 results of an earlier run left out" in err
+    said = "(a1.instances.tif, a1.labels.tif, a1.overlay.png, ...)"
+    assert f"plate: 9 results of an earlier run left out {said}" in err
+
+
+def test_a_raw_ome_tiff_is_no_result(plate, capsys):
+    """It was left out beside an image of that name, and overwritten by its probabilities."""
+    raw = np.random.default_rng(1).integers(0, 255, (30, 40)).astype(np.uint8)
+    tifffile.imwrite(plate / "a1.ome.tif", raw, ome=True, metadata={"Description": "of mine"})
+    before = (plate / "a1.ome.tif").read_bytes()
+    code, out, err = run(capsys, *MODEL, plate)
+    assert code == 0 and "4 of 4 images done" in out and "left out" not in err
+    code, _, err = run(capsys, *MODEL, plate, "--ome", "--overwrite")
+    assert code == 2 and "plate/a1.ome.tif: would overwrite an image to be read" in err
+    code, out, err = run(capsys, *MODEL, plate / "a1.tif", plate / "b2.tif", "--ome", "--overwrite")
+    assert code == 1 and "plate/a1.ome.tif: was not written by demitasse" in err
+    assert "1 of 2 images done; refused: plate/a1.tif" in out
+    assert (plate / "a1.ome.tif").read_bytes() == before
+    code, _, err = run(capsys, *MODEL, plate / "b2*.tif", "--ome", "--overwrite")
+    assert code == 0 and "left out (b2.labels.tif, b2.ome.tif)" in err
 
 
 def test_a_pattern(plate, capsys):

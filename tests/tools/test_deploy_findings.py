@@ -124,6 +124,10 @@ def test_what_exists_is_refused_before_any_work(option, target, capsys, monkeypa
         run("img.tif", option, code=2)
     assert f"{target}: exists already" in capsys.readouterr().err
     assert Path(target).read_text() == "mine" and not Path("img.labels.tif").exists()
+    if option == "--ome":  # is asked whose it is
+        run("img.tif", option, "--overwrite", code=2)
+        assert Path(target).read_text() == "mine"
+        Path(target).unlink()
     run("img.tif", option, "--overwrite")
     assert Path(target).read_bytes() != b"mine"
 
