@@ -19,7 +19,7 @@ from ..errors import ImageError, OutputError, counted
 from ..files import check_writable
 from ..texts import utf8
 from . import _options
-from ._batch import Batch, Done, say_notes
+from ._batch import Batch, Done, find_maps, say_notes
 from ._findings import Findings, named, told
 from ._maps import kind_told, plane, refuse_of_classes, surveyed
 from ._results import OBJECTS, OUTPUTS
@@ -32,7 +32,8 @@ EPILOG = """\
 In a label image every value besides 0 is a class, whose connected pixels are the objects, or the
 number of an object: that is told by --kind, by a name that deploy gives (NAME.labels.tif holds
 classes, NAME.instances.tif objects), or from the values.  Where another program named a file so,
-16 numbers or more, each in one piece, are objects.
+16 numbers or more, each in one piece, are objects.  Of a folder or pattern with results of deploy
+NAME.instances.tif are taken, else NAME.labels.tif.
 
   --measure   img.objects.csv: page, number, class, area in pixels and um^2, centre, box; in volumes
               the volume.  The middle of the first pixel is 0.  What is not known is empty
@@ -92,7 +93,7 @@ def main(argv: Sequence[str]) -> int:
         from ..imaging.rois import library
 
         library()
-    batch = Batch(tiff.find(args.maps))
+    batch = Batch(find_maps(args.maps))
     if len(batch.paths) > 1 and (args.image or args.prob):
         raise OutputError(
             "--image and --prob are for one label image",

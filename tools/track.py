@@ -7,7 +7,6 @@ if __name__ == "__main__":  # as a script, or python -m
 
     import_module("._root" if __package__ else "_root", __package__).run("track")
 
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ import numpy as np
 from ..errors import ImageError, counted
 from ..files import check_writable, replacing
 from . import _options
-from ._batch import say_notes
+from ._batch import find_maps, say_notes
 from ._maps import kind_named, kind_told, plane, refuse_of_classes
 from ._progress import follow
 
@@ -63,7 +62,7 @@ def main(argv: Sequence[str]) -> int:
     from ..imaging.tracking import Tracker, lines
 
     args = parser().parse_args(argv)
-    images = [tiff.read(path, axes=args.axes) for path in find(args.masks)]
+    images = [tiff.read(path, axes=args.axes) for path in find_maps(args.masks)]
     count = sum(map(len, images))
     digits = max(3, len(str(count - 1)))
     targets = [args.folder / f"mask{t:0{digits}d}.tif" for t in range(count)]
@@ -103,23 +102,6 @@ def frames(images: Sequence[Image]) -> Iterator[tuple[Image, int]]:
     for image in images:
         for i in range(len(image)):
             yield image, i
-
-
-def find(patterns: Sequence[str]) -> list[Path]:
-    """The masks of paths, folders and patterns: where several kinds of results of deploy match one
-    of these, the objects, or else the classes."""
-    from ..imaging import tiff
-
-    found: list[Path] = []
-    for pattern in patterns:
-        paths = tiff.find([pattern])
-        kind = next((k for k in ("instances", "classes") if k in map(kind_named, paths)), "")
-        chosen = [path for path in paths if kind in ("", kind_named(path))]
-        if len(chosen) < len(paths):
-            left = f"{counted(len(paths) - len(chosen), 'other file')} left out"
-            print(f"{pattern}: {counted(len(chosen), 'file')} of {kind}, {left}", file=sys.stderr)
-        found += chosen
-    return found
 
 
 def check_frames(images: Sequence[Image]) -> None:

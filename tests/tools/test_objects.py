@@ -250,6 +250,20 @@ def test_a_micrograph_that_nothing_is_wanted_of_is_not_read(run):
     assert "different sizes" in run("img.labels.tif", "--overlay", "--overwrite", code=2)
 
 
+def test_a_folder_of_results_gives_maps_of_one_kind(run):
+    """Objects and classes of one image were refused, as two for one table."""
+    Path("res").mkdir()
+    labels = drawn("res/img.labels.tif")
+    tiff.write("res/img.prob.tif", np.full((1, 20, 30), 0.5, np.float32))
+    said = "res: 1 file of classes, 1 other file left out (img.prob.tif)"
+    assert said in run("res")
+    assert len(table("res/img.objects.csv")) == 3
+    tiff.write("res/img.instances.tif", np.where(labels == 1, 7, 0).astype(np.uint8))
+    said = "res: 1 file of instances, 2 other files left out (img.labels.tif, img.prob.tif)"
+    assert said in run("res", "--overwrite")
+    assert [row["id"] for row in table("res/img.objects.csv")] == ["7"]
+
+
 def test_fractions_are_no_labels(run):
     tiff.write("p.tif", np.full((1, 5, 5), 0.5, np.float32))
     assert "holds fractions" in run("p.tif", code=2)
