@@ -115,6 +115,7 @@ def ours():
     Path("deploy.prototxt").write_text(net)
     solver = world.solver("models/phseg_v5.prototxt", "phseg").replace("test_", "# test_")
     Path("models/phseg_v5_solver.prototxt").write_text(solver)
+    world.save("img_truth.tif", (world.grey(40, 50) > 99).astype("u1"))
 
 
 @pytest.mark.parametrize("page", WITH_BLOCKS, ids=name)
