@@ -3,8 +3,8 @@
 A side is one file, or many: a folder, or a pattern in quotes ('01_GT/SEG/man_seg*.tif').
 
     one and one      page by page; equally many
-    many and many    by the name up to its first dot (A1.tif and A1.prob.tif), or where these differ
-                     by the frame number, the last number in it (man_seg005.tif and mask005.tif)
+    many and many    by the name (A1.tif and A1.prob.tif, A1_mask.tif), or where these differ by the
+                     frame number, the last number in it (man_seg005.tif and mask005.tif)
     many and one     frame number n is page n
     one and many     pages and files in their order, 2 before 10; equally many
 
@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,11 +26,15 @@ import numpy as np
 from ..errors import ImageError, counted
 from ..imaging import tiff
 from ..imaging.axes import volumes
+from ._results import OUTPUTS
 
 if TYPE_CHECKING:
     from ..imaging.image import Image
 
 _SLICE = re.compile(r"man_seg_(\d+)_(\d+)$")
+_WORDS = re.compile(r"([\W_]+[^\W\d_]+)+$")  # that a name ends with
+
+Key = Callable[[Path], int | str | None]
 
 
 @dataclass(frozen=True)
@@ -187,7 +192,7 @@ def _files(
                 remedy=_by_pattern(other, path),
             )
     numbers = {frame_of(path) for path in ours} - {None}
-    label: Callable[[Path], int | str | None] = frame_of if len(numbers) == len(ours) else key
+    label: Key = frame_of if len(numbers) == len(ours) else key
     frames: list[Frame] = []
     for path in ours:
         name, guess = key(path), by_key.get(key(path))
@@ -242,25 +247,60 @@ def _by_pattern(one: Path, other: Path) -> str:
     return f"Name those you mean by a pattern{told or ' in quotes'}"
 
 
-def _key(ours: Sequence[Path], theirs: Sequence[Path]) -> Callable[[Path], int | str | None]:
-    """What two files of one frame have in common: `_name`, if each file has its own and either all
-    of the truth's are found or frame numbers repeat; else `frame_of`, if all have a number."""
+def _key(ours: Sequence[Path], theirs: Sequence[Path]) -> Key:
+    """What two files of one frame have in common.
+
+    Of `_name`, `_start` (of several: what tells files apart may follow a dot) and `_name` without
+    words that all of a side end with, the first that each file has for itself, and by which all
+    files of one side are found; else `frame_of`, if all have a number and it does not repeat where
+    names agree.
+    """
     sides = ours, theirs
-    if any(frame_of(path) is None for side in sides for path in side):
+    numbered = all(frame_of(path) is not None for side in sides for path in side)
+    if numbered and any(_SLICE.match(path.stem) for path in ours):
+        return frame_of
+    starts = [_start] if min(len(ours), len(theirs)) > 1 else []
+    for way in (_name, *starts, *_without_ends(ours), *_without_ends(theirs)):
+        a, b = ({way(path) for path in side} for side in sides)
+        if (len(a), len(b)) == (len(ours), len(theirs)) and (a <= b or b <= a):
+            return way
+    if not numbered:
         return _name
-    a, b = ({_name(path) for path in side} for side in sides)
-    own = (len(a), len(b)) == (len(ours), len(theirs))
+    names = [{_name(path) for path in side} for side in sides]
+    own = [len(each) for each in names] == [len(side) for side in sides]
     repeat = any(len({frame_of(path) for path in side}) < len(side) for side in sides)
-    slices = any(_SLICE.match(path.stem) for path in ours)
-    return _name if own and not slices and (a <= b or (repeat and a & b)) else frame_of
+    return _name if own and repeat and names[0] & names[1] else frame_of
 
 
 def _name(path: Path) -> str:
+    """The name without its extension and the kind that `deploy` puts before it."""
+    stem = Path(path.stem)
+    return stem.stem if stem.suffix[1:] in OUTPUTS else path.stem
+
+
+def _start(path: Path) -> str:
+    """The name up to its first dot."""
     return path.name.split(".")[0]
 
 
+def _without_ends(paths: Sequence[Path]) -> list[Key]:
+    """`_name` without the last word, the last two, ... of all these files (A1_mask, B1_mask)."""
+    names = [_name(path) for path in paths]
+    words = _WORDS.search(names[0])
+    ends = [words[0][i:] for i, c in enumerate(words[0]) if not c.isalpha()] if words else []
+    return [
+        partial(_without, end)
+        for end in reversed(ends)
+        if all(name.endswith(end) for name in names)
+    ]
+
+
+def _without(end: str, path: Path) -> str:
+    return _name(path).removesuffix(end)
+
+
 def frame_of(path: Path) -> int | None:
-    """The frame number: the last one in a file's name up to its first dot."""
+    """The frame number: the last one in a file's `_name`."""
     part = _SLICE.match(path.stem)
     numbers = [part[1]] if part else re.findall(r"\d+", _name(path))
     return int(numbers[-1]) if numbers else None

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 KINDS = ("membrane", "classes", "instances")
 EPILOG = """\
 TRUTH and PREDICTION are each one TIFF or PNG file, a folder, or a pattern in quotes.  Pages are
-compared one by one; files of folders by their names up to the first dot (A1.tif and A1.prob.tif),
-or by the frame number in them (man_seg005.tif and mask005.tif of the Cell Tracking Challenge); a
+compared one by one; files of folders by their names (A1.tif and A1.prob.tif, or A1_mask.tif), or by
+the frame number in them (man_seg005.tif and mask005.tif of the Cell Tracking Challenge); a
 prediction without truth is left out.
 
 What is compared is told from the values, or by --kind:

@@ -357,6 +357,33 @@ def test_files_are_paired_by_their_names_where_these_agree(truth, drawn):
     assert (found["slices"], found["seg"]["value"]) == ([8], 1)
 
 
+def folders(pages, **names):
+    """Folders of files of one page each, NAME.tif; none for a name that is None."""
+    for folder, each in names.items():
+        Path(folder).mkdir()
+        for page, name in zip(pages, each, strict=True):
+            if name:
+                tiff.write(f"{folder}/{name}.tif", page[None])
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "slices"),
+    [
+        ("2024.11.28_cell{1}", "2024.11.28_cell{1}.labels", [1, 2, 10]),
+        ("cells 1.5uM rep{1}", "cells 1.5uM rep{1}.prob", [1, 2, 10]),
+        ("{0}1_mask", "{0}1.labels", ["A1", "B1", "C1"]),
+        ("{0}1", "{0}1_cp_masks", ["A1", "B1", "C1"]),
+        ("{0}1.gt", "{0}1.seg", ["A1", "B1", "C1"]),
+        ("{0}1_left_eye_mask", "{0}1_left_eye", ["A1_left_eye", "B1_left_eye", "C1_left_eye"]),
+    ],
+)
+def test_names_agree_in_spite_of_dots_and_last_words(truth, drawn, ours, theirs, slices):
+    names = list(zip("ABC", (1, 2, 10), strict=True))
+    folders(drawn[0], gt=[ours.format(*n) for n in names], res=[theirs.format(*n) for n in names])
+    found = record("gt", "res", "--metrics", "seg")
+    assert (found["slices"], found["seg"]["value"]) == (slices, 1)
+
+
 def test_classes_by_value_and_by_channel(truth, capsys):
     labels = np.zeros((2, 20, 24), np.uint8)
     labels[:, ::2, ::3] = 1
