@@ -5,7 +5,7 @@ A side is one file, or many: a folder, or a pattern in quotes ('01_GT/SEG/man_se
     one and one      page by page; equally many
     many and many    by the name (A1.tif and A1.prob.tif, A1_mask.tif), or where these differ by the
                      frame number, the last number in it (man_seg005.tif and mask005.tif)
-    many and one     frame number n is page n
+    many and one     frame number n is page n; of one page: as many and many
     one and many     pages and files in their order, 2 before 10; equally many
 
 What is said of pages holds for volumes, too; a file among many has one page, or is one volume.
@@ -133,26 +133,34 @@ def pairs(frames: Sequence[Frame]) -> str:
 
 
 def match(
-    truth: str, guess: str, count: Callable[[str, Path], int], *, volume: bool
-) -> tuple[list[Frame], int]:
-    """The frames to compare, and how many predictions have no truth.
+    truth: str,
+    guess: str,
+    count: Callable[[str, Path], int],
+    *,
+    volume: bool,
+    asked: Sequence[int] | None = None,
+) -> tuple[list[Frame], str]:
+    """The frames to compare, and what is to be said of files that are left out.
 
     count(side, path): the number of pages, or volumes, of a file of side "truth" or "guess".
+    asked: the only frame numbers that need a prediction.
     """
     (ours, ours_many), (theirs, theirs_many) = find(truth), find(guess)
     if ours_many and theirs_many:
-        return _files(ours, theirs, guess, volume)
+        return _files(ours, theirs, guess, volume, asked)
+    if ours_many and count("guess", theirs[0]) == 1:
+        return _files(ours, theirs, guess, volume, asked, alone=True)
     if ours_many:
         numbers = {p: _number(p, truth) for p in ours}
         one = theirs[0]
         frames = [Frame(n, Side(p, None, volume), Side(one, n, volume)) for p, n in numbers.items()]
         _check_once(frames)
-        return frames, 0
+        return frames, ""
     one, n = ours[0], count("truth", ours[0])
     if not theirs_many:
-        return _stacks(one, n, theirs[0], count("guess", theirs[0]), volume), 0
+        return _stacks(one, n, theirs[0], count("guess", theirs[0]), volume), ""
     if n == 1:
-        return _files(ours, theirs, guess, volume)
+        return _files(ours, theirs, guess, volume, asked)
     if n != len(theirs):
         what = "volume" if volume else "page"
         raise ImageError(
@@ -161,7 +169,7 @@ def match(
             expected=f"{n} files as {one} has {what}s",
             found=f"{len(theirs)}",
         )
-    return [Frame(i, Side(one, i, volume), Side(p, None, volume)) for i, p in enumerate(theirs)], 0
+    return [Frame(i, Side(one, i, volume), Side(p, None, volume)) for i, p in enumerate(theirs)], ""
 
 
 def _stacks(ours: Path, n: int, theirs: Path, m: int, volume: bool) -> list[Frame]:
@@ -178,8 +186,15 @@ def _stacks(ours: Path, n: int, theirs: Path, m: int, volume: bool) -> list[Fram
 
 
 def _files(
-    ours: Sequence[Path], theirs: Sequence[Path], where: str, volume: bool
-) -> tuple[list[Frame], int]:
+    ours: Sequence[Path],
+    theirs: Sequence[Path],
+    where: str,
+    volume: bool,
+    asked: Sequence[int] | None,
+    *,
+    alone: bool = False,
+) -> tuple[list[Frame], str]:
+    """As `match`; alone: the prediction is one file, and other files of the truth are left out."""
     key = _key(ours, theirs)
     by_key: dict[int | str | None, Path] = {}
     for path in theirs:
@@ -196,14 +211,17 @@ def _files(
     frames: list[Frame] = []
     for path in ours:
         name, guess = key(path), by_key.get(key(path))
+        part = _SLICE.match(path.stem)
         if guess is None:
+            if alone or (asked is not None and label(path) not in asked):
+                continue
             raise ImageError(
                 f"there is no prediction for {path.name}",
                 where=where,
                 expected=f"a file of frame {name}",
-                found=", ".join(p.name for p in theirs[:3]) + (", ..." if len(theirs) > 3 else ""),
+                found=_first(theirs),
+                remedy="" if part or label is not frame_of else "Choose frames by number: --slices",
             )
-        part = _SLICE.match(path.stem)
         if part and volume:
             raise ImageError("is a slice and no volume", where=str(path))
         name = f"{name}/{int(part[2])}" if part else label(path)
@@ -216,7 +234,26 @@ def _files(
             )
         )
     _check_once(frames)
-    return frames, len(set(by_key) - {key(p) for p in ours})
+    if alone and not frames:
+        raise ImageError(
+            "no file of the truth is of its frame",
+            where=where,
+            expected=f"one named as {theirs[0].name}",
+            found=_first(ours),
+            remedy="Name the one that is, instead of all",
+        )
+    if alone and len(frames) < len(ours):
+        return frames, _left_out(len(ours) - len(frames), "other file", "no prediction")
+    return frames, _left_out(len(set(by_key) - {key(p) for p in ours}), "prediction", "no truth")
+
+
+def _first(paths: Sequence[Path]) -> str:
+    return ", ".join(p.name for p in paths[:3]) + (", ..." if len(paths) > 3 else "")
+
+
+def _left_out(n: int, what: str, lacks: str) -> str:
+    have, are = ("has", "is") if n == 1 else ("have", "are")
+    return f"{counted(n, what)} {have} {lacks} and {are} left out" if n else ""
 
 
 def _check_once(frames: Sequence[Frame]) -> None:

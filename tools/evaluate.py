@@ -35,8 +35,8 @@ KINDS = ("membrane", "classes", "instances")
 EPILOG = """\
 TRUTH and PREDICTION are each one TIFF or PNG file, a folder, or a pattern in quotes.  Pages are
 compared one by one; files of folders by their names (A1.tif and A1.prob.tif, or A1_mask.tif), or by
-the frame number in them (man_seg005.tif and mask005.tif of the Cell Tracking Challenge); a
-prediction without truth is left out.
+the frame number in them (man_seg005.tif and mask005.tif of the Cell Tracking Challenge).  Left out
+are predictions without truth and, of a single prediction, all truth but its own.
 
 What is compared is told from the values, or by --kind:
 
@@ -148,6 +148,7 @@ def main(argv: Sequence[str]) -> int:
         args.prediction,
         lambda side, path: len(sides[side].parts(path, args.volumes)),
         volume=args.volumes,
+        asked=args.slices,
     )
     frames = chosen_frames(frames, args.slices, args.truth, each)
     options = Options(
@@ -274,7 +275,7 @@ def _pairs(compared: Compared, scored: list[int | str], inversion: Inversion) ->
 # ---------------------------------------------------------------------- what is printed
 
 
-def describe(compared: Compared, args: argparse.Namespace, left: int, each: str) -> None:
+def describe(compared: Compared, args: argparse.Namespace, left: str, each: str) -> None:
     for side, files, path in (
         ("truth", compared.truth, compared.frames[0].truth.path),
         ("prediction", compared.guess, compared.frames[0].guess.path),
@@ -291,8 +292,7 @@ def describe(compared: Compared, args: argparse.Namespace, left: int, each: str)
         print(f"pairs       {pairs}")
     print(f"comparing   {compared.kind}, {counted(len(compared.frames), each)}")
     if left:
-        have, are = ("has", "is") if left == 1 else ("have", "are")
-        print(f"note: {counted(left, 'prediction')} {have} no truth and {are} left out")
+        print(f"note: {left}")
 
 
 def print_report(

@@ -366,6 +366,29 @@ def folders(pages, **names):
                 tiff.write(f"{folder}/{name}.tif", page[None])
 
 
+def test_one_prediction_is_compared_with_the_truth_of_its_name(truth, drawn, capsys):
+    """It was compared with the first, as page 0."""
+    folders(drawn[0], gt="012", res=("0.labels", "1.labels", "2.labels"))
+    for words in ((), ("--slices", "2")):
+        found = record("gt", "res/2.labels.tif", "--metrics", "seg", *words)
+        assert (found["slices"], found["seg"]["value"]) == ([2], 1)
+    assert "note: 2 other files have no prediction and are left out" in capsys.readouterr().out
+    tiff.write("res/7.tif", drawn[0][:1])
+    with pytest.raises(ImageError, match=r"no file of the truth .* as 7\.tif, found 0\.tif"):
+        evaluate.main(["gt", "res/7.tif"])
+
+
+def test_only_slices_that_are_asked_for_need_a_prediction(truth, drawn):
+    folders(drawn[0], gt="012", res=(None, "1.prob", "2.prob"))
+    found = record("gt", "res", "--metrics", "seg", "--slices", "1,2")
+    assert (found["slices"], found["seg"]["value"]) == ([1, 2], 1)
+    for words in ((), ("--slices", "0-1")):
+        with pytest.raises(ImageError, match=r"no prediction for 0\.tif.*--slices"):
+            evaluate.main(["gt", "res", *words])
+    with pytest.raises(ImageError, match=r"that is not there .* 1 to 2, found 5"):
+        evaluate.main(["gt", "res", "--slices", "5"])
+
+
 @pytest.mark.parametrize(
     ("ours", "theirs", "slices"),
     [
@@ -382,6 +405,17 @@ def test_names_agree_in_spite_of_dots_and_last_words(truth, drawn, ours, theirs,
     folders(drawn[0], gt=[ours.format(*n) for n in names], res=[theirs.format(*n) for n in names])
     found = record("gt", "res", "--metrics", "seg")
     assert (found["slices"], found["seg"]["value"]) == (slices, 1)
+
+
+def test_words_that_tell_files_apart_are_not_left_out(truth, drawn):
+    folders(drawn[0][:2], gt=("cell1_left", "cell1_right"))
+    tiff.write("cell1.tif", drawn[0][:1])
+    with pytest.raises(ImageError, match="two files of the truth are of one frame"):
+        evaluate.main(["gt", "cell1.tif"])
+    folders(drawn[0][:1], dated=("2024.11.28_cell1",))
+    tiff.write("2024.11.28_cell2.tif", drawn[0][:1])
+    with pytest.raises(ImageError, match="no file of the truth is of its frame"):
+        evaluate.main(["dated", "2024.11.28_cell2.tif"])
 
 
 def test_classes_by_value_and_by_channel(truth, capsys):
