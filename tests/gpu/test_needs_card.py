@@ -1,5 +1,6 @@
 """`make gpu-test` fails where nothing can run on a card, and needs nothing but that."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -61,9 +62,10 @@ def test_a_card_is_tried_where_the_emulator_cannot_be_built():
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 def test_make_finds_this_folder_for_another_python():
     def commands(target, *settings):
-        argv = ["make", "-n", target, *settings]
+        argv = ["make", "--no-print-directory", "-n", target, *settings]
+        alone = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
         return subprocess.run(
-            argv, capture_output=True, text=True, cwd=HERE.parents[1], check=True
+            argv, capture_output=True, text=True, cwd=HERE.parents[1], check=True, env=alone
         ).stdout.splitlines()
 
     for target, words in (

@@ -60,7 +60,7 @@ def test_gradient(data, spatial, nd, back):
 
 def test_sides_and_defaults():
     x = numbers((1, 2, 5, 6)).astype("f4")
-    text = "kernel_h: 2 kernel_w: 3 pad_w: 1 stride_h: 2"
+    text = "kernel_h: 2 kernel_w: 3 pad_w: 1 stride_h: 2 stride_w: 1"
     (y,) = Rig(Im2col, spec(text), [x], dtype=np.float32).forward()
     np.testing.assert_array_equal(y, expected(x, 1, (2, 3), (2, 1), (0, 1), (1, 1)))
 
