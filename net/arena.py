@@ -97,28 +97,31 @@ def place(buffers: Sequence[Lifetime]) -> Placement:
 def best_fit(buffers: Sequence[Lifetime], order: Sequence[int]) -> Placement:
     """Buffers in an order, each at the smallest gap it fits in, or else above its neighbours."""
     offsets = [0] * len(buffers)
-    # parts that have a place, sorted: first byte, the one behind the last, first and last step
+    # parts that have a place, sorted: first byte, the next free one, first and last step
     placed: list[tuple[int, int, int, int]] = []
     size = 0
     for i in order:
         needed = buffers[i].needed
         # offsets at which a part would meet a part of another: between, exclusive
-        taken = [
-            (begin - aligned(q.at + q.size), aligned(end) - q.at)
-            for q in needed
-            for begin, end, start, last in placed
-            if start <= q.end and q.start <= last
-        ]
+        taken: list[tuple[int, int]] = []
+        for q in needed:
+            own = aligned(q.at + q.size)
+            taken += [
+                (begin - own, free - q.at)
+                for begin, free, start, last in placed
+                if start <= q.end and q.start <= last
+            ]
         if len(needed) > 1:
             taken.sort()
         lowest, gaps = 0, []
         for low, high in taken:
             if low >= lowest:
                 gaps.append((low - lowest, lowest))
-            lowest = max(lowest, aligned(high))
+            if high > lowest:
+                lowest = aligned(high)
         offset = offsets[i] = min(gaps)[1] if gaps else lowest
         for q in needed:
-            insort(placed, (offset + q.at, offset + q.at + q.size, q.start, q.end))
+            insort(placed, (offset + q.at, aligned(offset + q.at + q.size), q.start, q.end))
         size = max(size, offset + aligned(buffers[i].size))
     return Placement(tuple(offsets), size)
 
