@@ -12,9 +12,9 @@ from demitasse.imaging import deployed
 from demitasse.imaging.deployed import UNTOLD, load_deployed
 from demitasse.imaging.predict import largest
 from demitasse.kernels import convolution
-from demitasse.layers.neuron import Neuron
 from demitasse.net import Net
 from devices import EMULATOR, device
+from own import Mine
 
 NET = """
 layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 1 dim: 9 dim: 9 } } }
@@ -95,20 +95,10 @@ def test_who_says_how_images_are_normalised(settings, origin, told, name):
     assert (model.told, model.normalization.name) == (told, name)
 
 
-class Half(Neuron):
-    type = "Half"
-
-    def function(self, x, y):
-        np.multiply(x, 0.5, out=y)
-
-    def gradient(self, known, dy, dx):
-        np.multiply(dy, 0.5, out=dx)
-
-
 def test_a_net_of_own_types_is_read_where_they_are_given():
-    write(NET.replace("ReLU", "Half"), types=[Half])
-    model = load_deployed("tiny.h5", types=[Half])
-    assert isinstance(model.predictor.net.layers[2], Half)
+    write(NET.replace("ReLU", "Mine"), types=[Mine])
+    model = load_deployed("tiny.h5", types=[Mine])
+    assert isinstance(model.predictor.net.layers[2], Mine)
     assert model.scores(IMAGE).shape == (2, 30, 40)
 
 

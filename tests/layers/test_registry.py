@@ -6,8 +6,8 @@ import sys
 import pytest
 from demitasse.errors import SpecError
 from demitasse.layers.base import Context, Layer
-from demitasse.layers.neuron import Neuron
 from demitasse.layers.registry import FORK_ONLY, MODULES, check_own, create, layer_class
+from own import Mine
 
 from .driver import layer
 
@@ -36,16 +36,6 @@ def test_all_of_caffe_is_there():
     assert len(CAFFE) == 61 and set(MODULES) >= CAFFE | FORK and not set(MODULES) & FORK_ONLY
 
 
-class Mine(Neuron):
-    type = "Mine"
-
-    def function(self, x, y):
-        y[...] = 3 * x
-
-    def gradient(self, known, dy, dx):
-        dx[...] = 3 * dy
-
-
 def test_a_type_of_the_callers_own():
     assert layer_class("Mine", own=[Mine]) is Mine
     assert isinstance(create(layer("type: 'Mine'"), Context(), [Mine]), Mine)
@@ -61,7 +51,10 @@ def test_a_type_of_the_callers_own():
         (["Mine"], "no layer type.*class derived.*found 'Mine'"),
         ([dict], "no layer type"),
         ([Layer], "no layer type.*its name as `type`"),
-        ([type("Other", (Mine,), {"type": "ReLU"})], "layer type 'ReLU' already.*another name"),
+        (
+            [type("Other", (Mine,), {"type": "ReLU"})],
+            "layer type 'ReLU' already.*another name",
+        ),
         ([Mine, type("Other", (Mine,), {})], "layer type 'Mine' already"),
     ],
 )

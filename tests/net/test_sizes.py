@@ -4,10 +4,10 @@ import pytest
 from demitasse import netspec
 from demitasse.errors import ShapeError
 from demitasse.layers.base import Context
-from demitasse.layers.neuron import Neuron
 from demitasse.net.inference import build_layers, rebuilt
 from demitasse.net.one_axis import along, geometries
 from demitasse.net.sizes import geometry, local, trunk
+from own import Mine
 
 IMAGE = """
 layer { name: "data" type: "Input" top: "data"
@@ -46,16 +46,11 @@ def test_an_output_that_is_no_image():
         geometry(graph, layers, "s")
 
 
-class Same(Neuron):
-    type = "Same"
-    function = gradient = None
-
-
 def test_a_net_that_treats_its_axes_apart_keeps_its_own_types_and_what_they_were_told():
     score = (SCORE % "s").replace("kernel_size: 3", "kernel_h: 3 kernel_w: 5")
-    text = IMAGE + 'layer { name: "s" type: "Same" bottom: "data" top: "s" }' + score
+    text = IMAGE + 'layer { name: "s" type: "Mine" bottom: "data" top: "s" }' + score
     graph = netspec.build(netspec.parse_net(text), "TEST")
-    layers = build_layers(graph, Context(folder="here"), [Same])
+    layers = build_layers(graph, Context(folder="here"), [Mine])
     assert [g.smallest for g in geometries(graph, layers, "score")] == [3, 5]
     again = rebuilt(along(graph, 1, 2), layers)
     assert [type(layer) for layer in again] == [type(layer) for layer in layers]

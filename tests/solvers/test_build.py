@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from demitasse import netspec, solvers, weights
 from demitasse.errors import DemitasseError, SolverError, SpecError
-from demitasse.layers.neuron import Neuron
+from own import Mine
 
 DATA = """
 layer { name: "x" type: "DummyData" top: "x" top: "y"
@@ -151,25 +151,15 @@ def test_weights_that_do_not_fit():
         build('net: "net.prototxt" test_iter: 1 weights: "d.h5"')
 
 
-class Threefold(Neuron):
-    type = "Threefold"
-
-    def function(self, x, y):
-        np.multiply(x, 3, out=y)
-
-    def gradient(self, known, dy, dx):
-        np.multiply(dy, 3, out=dx)
-
-
 def test_types_of_the_callers_own_are_in_every_net():
     text = NET.replace('bottom: "s" bottom: "y"', 'bottom: "t" bottom: "y"')
-    text += 'layer { name: "t" type: "Threefold" bottom: "s" top: "t" }'
+    text += 'layer { name: "t" type: "Mine" bottom: "s" top: "t" }'
     head, _, loss = text.rpartition('layer { name: "loss"')
     loss, _, own = loss.partition("\n")
     Path("net.prototxt").write_text(f'{head}{own}\nlayer {{ name: "loss"{loss}')
-    solver = build('net: "net.prototxt" test_iter: 1', net_options={"types": [Threefold]})
+    solver = build('net: "net.prototxt" test_iter: 1', net_options={"types": [Mine]})
     for net in (solver.net, *solver.test_nets):
-        assert isinstance(net.layers[-2], Threefold)
+        assert isinstance(net.layers[-2], Mine)
     solver.step(2)
-    with pytest.raises(SpecError, match="unknown type 'Threefold'"):
+    with pytest.raises(SpecError, match="unknown type 'Mine'"):
         build('net: "net.prototxt"')
