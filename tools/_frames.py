@@ -26,6 +26,7 @@ import numpy as np
 from ..errors import ImageError, counted
 from ..imaging import tiff
 from ..imaging.axes import volumes
+from ._batch import first_names
 from ._results import OUTPUTS
 
 if TYPE_CHECKING:
@@ -219,7 +220,7 @@ def _files(
                 f"there is no prediction for {path.name}",
                 where=where,
                 expected=f"a file of frame {name}",
-                found=_first(theirs),
+                found=first_names(theirs),
                 remedy="" if part or label is not frame_of else "Choose frames by number: --slices",
             )
         if part and volume:
@@ -239,16 +240,12 @@ def _files(
             "no file of the truth is of its frame",
             where=where,
             expected=f"one named as {theirs[0].name}",
-            found=_first(ours),
+            found=first_names(ours),
             remedy="Name the one that is, instead of all",
         )
     if alone and len(frames) < len(ours):
         return frames, _left_out(len(ours) - len(frames), "other file", "no prediction")
     return frames, _left_out(len(set(by_key) - {key(p) for p in ours}), "prediction", "no truth")
-
-
-def _first(paths: Sequence[Path]) -> str:
-    return ", ".join(p.name for p in paths[:3]) + (", ..." if len(paths) > 3 else "")
 
 
 def _left_out(n: int, what: str, lacks: str) -> str:
