@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..errors import counted
 from . import schema
 from .deploy import deploy, is_data
 from .filter import kept_layers, net_state
@@ -55,7 +56,7 @@ class Image:
             return " x ".join(map(str, size))
         if self.channels_told:
             return ""
-        return f"{self.shape[1]} channel{'s' * (self.shape[1] > 1)}"
+        return counted(self.shape[1], "channel")
 
     def having(self, channels: int | None, size: Sequence[int] | None) -> Image:
         """The same with what the caller gives."""
