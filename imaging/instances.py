@@ -103,9 +103,9 @@ def in_one_piece(
     from scipy import ndimage
 
     markers = np.where(mine, 0, -1).astype(np.int32)
-    for k, core in enumerate(ids):
-        parts, _ = ndimage.label(mine & (which == k), neighbours)
-        markers[(parts > 0) & (parts == parts[inside == core][0])] = k + 1
+    for k, place in enumerate(ndimage.find_objects(np.where(mine, which + 1, 0))):
+        parts, _ = ndimage.label(mine[place] & (which[place] == k), neighbours)
+        markers[place][parts == parts[inside[place] == ids[k]][0]] = k + 1
     if not (markers == 0).any():
         return which
     surface = np.where(mine, 0, 255).astype(np.uint8)

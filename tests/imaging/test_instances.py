@@ -175,3 +175,16 @@ def test_what_was_told_apart_is_in_one_piece_each(seed, connectivity):
     cores, count = ndimage.label((prob > 0.7) & (labels > 0), structure)
     for core in range(1, count + 1):
         assert len(np.unique(found[cores == core])) == 1
+
+
+def test_many_cores_of_one_object_are_looked_at_each_where_it_is(monkeypatch):
+    looked, label = [], ndimage.label
+    monkeypatch.setattr(
+        ndimage, "label", lambda a, *more: (looked.append(a.size), label(a, *more))[1]
+    )
+    y, x = np.mgrid[:128, :128]
+    sure = (y % 16 - 8) ** 2 + (x % 16 - 8) ** 2 < 20
+    p = np.where(sure, 0.99, 0.6)
+    found = instances(np.ones(sure.shape, np.uint8), seeds=0.9, probabilities=np.stack([1 - p, p]))
+    assert found.max() == 64
+    assert sum(looked) < 8 * sure.size  # not 64 times
