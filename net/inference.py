@@ -59,6 +59,11 @@ def in_place(node: Node, i: int) -> bool:
     return i < len(node.bottoms) and node.tops[i].blob == node.bottoms[i].blob
 
 
+def changes_in_place(node: Node) -> bool:
+    """Whether a layer works on a blob that another made, and so has its shape."""
+    return any(in_place(node, i) for i in range(len(node.tops)))
+
+
 def refuse_illegal_in_place(node: Node, layer: Layer) -> None:
     for i, top in enumerate(node.tops):
         if in_place(node, i) and not layer.in_place:
@@ -79,7 +84,8 @@ def infer(
     """Shapes throughout the graph.
 
     inputs: shapes that replace those of Input layers' blobs, by blob name; outside: of values that
-    another part of the net makes (net/ahead.py); above: what stays as it is.  Raises ShapeError.
+    another part of the net makes (net/ahead.py); above: what stays as it is, but for layers that work in place.  Raises
+    ShapeError.
     """
     inputs = dict(inputs or {})
     shapes: dict[Value, Shape] = dict(outside or {})
@@ -90,7 +96,7 @@ def infer(
             own = (None,) * len(given) if all(given) else layer.shapes().tops
             tops = (a or b for a, b in zip(given, own, strict=True))
             need = Shapes(tops=tuple(shape for shape in tops if shape is not None))
-        elif above is not None and node.index > above[0]:
+        elif above is not None and node.index > above[0] and not changes_in_place(node):
             need = above[1].needs[node.index]
         else:
             need = layer.shapes(*(shapes[value] for value in (*node.bottoms, *node.likes)))

@@ -169,17 +169,27 @@ class NetBlobs:
 
     def settle(self, last: int | None = None) -> None:
         """Give the net the inputs' new shapes, and what was written into them; last: layers above
-        that one are not to run, and follow when they are."""
+        that one are not to run, so those that cannot follow do so when they are."""
         engine = self.engine
         last = None if last == len(engine.layers) - 1 else last
         behind = self._followed is not None and (last is None or last > self._followed)
         if not self._waiting and not behind:
             return
         shapes = {name: self.now(name).shape for name in engine.inputs}
-        if behind or any(shape != engine.blobs[name].shape for name, shape in shapes.items()):
+        moved = any(shape != engine.blobs[name].shape for name, shape in shapes.items())
+        if moved or behind:
+            made = [] if moved else [_copied(blob) for blob in engine.blobs.values()]
             self._held.clear()  # or they would keep the old memory
-            engine.reshape(shapes, last)
-            self._followed = last
+            try:
+                engine.reshape(shapes)
+                self._followed = None
+            except ShapeError:
+                if last is None:
+                    raise
+                engine.reshape(shapes, last)
+                self._followed = last
+            for blob, old in zip(engine.blobs.values(), made, strict=bool(made)):
+                _take_over(blob, old)
         given = {name: blob for name, blob in self._waiting.items() if name in shapes}
         self._waiting.clear()
         for name, blob in given.items():
@@ -205,6 +215,18 @@ def on_host(array: base.Array, twins: Twins, held: dict[Any, Twin], name: object
         return array
     held[name] = twins.of(array)
     return held[name].host
+
+
+def _copied(blob: base.Blob) -> base.Blob:
+    return base.Blob(blob.data.copy(), None if blob.diff is None else blob.diff.copy())
+
+
+def _take_over(blob: base.Blob, old: base.Blob) -> None:
+    """What a blob held, where its shape stayed."""
+    if blob.shape == old.shape:
+        blob.data[...] = old.data
+        if blob.diff is not None and old.diff is not None:
+            blob.diff[...] = old.diff
 
 
 def _resized(array: np.ndarray, dims: Shape) -> np.ndarray:

@@ -376,3 +376,34 @@ def test_layers_that_do_not_run_need_not_fit(tmp_path):
     assert net.forward(end="conv")["conv"].shape == (1, 2, 18, 22)
     net.blobs["data"].reshape(1, 1, 8, 8)
     np.testing.assert_array_equal(net.forward(data=image[..., :8, :8])["fc"], small)
+
+
+IN_PARTS = """
+layer { name: "data" type: "Input" top: "data"
+        input_param { shape { dim: 1 dim: 1 dim: 20 dim: 20 } } }
+layer { name: "c" type: "Convolution" bottom: "data" top: "c"
+        convolution_param { num_output: 4 kernel_size: 3 weight_filler { type: "xavier" } } }
+layer { name: "r" type: "ReLU" bottom: "c" top: "c" }
+layer { name: "p" type: "Pooling" bottom: "c" top: "p" pooling_param { kernel_size: 2 } }
+layer { name: "q" type: "Power" bottom: "p" top: "q" power_param { scale: 2 } }"""
+FITS_ONE_SIZE = (
+    IN_PARTS + 'layer { name: "fc" type: "InnerProduct" bottom: "q" top: "fc" '
+    "inner_product_param { num_output: 2 } }"
+)
+
+
+@pytest.mark.parametrize("text", [IN_PARTS, FITS_ONE_SIZE], ids=["fits", "fits one size"])
+@pytest.mark.parametrize("size", [12, 28])
+@pytest.mark.parametrize("end", ["c", "r", "p"])
+def test_a_reshaped_net_runs_in_parts(text, size, end, tmp_path):
+    (tmp_path / "net.prototxt").write_text(text)
+    whole, parts = (caffe.Net(str(tmp_path / "net.prototxt"), caffe.TEST) for _ in range(2))
+    parts.share_with(whole)
+    for net in (whole, parts):
+        net.blobs["data"].reshape(1, 1, size, size)
+        net.blobs["data"].data[...] = np.arange(size * size).reshape(size, size)
+    expected = whole.forward(end="q")["q"].copy()
+    top = parts.forward(end=end)
+    assert next(iter(top.values())).shape[2] in (size - 2, size - 3)
+    after = parts._layer_names[parts._layer_names.index(end) + 1]
+    np.testing.assert_array_equal(parts.forward(start=after, end="q")["q"], expected)
