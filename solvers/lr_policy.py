@@ -44,6 +44,10 @@ NEEDED: dict[str, dict[str, float]] = {
 }
 
 
+# without which the rate would never change, with what is usual
+CHANGED_BY = {"inv": {"gamma": 0.0001, "power": 0.75}, "poly": {"power": 0.9}}
+
+
 def check(param: Any, where: str) -> None:
     """Refuse a policy that could not be followed, before iteration 0."""
     if not param.HasField("base_lr"):
@@ -67,12 +71,13 @@ def check(param: Any, where: str) -> None:
                 expected=f"at least {least:g}",
                 found=f"{getattr(param, name):g}",
             )
-    if param.lr_policy in ("inv", "poly") and not param.HasField("power"):
-        raise SolverError(
-            f"lr_policy '{param.lr_policy}' has no power, so the rate never changes",
-            where=where,
-            remedy="Add a line such as power: 0.9, or power: 0 if that is meant",
-        )
+    for name, usual in CHANGED_BY.get(param.lr_policy, {}).items():
+        if not param.HasField(name):
+            raise SolverError(
+                f"lr_policy '{param.lr_policy}' has no {name}, so the rate never changes",
+                where=where,
+                remedy=f"Add a line such as {name}: {usual}, or {name}: 0 if that is meant",
+            )
     ends = _without_gamma(param)
     if ends is not None and ends < param.max_iter and not param.HasField("gamma"):
         raise SolverError(

@@ -87,6 +87,7 @@ def test_a_rate_that_is_no_number_is_refused(text):
         ),
         ('lr_policy: "exp" base_lr: 1 max_iter: 10', "the rate is 0 from iteration 1"),
         ('lr_policy: "inv" base_lr: 1 gamma: 1', "has no power, so the rate never changes"),
+        ('lr_policy: "inv" base_lr: 1 power: 1', "has no gamma, so the rate never changes"),
         ('lr_policy: "poly" base_lr: 1 max_iter: 9', "has no power, so the rate never changes"),
         (
             'lr_policy: "multistep" base_lr: 1 max_iter: 10 stepvalue: 4 stepvalue: 8',
@@ -106,7 +107,7 @@ def test_what_cannot_be_followed_is_refused(text, words):
         'lr_policy: "step" base_lr: 1 stepsize: 10 max_iter: 10',  # no step is taken
         'lr_policy: "step" base_lr: 1 gamma: 0 stepsize: 1 max_iter: 10',  # it is meant
         'lr_policy: "multistep" base_lr: 1 max_iter: 10',
-        'lr_policy: "inv" base_lr: 1 power: 0 max_iter: 10',
+        'lr_policy: "inv" base_lr: 1 gamma: 0 power: 0 max_iter: 10',
         'lr_policy: "sigmoid" base_lr: 1 stepsize: 1 max_iter: 10',
         'lr_policy: "poly" base_lr: 1 power: 1 max_iter: 1',
     ],
