@@ -84,8 +84,8 @@ def infer(
     """Shapes throughout the graph.
 
     inputs: shapes that replace those of Input layers' blobs, by blob name; outside: of values that
-    another part of the net makes (net/ahead.py); above: what stays as it is, but for layers that work in place.  Raises
-    ShapeError.
+    another part of the net makes (net/ahead.py); above: what stays as it is, but for layers that
+    work in place.  Raises ShapeError.
     """
     inputs = dict(inputs or {})
     shapes: dict[Value, Shape] = dict(outside or {})
