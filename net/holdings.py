@@ -36,6 +36,7 @@ class Holdings:
     planned: Planned
     ahead: Ahead | None
     step: int  # of net/order.py, the last that ran
+    _keep: bool
     _fit: int  # layers, from the first on, whose shapes are those of the inputs
     _hosted: dict[str, np.ndarray]  # what a caller sets of inputs, where arrays are elsewhere
     _seen: dict[str, np.ndarray]  # what `read` gave, to be overwritten
@@ -100,16 +101,22 @@ class Holdings:
                 where=self.graph.path,
                 remedy=did_you_mean(name, self.graph.blobs),
             )
-        last = max(versions, key=lambda value: value.version)
-        spans = self.planned.plan.readable.get(last, ())
+        found = self._shown(versions)
+        spans = self.planned.plan.readable.get(found, ())
         if not any(start <= self.step <= end for start, end in spans):
             raise GraphError(
                 f"blob '{name}' is not in memory now: it is made later, or needed no more",
                 where=self.graph.path,
                 remedy="Build the net with Net(..., keep=True), which keeps every blob",
             )
-        data, wanted = self.values[last].data, reuse and not self.device.on_host
+        data, wanted = self.values[found].data, reuse and not self.device.on_host
         return self.device.host(data, self._at_hand(self._seen, name, data) if wanted else None)
+
+    def _shown(self, versions: Sequence[Value]) -> Value:
+        """Which version of a blob its callers see: the last, but of an input, where not all blobs
+        are kept, the one that they set."""
+        first = versions[0].blob in self.inputs and not self._keep
+        return (min if first else max)(versions, key=lambda value: value.version)
 
     def _at_hand(self, held: dict[str, np.ndarray], name: str, data: Array) -> np.ndarray:
         """The host's array for a blob among those `held`; a new one where the shape is another."""

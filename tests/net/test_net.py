@@ -305,7 +305,9 @@ def test_an_input_that_a_layer_changes_in_place_stays():
     ) + ip("a", "x", "y")  # fmt: skip
     net = build(text, "TEST", seed=1)
     net.blobs["x"].data[...] = 1
+    assert (net.read("x") == 1).all()
     net.forward()
+    assert (net.read("x") == 1).all()
     first = net.read("y").copy()
     net.forward()
     np.testing.assert_array_equal(net.read("y"), first)
