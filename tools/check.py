@@ -16,7 +16,15 @@ from dataclasses import replace
 from typing import Any
 
 from .. import netspec
-from ..errors import DataError, DemitasseError, GraphError, LeftOutError, ShapeError, SolverError
+from ..errors import (
+    DataError,
+    DemitasseError,
+    GraphError,
+    LeftOutError,
+    ShapeError,
+    SolverError,
+    counted,
+)
 from ..layers.base import Context, Shape
 from ..net.exchange import unlike
 from ..net.inference import Inferred, build_layers
@@ -57,12 +65,13 @@ def main(argv: Sequence[str]) -> int:
     warnings: list[str] = []
     if netspec.is_solver(args.net):
         solver = netspec.read_solver(args.net)
-        nets = []
+        nets: list[tuple[netspec.Source, Any]] = []
+        tests = len(solver.message.test_iter)
         try:
-            nets = list(solver_nets(solver))
+            nets.extend(solver_nets(solver))
+            tests = len(nets) - 1
         except DemitasseError as error:
             errors.append(str(placed(error, solver)))
-        tests = len(nets) - 1 if nets else len(solver.message.test_iter)
         errors += solver_errors(solver, tests)
         checked = [Checked(source, state, context) for source, state in nets]
     else:
@@ -79,7 +88,7 @@ def main(argv: Sequence[str]) -> int:
         print(f"error: {text}", file=sys.stderr)
     for text in warnings:
         print(f"warning: {text}", file=sys.stderr)
-    print(f"{args.net}: {_count(errors, 'error')}, {_count(warnings, 'warning')}")
+    print(f"{args.net}: {counted(len(errors), 'error')}, {counted(len(warnings), 'warning')}")
     return 2 if errors else 0
 
 
@@ -169,7 +178,8 @@ class Checked:
                 said = f"{node.where}: layer '{node.name}' ({node.type}): {error}"
                 if missing(error):
                     made = built_in(node.layer.hdf5_data_param.source)
-                    self.warnings.append(said + " The first training makes it." * made)
+                    unsaid = " So its sizes are not checked." * (not netspec.is_data(node.layer))
+                    self.warnings.append(f"{said}{' The first training makes it.' * made}{unsaid}")
                     self.absent |= netspec.is_data(node.layer)
                     lacking |= not netspec.is_data(node.layer)
                 else:
@@ -294,7 +304,3 @@ def unread(graph: netspec.Graph) -> Iterator[str]:
             if top in graph.outputs and node.type not in SINKS and not weighted:
                 made = f"a top of '{node.name}' ({node.type})"
                 yield f"{node.where}: no layer reads '{top.blob}', {made}"
-
-
-def _count(found: Sequence[Any], what: str) -> str:
-    return f"{len(found)} {what}{'' if len(found) == 1 else 's'}"
