@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..data import statistics
-from ..errors import DeviceError, OutputError
+from ..errors import DeviceError, OutputError, counted
 from ..imaging.deployed import Deployed, load_deployed
 from ..scale.done import done
 from . import _big_folder as folder
@@ -108,7 +108,7 @@ def segment(
     part = where / f".{stem}.zarr.part"
     print(f"{path}: {made.image.summary()}")
     what = "page" if deployed.predictor.axes == 2 else "volume"
-    samples = f"{len(made.job.samples)} {what}{'s' * (len(made.job.samples) > 1)}"
+    samples = counted(len(made.job.samples), what)
     print(f"  tiles       {made.count:,}: {samples}; {made.tiling}")
     for note in made.notes:
         print(f"  note: {note}")

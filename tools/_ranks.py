@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from .. import netspec, solvers
-from ..errors import DemitasseError
+from ..errors import DemitasseError, counted
 from ..scale import mpi, nccl
 from ..scale.gradients import MeanGradient
 from ..scale.wishes import Wishes
@@ -117,7 +117,7 @@ def begin(solver: Solver, world: World) -> Wishes:
 def header(world: World, solver: Solver) -> str:
     """What will run, for the log."""
     count = solver.net.workers.threads
-    each = f"{count} thread{'s' * (count > 1)} each"
+    each = f"{counted(count, 'thread')} each"
     on = "" if world.sums is world else f"; {world.sums.title}"
     return f"processes: {world.size}, {world.local} of them here, {each}; batches are of each{on}"
 

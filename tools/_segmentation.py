@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..errors import ImageError, MemoryBudgetError, ShapeError
+from ..errors import ImageError, MemoryBudgetError, ShapeError, counted
 from ..imaging import averaging, tiff
 from ..imaging.axes import volumes
 from ..imaging.pixel_size import micrometres
@@ -72,7 +72,7 @@ class Plan:
                 f"{_product(self.rescaling.inner)} pixels"
             )
         what = "volume" if len(self.samples[0]) > 1 else "page"
-        each = f"{len(self.samples)} {what}{'s' if len(self.samples) != 1 else ''}"
+        each = counted(len(self.samples), what)
         versions = f" x {len(self.passes)} versions" if len(self.passes) > 1 else ""
         yield f"tiles       {self.tiles:,}: {each}{versions}; {self.tiling}"
         greatest = max(t.memory for t in self.passes)
