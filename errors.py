@@ -28,7 +28,8 @@ class DemitasseError(Exception):
     """Base of all refusals.
 
     what: one sentence; where: "path:line:column", a file or a layer; expected, found: the two sides
-    of a comparison; remedy: what to do about it.  `str()` joins them into one paragraph.
+    of a comparison; remedy: what to do about it.  `str()` joins them into one paragraph.  absent:
+    whether a file is not there, which may yet be made.
     """
 
     exit_code = 2
@@ -41,8 +42,9 @@ class DemitasseError(Exception):
         expected: object = None,
         found: object = None,
         remedy: str = "",
+        absent: bool = False,
     ) -> None:
-        self.what, self.where, self.remedy = what, where, remedy
+        self.what, self.where, self.remedy, self.absent = what, where, remedy, absent
         self.expected, self.found = expected, found
         super().__init__(what)
 

@@ -176,7 +176,7 @@ def file_size(path: str | os.PathLike[str], *, error: ErrorClass = DataError) ->
             size = os.fstat(file.fileno()).st_size
     except FileNotFoundError:
         hint = "" if os.path.isabs(path) else f"The path is relative to {os.getcwd()}"
-        raise error("does not exist", where=where, remedy=hint) from None
+        raise error("does not exist", where=where, remedy=hint, absent=True) from None
     except (OSError, ValueError) as problem:  # ValueError: a zero byte in the path
         reason = getattr(problem, "strerror", None) or problem
         raise error(f"cannot be read ({reason})", where=where) from problem

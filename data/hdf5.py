@@ -180,6 +180,7 @@ class HDF5Rows:
                 f"does not exist, but '{self._source}' lists it",
                 where=path,
                 remedy="" if os.path.isabs(path) else f"The path is relative to {os.getcwd()}",
+                absent=True,
             )
         return h5.open_h5(path, texts=False)
 

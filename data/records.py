@@ -43,7 +43,7 @@ class Records:
         self.path = path
         if not os.path.exists(path):
             hint = "" if os.path.isabs(path) else f"The path is relative to {os.getcwd()}"
-            raise DataError("does not exist", where=path, remedy=hint)
+            raise DataError("does not exist", where=path, remedy=hint, absent=True)
         if os.path.isdir(path) and not os.path.isfile(os.path.join(path, "data.mdb")):
             level = os.path.isfile(os.path.join(path, "CURRENT"))
             raise DataError(

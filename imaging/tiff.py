@@ -246,7 +246,7 @@ def _start(path: Path) -> bytes:
         with open(path, "rb") as file:
             start = file.read(8)
     except FileNotFoundError:
-        raise ImageError("does not exist", where=str(path)) from None
+        raise ImageError("does not exist", where=str(path), absent=True) from None
     except IsADirectoryError:
         raise ImageError("is a folder, not an image", where=str(path)) from None
     except OSError as error:

@@ -51,7 +51,8 @@ class ImageData(Source):
         self.samples = len(entries)
         lost = missing(self._paths)
         if lost is not None:
-            raise DataError("does not exist, but the list names it", where=f"{self.source}, {lost}")
+            where = f"{self.source}, {lost}"
+            raise DataError("does not exist, but the list names it", where=where, absent=True)
         self._skip = 0
         if param.rand_skip:
             self._skip = int(stream(context, 0, _SKIP, common=True).integers(param.rand_skip))

@@ -65,7 +65,8 @@ class WindowData(Source):
         self._paths = [join(context.folder, param.root_folder + path) for path in found.paths]
         lost = missing(self._paths)
         if lost is not None:
-            raise DataError("does not exist, but is named", where=f"{self.source}, {lost}")
+            where = f"{self.source}, {lost}"
+            raise DataError("does not exist, but is named", where=where, absent=True)
         self._cache: dict[str, bytes] = {}
 
     def _refuse(self, what: str, expected: str) -> None:

@@ -38,7 +38,8 @@ def read_bytes(path: PathLike) -> bytes:
             remedy = f"There is no folder '{folder}' either."
         if not os.path.isabs(path):
             remedy = f"{remedy} The path is relative to {os.getcwd()}".strip()
-        raise SpecError("there is no such file", where=str(path), remedy=remedy) from None
+        what = "there is no such file"
+        raise SpecError(what, where=str(path), remedy=remedy, absent=True) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise SpecError(f"cannot be read ({reason})", where=str(path)) from None

@@ -172,11 +172,11 @@ class Checked:
             try:
                 build_layers(replace(self.graph, nodes=(node,)), context)
             except DemitasseError as error:
-                if not isinstance(error, DataError) and not missing(error):
+                if not isinstance(error, DataError) and not error.absent:
                     self.errors.append(str(error))
                     continue
                 said = f"{node.where}: layer '{node.name}' ({node.type}): {error}"
-                if missing(error):
+                if error.absent:
                     made = built_in(node.layer.hdf5_data_param.source)
                     unsaid = " So its sizes are not checked." * (not netspec.is_data(node.layer))
                     self.warnings.append(f"{said}{' The first training makes it.' * made}{unsaid}")
@@ -277,11 +277,6 @@ def unshared(training: Checked, test: Checked) -> Iterator[str]:
             path = test.source.path
             yield str(unlike(name, path, (expected, found), training.read(), test.read()))
             return  # as training, which names one
-
-
-def missing(error: DemitasseError) -> bool:
-    """Whether a file is not there."""
-    return error.what.startswith(("does not exist", "there is no such file"))
 
 
 def built_in(source: str) -> bool:
