@@ -112,12 +112,13 @@ def picture(
     graph: bool = False,
 ) -> tuple[str, str]:
     """The SVG text of a net, and a line on what it shows."""
-    segments = segmenting(source, size, channels)
+    segments, image = segmenting(source, size, channels) or (None, None)
     if phase is None and segments is not None:
         facts = drawing.look(segments)
-    else:
-        facts = drawing.look(netspec.build(source, phase or "TEST"), known(segments))
-    guess = guessed(source, size, channels, segments)
+    else:  # the image's shape is what a data layer's file would tell
+        known = {image.blob: image.shape} if image else {}
+        facts = drawing.look(netspec.build(source, phase or "TEST"), known)
+    guess = f"; a guess: {image.guess}" if image and image.guess else ""
     u = None if graph or phase else drawing.find_u(facts)
     if u is None:
         return drawing.to_svg(
@@ -130,19 +131,11 @@ def picture(
     return drawing.to_svg(scene), f"a U of {len(u.levels)} levels{guess}"
 
 
-def known(segments: netspec.Graph | None) -> dict[str, tuple[int, ...]]:
-    """The shape of the image, which a data layer's file would tell."""
-    if segments is None:
-        return {}
-    (node,) = (node for node in segments.nodes if node.type == "Input")
-    return {node.tops[0].blob: tuple(node.layer.input_param.shape[0].dim)}
-
-
 def segmenting(
     source: netspec.Source, size: Sequence[int] | None, channels: int | None
-) -> netspec.Graph | None:
-    """The net that segments, for an image of this size; None where it cannot be told what that net
-    would be, or it reads more than an image."""
+) -> tuple[netspec.Graph, netspec.Image] | None:
+    """The net that segments, and the image of this size that it reads; None where it cannot be told
+    what that net would be, or it reads more than an image."""
     try:
         net = netspec.deployed(source, softmax=False)
     except GraphError:
@@ -157,21 +150,7 @@ def segmenting(
     shapes.add(dim=image.shape)
     if not image.size_told:
         fit(net, shapes[0])
-    return netspec.build(net, "TEST")
-
-
-def guessed(
-    source: netspec.Source,
-    size: Sequence[int] | None,
-    channels: int | None,
-    segments: netspec.Graph | None,
-) -> str:
-    """What of the image is drawn as a guess, in words; empty where nothing is."""
-    image = netspec.image_of(source) if segments is not None else None
-    if image is None:
-        return ""
-    image = replace(image.having(channels, size), shape=known(segments)[image.blob])
-    return f"; a guess: {image.guess}" if image.guess else ""
+    return netspec.build(net, "TEST"), replace(image, shape=tuple(shapes[0].dim))
 
 
 def fit(net: netspec.Source, shape: Any) -> None:

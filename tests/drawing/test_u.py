@@ -18,12 +18,13 @@ GOLDEN = sorted((ROOT / "tests/golden/nets").glob("*/net.prototxt"))
 
 def facts_of(path, size=None):
     source = netspec.read_net(str(path))
-    return drawing.look(segmenting(source, size, None) or netspec.build(source, "TEST"))
+    segments, _ = segmenting(source, size, None) or (netspec.build(source, "TEST"), None)
+    return drawing.look(segments)
 
 
 def text_of(path, old="", new=""):
     source = netspec.parse_net(path.read_text().replace(old, new), str(path))
-    return drawing.look(segmenting(source, None, None))
+    return drawing.look(segmenting(source, None, None)[0])
 
 
 def check(scene):
@@ -81,7 +82,7 @@ def test_names_and_the_order_of_a_join_do_not_matter():
     text = path.read_text()
     for i, name in enumerate(("d0c", "d1c", "u0a", "u1a", "score")):
         text = text.replace(f'"{name}"', f'"blob{i}"')
-    renamed = drawing.look(segmenting(netspec.parse_net(text, "renamed"), None, None))
+    renamed = drawing.look(segmenting(netspec.parse_net(text, "renamed"), None, None)[0])
     assert drawing.find_u(renamed) is not None
 
 
