@@ -94,7 +94,8 @@ class Holdings:
         Raises GraphError where there is no such blob, or its memory does not hold it now: it was
         not made yet, or is not needed any more.
         """
-        versions = [value for value in self.values if value.blob == name]
+        held = (value for value in self.values if value.blob == name)
+        versions = sorted(held, key=lambda value: value.version)
         if not versions:
             raise GraphError(
                 f"there is no blob '{name}'",
@@ -113,10 +114,11 @@ class Holdings:
         return self.device.host(data, self._at_hand(self._seen, name, data) if wanted else None)
 
     def _shown(self, versions: Sequence[Value]) -> Value:
-        """Which version of a blob its callers see: the last, but of an input, where not all blobs
-        are kept, the one that they set."""
-        first = versions[0].blob in self.inputs and not self._keep
-        return (min if first else max)(versions, key=lambda value: value.version)
+        """Which version of a blob `read` gives: the last, but of an input that layers change on the
+        way, where not all blobs are kept, the one that the caller set."""
+        first, last = versions[0], versions[-1]
+        changed = first.blob in self.inputs and not self._keep and last not in self.graph.outputs
+        return first if changed else last
 
     def _at_hand(self, held: dict[str, np.ndarray], name: str, data: Array) -> np.ndarray:
         """The host's array for a blob among those `held`; a new one where the shape is another."""

@@ -238,14 +238,14 @@ class Net(Holdings):
             blob.bind(view(("data", value)), view(("diff", value)))
         self._inputs: list[tuple[Array, Array]] = []  # (as the caller sets it, as layers read it)
         for name in graph.blobs:
-            versions = [value for value in inferred.values if value.blob == name]
-            diffs = [d for value in versions if (d := self.values[value].diff) is not None]
-            data, read = (self.values[v].data for v in (self._shown(versions), versions[0]))
+            versions = [self.values[v] for v in inferred.values if v.blob == name]
+            diffs = [blob.diff for blob in versions if blob.diff is not None]
+            data = versions[0 if name in self.inputs and not self._keep else -1].data
             if name in self.inputs and not self.device.on_host:
                 data = self._at_hand(self._hosted, name, data)
             self.blobs.setdefault(name, HeldBlob(None)).bind(data, diffs[0] if diffs else None)
-            if name in self.inputs and read is not data:
-                self._inputs.append((data, read))
+            if name in self.inputs and versions[0].data is not data:
+                self._inputs.append((data, versions[0].data))
         self._bottoms = [[self.values[v] for v in node.bottoms] for node in graph.nodes]
         self._tops = [[self.values[v] for v in node.tops] for node in graph.nodes]
         fusion.apply(self.layers, planned.fused, self._tops)

@@ -319,6 +319,18 @@ def test_an_input_that_a_layer_changes_in_place_stays():
     assert (kept.blobs["x"].data == 2).all()  # as in Caffe
 
 
+def test_an_input_that_the_last_layer_changes_is_read_as_the_output_that_it_is():
+    net = build(
+        data() + 'layer { name: "p" type: "Power" bottom: "x" top: "x" power_param { scale: 2 } }',
+        "TEST",
+    )
+    net.blobs["x"].data[...] = 1
+    for _ in range(2):
+        net.forward()
+        assert (net.read("x") == 2).all()
+        assert (net.blobs["x"].data == 1).all()
+
+
 def test_a_reshaped_net_has_made_nothing_yet():
     net = build(data() + ip("a", "x", "y"), "TEST")
     net.forward()
