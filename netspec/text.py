@@ -15,26 +15,13 @@ from typing import Any
 
 from ..errors import SpecError, did_you_mean
 from ..texts import control
-from . import schema, tokens
+from . import schema, tokens, unknown
 from .source import Place
 from .tokens import END, NAME, NUMBER, SIGN, STRING, Tokens, shorten
 
 _CLOSING = {"{": "}", "<": ">"}
 _DEEPEST = 50  # Caffe's messages nest less than ten deep
 _TRUE, _FALSE = ("true", "True", "t"), ("false", "False", "f")
-_FILES = {"NetParameter": "net", "SolverParameter": "solver"}
-_OTHER_FILE = {"NetParameter": "SolverParameter", "SolverParameter": "NetParameter"}
-# fields of well-known forks, and what stands for them here
-_OF_FORKS = {
-    ("PoolingParameter", "ceil_mode"): "For ceil_mode: false write round_mode: FLOOR; true is what "
-    "BVLC's Caffe does anyway: leave it out",
-    ("TransformationParameter", "resize_param"): "It is of a fork. Resize the images before, or by "
-    "new_height and new_width in image_data_param",
-    ("LayerParameter", "bn_param"): "It is of a fork. BVLC's Caffe has a layer of type BatchNorm "
-    "(batch_norm_param), and one of type Scale behind it",
-    ("LayerParameter", "lstm_param"): "It is of a fork. BVLC's Caffe has a layer of type LSTM with "
-    "recurrent_param",
-}
 _RANGES = {
     "int32": (-(1 << 31), (1 << 31) - 1),
     "uint32": (0, (1 << 32) - 1),
@@ -323,55 +310,11 @@ class _Reader:
 
     def unknown_field(self, message: Any, name: str) -> SpecError:
         """The refusal of a field, with the likeliest reason."""
-        descriptor = message.DESCRIPTOR
-        fields = descriptor.fields_by_name
-        within = (
-            f"'{self.open[-1][1]}'" if self.open else f"a {_FILES.get(descriptor.name, 'text')}"
-        )
-        other = _OTHER_FILE.get(descriptor.name)
-        inner = [f.name for f in descriptor.fields if f.message_type and name in _names(f)]
-        outer = [n for n, (d, _, _) in enumerate(self.open[:-1]) if name in d.fields_by_name]
-        remedy = did_you_mean(name, fields)
-        if descriptor.name == "LayerParameter" and name.endswith("_param"):
-            remedy = _other_layer(message, name)
-        if (descriptor.name, name) in _OF_FORKS:
-            remedy = _OF_FORKS[descriptor.name, name]
-        elif name in ("layer", "layers") and self.open:
-            remedy = f"A '}}' seems to be missing before it, for '{self.open[0][1]}'"
-        elif other and name in schema.message(other).DESCRIPTOR.fields_by_name:
-            remedy = f"It is a field of a {_FILES[other]}: is this the wrong file?"
-        elif inner and len(inner) <= 4:
-            remedy = f"It belongs into {' or '.join(inner)}"
-        elif outer:
-            remedy = f"It belongs into '{self.open[outer[-1]][1]}': a '}}' may be missing before it"
+        kind = unknown.FILES.get(message.DESCRIPTOR.name, "text")
+        within = f"'{self.open[-1][1]}'" if self.open else f"a {kind}"
+        around = [(descriptor, block) for descriptor, block, _ in self.open]
+        remedy = unknown.remedy(message, name, around)
         return self.tokens.error(f"{within} has no field {shorten(name)}", remedy=remedy)
-
-
-def _other_layer(layer: Any, name: str) -> str:
-    """A remedy for a message that no layer has: those spelt nearly so, or else that it is of a
-    fork.  (Names that only sound alike belong to layers that do something else.)"""
-    known = [field for field in layer.DESCRIPTOR.fields_by_name if field.endswith("_param")]
-    stem = name.removesuffix("_param")
-    near = [field for field in known if _edits(name, field) <= min(2, len(stem) // 3)]
-    if near:
-        return f"Did you mean {' or '.join(near)}?"
-    own = layer.type.lower() == stem.replace("_", "")
-    kind = f" Is the type {shorten(layer.type)} of a fork?" if own else ""
-    return f"BVLC's Caffe 1.0 has no such field.{kind}"
-
-
-def _edits(a: str, b: str) -> int:
-    """How many letters must be put in, taken out or changed to make one word of another."""
-    row = list(range(len(b) + 1))
-    for i, letter in enumerate(a, 1):
-        above, row = row, [i]
-        for j, other in enumerate(b, 1):
-            row.append(min(above[j] + 1, row[-1] + 1, above[j - 1] + (letter != other)))
-    return row[-1]
-
-
-def _names(field: Any) -> Any:
-    return field.message_type.fields_by_name
 
 
 # FieldDescriptor.CPPTYPE_*: the numbers are part of protobuf's interface
