@@ -21,7 +21,7 @@ from ..errors import ImageError
 from .views import pieces
 
 LOOKED_AT = 8  # slices in which pieces are counted
-FEW = 16  # values of a map of classes
+_FEW = 16  # values of a map of classes
 _OBJECTS, _CLASSES = 0.75, 0.5  # of the (slice, value) pairs in one piece
 _GRAIN = 5  # pixels of a value, by the median: grey values of 16 bits and no objects
 
@@ -95,10 +95,10 @@ class Survey:
         listed = ", ".join(map(str, values[:4])) + (", ..." if len(values) > 4 else "")
         why = f"{len(values)} values besides 0 ({listed}), "
         why += f"{self.single} of {self.seen} in one piece, as objects are"
-        if self.seen and len(values) >= FEW and np.median(np.concatenate(self.areas)) < _GRAIN:
+        if self.seen and len(values) >= _FEW and np.median(np.concatenate(self.areas)) < _GRAIN:
             return ("" if labels or values[0] < 0 else "probability"), f"{why}, of few pixels"
         if share >= _OBJECTS and len(values) > 2:
             return "instances", why
         if share <= _CLASSES and values[0] > 0:
-            return ("classes" if labels or len(values) < FEW else "probability"), why
+            return ("classes" if labels or len(values) < _FEW else "probability"), why
         return "", why

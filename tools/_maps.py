@@ -24,16 +24,14 @@ def kind_named(path: Path) -> str:
 
 
 def kind_told(image: Image) -> str:
-    """`kind_named`, but "" where a map that `deploy` did not write is named as of classes, and its
-    values clearly are numbers of objects: many, each in one piece."""
-    from ..imaging.recognise import FEW
+    """What a map's values are: classes or instances, else "".
 
+    That is what `deploy` wrote into it.  Of a name without this only NAME.instances.tif counts:
+    labels are classes to some programs and objects to others."""
+    if wrote := re.search(r"demitasse \S+: (labels|instances) of ", image.description):
+        return KINDS[wrote[1]]
     kind = kind_named(image.path)
-    if kind == "classes" and not re.search(r"demitasse \S+: labels of ", image.description):
-        survey = surveyed(image)
-        if len(survey.values - {0}) >= FEW and survey.kind(labels=True)[0] == "instances":
-            return ""
-    return kind
+    return kind if kind == "instances" else ""
 
 
 def surveyed(image: Image) -> Survey:

@@ -30,9 +30,8 @@ if TYPE_CHECKING:
 KINDS = ("classes", "instances")
 EPILOG = """\
 In a label image every value besides 0 is a class, whose connected pixels are the objects, or the
-number of an object: that is told by --kind, by a name that deploy gives (NAME.labels.tif holds
-classes, NAME.instances.tif objects), or from the values.  Where another program named a file so,
-16 numbers or more, each in one piece, are objects.  Of a folder or pattern with results of deploy
+number of an object: that is told by --kind, by what deploy wrote into its maps, by the name
+NAME.instances.tif, or from the values.  Of a folder or pattern with results of deploy
 NAME.instances.tif are taken, else NAME.labels.tif.
 
   --measure   img.objects.csv: page, number, class, area in pixels and um^2, centre, box; in volumes
@@ -224,9 +223,9 @@ def check_same(image: Image, labels: Image) -> None:
 
 
 def kind_of(labels: Image) -> tuple[str, str]:
-    """What the values are, and why; ImageError where neither the name nor they tell."""
+    """What the values are, and why; ImageError where neither the file nor they tell."""
     if kind := kind_told(labels):
-        return kind, "as its name says"
+        return kind, "as the file says"
     kind, why = surveyed(labels).kind(labels=True)
     if kind in ("binary", "classes"):
         return "classes", why

@@ -17,7 +17,7 @@ from ..errors import ImageError, counted
 from ..files import check_writable, replacing
 from . import _options
 from ._batch import find_maps, say_notes
-from ._maps import kind_named, kind_told, plane, refuse_of_classes
+from ._maps import kind_told, plane, refuse_of_classes
 from ._progress import follow
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 EPILOG = """\
 The masks are the frames of a time series in their order: pages of a stack, or files (2 before 10).
 Of a folder or pattern with results of deploy NAME.instances.tif are taken, else NAME.labels.tif.
-Every value above 0 is an object; with --components, in NAME.labels.tif of deploy, and where no
+Every value above 0 is an object; with --components, in maps of classes by deploy, and where no
 frame has more than one value, the connected pixels of each value are.  Written is what the Cell
 Tracking Challenge takes: mask000.tif, mask001.tif, ... with the number of a track in each pixel,
 and res_track.txt with a line for each track: its number, first and last frame, and the track it
@@ -125,23 +125,19 @@ def check_frames(images: Sequence[Image]) -> None:
 
 
 def in_pieces(images: Sequence[Image]) -> bool:
-    """Whether the connected pixels of each value are the objects, by the files' names or, where
-    these tell nothing, the values; ImageError where one name says so and another does not."""
-    told = [(kind_told(image), image.path) for image in images]
-    if any(kind != kind_named(path) for kind, path in told):
-        print("NAME.labels.tif holds objects, as its values say; if classes, give --components")
-        return False
-    kinds = dict(told)
-    if len(kinds) > 1 and "" not in kinds:
+    """Whether the connected pixels of each value are the objects, as some files tell of all or,
+    where none does, the values; ImageError where one file says so and another does not."""
+    told = {kind: image.path for image in images if (kind := kind_told(image))}
+    if len(told) > 1:
         raise ImageError(
-            "some masks hold classes and others objects, as their names say",
-            found=" and ".join(map(str, kinds.values())),
+            "some masks hold classes and others objects, as the files say",
+            found=f"{told['classes']} and {told['instances']}",
             remedy="Name those of one kind",
         )
-    if len(kinds) == 1 and "" not in kinds:
-        if "classes" in kinds:
-            print("NAME.labels.tif holds classes: their connected pixels are the objects")
-        return "classes" in kinds
+    if told:
+        if "classes" in told:
+            print("the masks hold classes, as deploy wrote: their connected pixels are the objects")
+        return "classes" in told
     if any(len(np.setdiff1d(plane(*frame), 0)) > 1 for frame in frames(images)):
         return False
     print("no frame has more than one value: its connected pixels are the objects")

@@ -63,19 +63,23 @@ def test_numbers_of_objects_are_kept(run):
     assert [roi.name for roi in roifile.roiread("cells.rois.zip")] == ["class1-0002", "class1-0041"]
 
 
-def test_what_deploys_names_say_of_the_values(run):
+def test_what_deploy_says_of_its_maps(run):
     """One piece of each class looks like objects, and two objects look like nothing."""
     labels = np.zeros((1, 20, 30), np.uint8)
     labels[0, 2:6, 3:7], labels[0, 10, 5:15], labels[0, 15:17, 20:22] = 1, 2, 3
     prob = np.stack([np.full((20, 30), p, np.float32) for p in (0.1, 0.2, 0.3, 0.4)])[None]
     tiff.write("img.prob.tif", prob)
-    tiff.write("img.labels.tif", labels)
+    tiff.write("img.labels.tif", labels, info="demitasse 1.0: labels of img.tif")
     run("img.labels.tif", "--prob", "img.prob.tif")
     found = [(r["class"], r["mean_probability"]) for r in table()]
     assert found == [("1", "0.2000"), ("2", "0.3000"), ("3", "0.4000")]
-    tiff.write("img.instances.tif", np.where(labels < 3, labels, 0))
-    run("img.instances.tif", "--prob", "img.prob.tif", "--overwrite")
-    assert [(r["id"], r["mean_probability"]) for r in table()] == [("1", ""), ("2", "")]
+    two = np.where(labels < 3, labels, 0)
+    tiff.write("img.instances.tif", two)  # of which the name tells enough
+    tiff.write("two.tif", two, info="demitasse 1.0: instances of img.tif")
+    for name, made in ("img.instances.tif", "img"), ("two.tif", "two"):
+        run(name, "--prob", "img.prob.tif", "--overwrite")
+        found = [(r["id"], r["mean_probability"]) for r in table(f"{made}.objects.csv")]
+        assert found == [("1", ""), ("2", "")]
 
 
 def test_an_overlay_on_the_image_beside(run):
@@ -218,24 +222,19 @@ def test_two_maps_with_one_name(run):
     )
 
 
-def numbered(name, values=20):
-    """As many objects, each in one piece, in a file of another program."""
+@pytest.mark.parametrize("many", [3, 20])
+def test_the_values_of_another_programs_labels_tell(run, many):
+    """They were classes 1, 2 and 3."""
     labels = np.zeros((1, 20, 50), np.uint8)
-    labels[0, 5:10, ::2][:, :values] = np.arange(1, values + 1)
-    tiff.write(name, labels, overwrite=True)
-    return labels
-
-
-def test_values_overrule_the_name_that_another_program_gave(run):
-    """They were classes 1 to 20."""
-    labels = numbered("img.labels.tif")
+    labels[0, 5:10, ::2][:, :many] = np.arange(1, many + 1)
+    tiff.write("img.labels.tif", labels)
     run("img.labels.tif")
-    assert {r["class"] for r in table()} == {"1"} and len(table()) == 20
+    assert {r["class"] for r in table()} == {"1"} and len(table()) == many
     run("img.labels.tif", "--kind", "classes", "--overwrite")
-    assert [r["class"] for r in table()] == [str(k) for k in range(1, 21)]
+    assert [r["class"] for r in table()] == [str(k) for k in range(1, many + 1)]
     tiff.write("img.labels.tif", labels, info="demitasse 1.0: labels of img.tif", overwrite=True)
     run("img.labels.tif", "--overwrite")
-    assert len({r["class"] for r in table()}) == 20
+    assert len({r["class"] for r in table()}) == many
 
 
 def test_a_micrograph_that_nothing_is_wanted_of_is_not_read(run):

@@ -9,20 +9,22 @@ from demitasse.imaging import tiff
 from demitasse.tools import track
 from demitasse.tools._main import guarded
 
+CLASSES = "demitasse 1.0: labels of img.tif"
+
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def stack(name="masks.tif", ids=(5, 9)):
+def stack(name="masks.tif", ids=(5, 9), info=""):
     """Two squares that move apart, in three frames; their numbers change places every time."""
     frames = np.zeros((3, 30, 40), np.uint8)
     for t in range(3):
         first, second = ids if t % 2 else ids[::-1]
         frames[t, 4:12, 4 + t : 12 + t] = first
         frames[t, 14 + t : 22 + t, 20:28] = second
-    tiff.write(name, frames, overwrite=True)
+    tiff.write(name, frames, info=info, overwrite=True)
     return frames
 
 
@@ -89,8 +91,8 @@ def test_empty_masks(capsys):
         (stack, ["masks.tif", "--fill-holes"], "--components"),
         (stack, ["masks.tif", "--connectivity", "8"], "--connectivity is for maps of classes"),
         (
-            lambda: (stack("a.labels.tif"), stack("b.instances.tif")),
-            ["a.labels.tif", "b.instances.tif"],
+            lambda: (stack("a.tif", info=CLASSES), stack("b.instances.tif")),
+            ["a.tif", "b.instances.tif"],
             "some masks hold classes and others objects",
         ),
         (
@@ -135,17 +137,26 @@ def test_a_folder_of_results_gives_frames_of_one_kind(capsys):
     assert Path("out/res_track.txt").read_text() == "1 0 2 0\n2 0 2 0\n"
 
 
-def test_values_overrule_the_name_that_another_program_gave(capsys):
+def test_the_values_of_another_programs_labels_tell():
     """One object in two pieces was two."""
     frames = np.zeros((2, 20, 50), np.uint8)
-    frames[:, 5:10, ::2][..., :20] = np.arange(1, 21)
+    frames[:, 5:10, :6:2] = [1, 2, 3]
     frames[:, 15, 0] = 1
     tiff.write("m.labels.tif", frames)
     run("m.labels.tif", "-o", "out")
-    assert "objects, as its values say" in capsys.readouterr().out
-    assert len(Path("out/res_track.txt").read_text().splitlines()) == 20
+    assert len(Path("out/res_track.txt").read_text().splitlines()) == 3
     run("m.labels.tif", "-o", "out", "--components", "--overwrite")
-    assert len(Path("out/res_track.txt").read_text().splitlines()) == 21
+    assert len(Path("out/res_track.txt").read_text().splitlines()) == 4
+
+
+def test_one_frame_of_deploys_tells_of_all():
+    """One that another program went over no longer says what it holds."""
+    frames = stack(ids=(1, 2))
+    frames[:, 24:28, 4:8] = 2
+    for t, frame in enumerate(frames):
+        tiff.write(f"t{t}.labels.tif", frame[None], info="" if t else CLASSES)
+    run("t*.labels.tif", "-o", "out")
+    assert len(Path("out/res_track.txt").read_text().splitlines()) == 3
 
 
 def test_of_several_images_in_a_file_the_first_is_followed(capsys):
@@ -160,12 +171,12 @@ def test_of_several_images_in_a_file_the_first_is_followed(capsys):
     assert "note: t0.ome.tif and 1 more file: " in out
 
 
-def test_what_deploys_names_say_of_the_values():
+def test_what_deploy_says_of_its_maps():
     """One object in two pieces was two; classes were objects."""
     frames = stack("m.instances.tif", ids=(1, 1))
     run("m.instances.tif", "-o", "out")
     assert Path("out/res_track.txt").read_text() == "1 0 2 0\n"
     frames[:, 24:28, 4:8] = 9
-    tiff.write("m.labels.tif", frames)
-    run("m.labels.tif", "-o", "out", "--overwrite", "--connectivity", "8")
+    tiff.write("m.tif", frames, info=CLASSES)
+    run("m.tif", "-o", "out", "--overwrite", "--connectivity", "8")
     assert len(Path("out/res_track.txt").read_text().splitlines()) == 3
