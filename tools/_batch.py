@@ -19,7 +19,6 @@ from pathlib import Path
 
 from ..errors import DemitasseError, counted
 from ._main import said
-from ._maps import kind_named
 
 
 @dataclass(frozen=True)
@@ -60,24 +59,6 @@ def say_notes(notes: Mapping[Path, Sequence[str]]) -> None:
     for note, paths in files.items():
         more = f" and {counted(len(paths) - 1, 'more file')}" if paths[1:] else ""
         print(f"note: {paths[0]}{more}: {note}")
-
-
-def find_maps(patterns: Sequence[str]) -> list[Path]:
-    """The label images of paths, folders and patterns: where results of deploy of several kinds
-    match one of these, the objects, or else the classes.  What is left out is said on stderr."""
-    from ..imaging import tiff
-
-    found: list[Path] = []
-    for pattern in patterns:
-        paths = tiff.find([pattern])
-        kind = next((k for k in ("instances", "classes") if k in map(kind_named, paths)), "")
-        chosen = [path for path in paths if kind in ("", kind_named(path))]
-        others = [path for path in paths if path not in chosen]
-        if others:
-            left = f"{counted(len(others), 'other file')} left out ({first_names(others)})"
-            print(f"{pattern}: {counted(len(chosen), 'file')} of {kind}, {left}", file=sys.stderr)
-        found += chosen
-    return found
 
 
 class Batch:

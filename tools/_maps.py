@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+import sys
+from collections.abc import Sequence
+from itertools import filterfalse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import OutputError
+from ..errors import OutputError, counted
+from ._batch import first_names
+from ._results import OUTPUTS
 
 if TYPE_CHECKING:
     from ..imaging.image import Image
@@ -21,6 +26,38 @@ KINDS = {"labels": "classes", "instances": "instances"}
 def kind_named(path: Path) -> str:
     """What the values are, told from a name that `deploy` gives: classes or instances, else ""."""
     return KINDS.get(Path(path.stem).suffix[1:], "")
+
+
+def stem(path: Path) -> str:
+    """The name of the image that a label image belongs to: of img.labels.tif it is img."""
+    before, _, kind = path.stem.rpartition(".")
+    return before if kind in OUTPUTS else path.stem
+
+
+def find_maps(patterns: Sequence[str]) -> list[Path]:
+    """The label images of paths, folders and patterns: where some are named as `deploy` names
+    them, these alone, and of an image that has both the objects, not the classes.  What is left
+    out is said on stderr.
+
+    They come as they are named, but in natural order where that is how a shell puts them."""
+    from ..imaging import tiff
+
+    found = tiff.find(patterns)
+    if found == sorted(found, key=str):
+        found.sort(key=tiff.natural)
+    apart = {p.with_name(stem(p)) for p in found if kind_named(p) == "instances"}
+
+    def best(path: Path) -> bool:
+        kind = kind_named(path)
+        return kind == "instances" or bool(kind and path.with_name(stem(path)) not in apart)
+
+    chosen, others = list(filter(best, found)), list(filterfalse(best, found))
+    if not chosen or not others:
+        return found
+    taken = f"{counted(len(chosen), 'label image')} taken ({first_names(chosen)})"
+    left = f"{counted(len(others), 'other file')} left out ({first_names(others)})"
+    print(f"{taken}, {left}", file=sys.stderr)
+    return chosen
 
 
 def kind_told(image: Image) -> str:

@@ -19,10 +19,10 @@ from ..errors import ImageError, OutputError, counted
 from ..files import check_writable
 from ..texts import utf8
 from . import _options
-from ._batch import Batch, Done, find_maps, say_notes
+from ._batch import Batch, Done, say_notes
 from ._findings import Findings, named, told
-from ._maps import kind_told, plane, refuse_of_classes, surveyed
-from ._results import OBJECTS, OUTPUTS
+from ._maps import find_maps, kind_told, plane, refuse_of_classes, stem, surveyed
+from ._results import OBJECTS
 
 if TYPE_CHECKING:
     from ..imaging.image import Image
@@ -31,8 +31,8 @@ KINDS = ("classes", "instances")
 EPILOG = """\
 In a label image every value besides 0 is a class, whose connected pixels are the objects, or the
 number of an object: that is told by --kind, by what deploy wrote into its maps, by the name
-NAME.instances.tif, or from the values.  Of a folder or pattern with results of deploy
-NAME.instances.tif are taken, else NAME.labels.tif.
+NAME.instances.tif, or from the values.  Of results of deploy NAME.instances.tif are taken, else
+NAME.labels.tif, and no other files.
 
   --measure   img.objects.csv: page, number, class, area in pixels and um^2, centre, box; in volumes
               the volume.  The middle of the first pixel is 0.  What is not known is empty
@@ -122,12 +122,6 @@ def main(argv: Sequence[str]) -> int:
         with batch.sparing(path):
             batch.done[path] = look(opened[path], targets[path], args)
     return batch.end()
-
-
-def stem(path: Path) -> str:
-    """The name of the image that a label image belongs to: of img.labels.tif it is img."""
-    before, _, kind = path.stem.rpartition(".")
-    return before if kind in OUTPUTS else path.stem
 
 
 def look(labels: Image, targets: dict[str, Path], args: Any) -> Done:

@@ -16,8 +16,8 @@ import numpy as np
 from ..errors import ImageError, counted
 from ..files import check_writable, replacing
 from . import _options
-from ._batch import find_maps, say_notes
-from ._maps import kind_told, plane, refuse_of_classes
+from ._batch import say_notes
+from ._maps import find_maps, kind_told, plane, refuse_of_classes
 from ._progress import follow
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 EPILOG = """\
 The masks are the frames of a time series in their order: pages of a stack, or files (2 before 10).
-Of a folder or pattern with results of deploy NAME.instances.tif are taken, else NAME.labels.tif.
+Of results of deploy NAME.instances.tif are taken, else NAME.labels.tif, and no other files.
 Every value above 0 is an object; with --components, in maps of classes by deploy, and where no
 frame has more than one value, the connected pixels of each value are.  Written is what the Cell
 Tracking Challenge takes: mask000.tif, mask001.tif, ... with the number of a track in each pixel,

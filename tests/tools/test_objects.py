@@ -203,11 +203,12 @@ def test_what_exists_is_refused_before_any_work(run):
         (["--overlay", "--image", "small.tif"], "small.tif: has other pages than img.labels.tif"),
         (["--prob", "small.tif"], "small.tif: has other pages than img.labels.tif"),
         (["--kind", "instances", "--fill-holes"], "--fill-holes is for maps of classes"),
-        (["small.tif", "--image", "img.labels.tif"], "are for one label image"),
+        (["two.labels.tif", "--image", "small.tif"], "are for one label image"),
     ],
 )
 def test_what_does_not_fit(run, argv, said):
     drawn()
+    drawn("two.labels.tif")
     drawn("small.tif")
     tiff.write("small.tif", np.zeros((1, 5, 5), np.uint8), overwrite=True)
     assert said in run("img.labels.tif", *argv, code=2)
@@ -215,10 +216,9 @@ def test_what_does_not_fit(run, argv, said):
 
 
 def test_two_maps_with_one_name(run):
-    drawn()
-    drawn("img.instances.tif")
+    PIL.Image.fromarray(drawn()[0]).save("img.labels.png")
     assert "two label images would be written to one file" in run(
-        "img.labels.tif", "img.instances.tif", code=2
+        "img.labels.tif", "img.labels.png", code=2
     )
 
 
@@ -254,13 +254,26 @@ def test_a_folder_of_results_gives_maps_of_one_kind(run):
     Path("res").mkdir()
     labels = drawn("res/img.labels.tif")
     tiff.write("res/img.prob.tif", np.full((1, 20, 30), 0.5, np.float32))
-    said = "res: 1 file of classes, 1 other file left out (img.prob.tif)"
+    said = "1 label image taken (img.labels.tif), 1 other file left out (img.prob.tif)"
     assert said in run("res")
     assert len(table("res/img.objects.csv")) == 3
     tiff.write("res/img.instances.tif", np.where(labels == 1, 7, 0).astype(np.uint8))
-    said = "res: 1 file of instances, 2 other files left out (img.labels.tif, img.prob.tif)"
-    assert said in run("res", "--overwrite")
-    assert [row["id"] for row in table("res/img.objects.csv")] == ["7"]
+    said = "1 label image taken (img.instances.tif), 2 other files left out "
+    said += "(img.labels.tif, img.prob.tif)"
+    for named in ["res"], ["res/*.tif"], sorted(Path("res").glob("*.tif")):  # or a shell names all
+        assert said in run(*named, "--overwrite")
+        assert [row["id"] for row in table("res/img.objects.csv")] == ["7"]
+
+
+def test_what_is_taken_is_chosen_for_each_image(run):
+    """An image of which there are classes alone was left out beside the objects of another."""
+    Path("res").mkdir()
+    drawn("res/a.labels.tif")
+    drawn("res/b.labels.tif")
+    drawn("res/b.instances.tif")
+    drawn("res/b.tif")
+    assert "2 other files left out (b.labels.tif, b.tif)" in run("res")
+    assert len(table("res/a.objects.csv")) == 3 and len(table("res/b.objects.csv")) == 2
 
 
 def test_fractions_are_no_labels(run):

@@ -91,8 +91,8 @@ def test_empty_masks(capsys):
         (stack, ["masks.tif", "--fill-holes"], "--components"),
         (stack, ["masks.tif", "--connectivity", "8"], "--connectivity is for maps of classes"),
         (
-            lambda: (stack("a.tif", info=CLASSES), stack("b.instances.tif")),
-            ["a.tif", "b.instances.tif"],
+            lambda: (stack("a.labels.tif", info=CLASSES), stack("b.instances.tif")),
+            ["a.labels.tif", "b.instances.tif"],
             "some masks hold classes and others objects",
         ),
         (
@@ -128,13 +128,27 @@ def test_a_folder_of_results_gives_frames_of_one_kind(capsys):
         tiff.write(f"res/t{t}.labels.tif", (frame > 0).astype("u1")[None])
     run("res", "-o", "out")
     assert len(written()) == 3
-    assert "res: 3 files of classes, 6 other files left out" in capsys.readouterr().err
+    said = "3 label images taken (t0.labels.tif, t1.labels.tif, t2.labels.tif), "
+    assert f"{said}6 other files left out (t0.prob.tif, t0.tif, " in capsys.readouterr().err
     for t, frame in enumerate(frames):
         tiff.write(f"res/t{t}.instances.tif", frame[None])
-    run("res/*.tif", "-o", "out", "--overwrite")
-    assert len(written()) == 3
-    assert "3 files of instances, 9 other files left out" in capsys.readouterr().err
-    assert Path("out/res_track.txt").read_text() == "1 0 2 0\n2 0 2 0\n"
+    for named in ["res/*.tif"], sorted(Path("res").glob("*.tif")):  # or a shell names all
+        run(*named, "-o", "out", "--overwrite")
+        assert len(written()) == 3
+        assert ", 9 other files left out" in capsys.readouterr().err
+        assert Path("out/res_track.txt").read_text() == "1 0 2 0\n2 0 2 0\n"
+
+
+def test_files_in_a_shells_order():
+    """Frame 10 came before frame 9; an order of one's own stays."""
+    frames = stack()
+    for t, frame in enumerate(frames):
+        tiff.write(f"m{t + 9}.tif", frame[None])
+    run("m10.tif", "m11.tif", "m9.tif", "-o", "out")
+    for mask, frame in zip(written(), frames, strict=True):
+        np.testing.assert_array_equal(mask > 0, frame > 0)
+    run("m11.tif", "m10.tif", "m9.tif", "-o", "out", "--overwrite")
+    np.testing.assert_array_equal(written()[2] > 0, frames[0] > 0)
 
 
 def test_the_values_of_another_programs_labels_tell():
