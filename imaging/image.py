@@ -87,13 +87,13 @@ class Image:
         within(self.nbytes, self.max_bytes, str(self.path), "the whole stack")
         return np.stack([self.page(i) for i in range(len(self))])
 
-    def summary(self) -> str:
-        """How the file was understood, for the user to check."""
+    def summary(self, *, notes: bool = True) -> str:
+        """How the file was understood, for the user to check; notes: whether with these."""
         text = f"{self.layout.words()}, {self.dtype}"
         if self.pixel_size:
             y, x = self.pixel_size
             text += f", pixel {y:.4g} x {x:.4g} {self.unit}"
-        return "; ".join([text, *self.notes])
+        return "; ".join([text, *self.notes]) if notes else text
 
 
 def one_channel(

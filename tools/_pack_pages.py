@@ -233,10 +233,10 @@ def choose(
 def describe(what: str, pages: Pages) -> None:
     """Say how files were read, so that a wrong reading is seen before hours of training."""
     for file in pages.files[:3]:
-        print(f"{what}: {file.path}: {file.summary()}")
+        print(f"{what}: {file.path}: {file.summary(notes=False)}")
     if len(pages.files) > 3:
         print(f"{what}: ... {len(pages.files)} files, {counted(len(pages), 'slice')} in all")
-    say_notes({file.path: file.notes for file in pages.files[3:]})
+    say_notes({file.path: file.notes for file in pages.files})
 
 
 def pixel_size(

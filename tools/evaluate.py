@@ -283,14 +283,14 @@ def describe(compared: Compared, args: argparse.Namespace, left: str, each: str)
         named = getattr(args, side)
         first = "" if str(path) == str(Path(named)) else f"{path.name} "
         try:
-            summary = files.open(path).summary()
+            summary = files.open(path).summary(notes=False)
         except DemitasseError:
             summary = "cannot be read"
         print(f"{side:<11} {named}: {first}{summary}; read as {compared.read_as[side]}")
-        say_notes({other: said for other, said in files.notes.items() if other != path})
     if pairs := _frames.pairs(compared.frames):
         print(f"pairs       {pairs}")
     print(f"comparing   {compared.kind}, {counted(len(compared.frames), each)}")
+    say_notes(compared.truth.notes | compared.guess.notes)
     if left:
         print(f"note: {left}")
 

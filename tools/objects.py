@@ -118,14 +118,18 @@ def main(argv: Sequence[str]) -> int:
                 found=f"{other} and {path}",
                 remedy="Take one after the other, into different folders (-o)",
             )
+    notes: dict[Path, Sequence[str]] = {}
     for path in batch.left:
         with batch.sparing(path):
-            batch.done[path] = look(opened[path], targets[path], args)
+            batch.done[path] = look(opened[path], targets[path], args, notes)
+    say_notes(notes)
     return batch.end()
 
 
-def look(labels: Image, targets: dict[str, Path], args: Any) -> Done:
-    """Find, measure and outline the objects of one file."""
+def look(
+    labels: Image, targets: dict[str, Path], args: Any, notes: dict[Path, Sequence[str]]
+) -> Done:
+    """Find, measure and outline the objects of one file; notes: of all files read are added."""
     from ..imaging import tiff
     from ..imaging.axes import volumes
     from ._segmentation import as_said, known, micrometres_of
@@ -140,8 +144,7 @@ def look(labels: Image, targets: dict[str, Path], args: Any) -> Done:
     sure = tiff.read(args.prob) if args.prob else None
     if sure is not None:
         check_same(sure, labels)
-    read = [image for image in (image, sure) if image and image.path != labels.path]
-    say_notes({image.path: image.notes for image in read})
+    notes |= {read.path: read.notes for read in (labels, image, sure) if read}
     findings = Findings(
         image, args.class_names.split(","), known(micrometres_of(image, axes)), targets
     )
@@ -160,11 +163,12 @@ def look(labels: Image, targets: dict[str, Path], args: Any) -> Done:
         total += len(np.unique(objects[objects > 0]))
         findings.add(sample, classes, objects, each)
     findings.write(overwrite=args.overwrite)
-    print(f"{where}: {labels.summary()}; values are {kind} ({why}); {counted(total, 'object')}")
+    many = counted(total, "object")
+    print(f"{where}: {labels.summary(notes=False)}; values are {kind} ({why}); {many}")
     for kind, files in told(targets):
         print(f"{files}: {kind}")
     names = ", ".join(Path(files).name for _, files in told(targets))
-    return Done(len(labels), 0, time.monotonic() - began, f"{names} ({counted(total, 'object')})")
+    return Done(len(labels), 0, time.monotonic() - began, f"{names} ({many})")
 
 
 def micrograph(labels: Image, args: Any) -> Image:

@@ -296,7 +296,10 @@ def test_what_is_not_read_of_files_is_said_once(truth, capsys):
             file.write(np.eye(20, dtype="u1"), metadata={"axes": "YX"})
             file.write(np.eye(9, dtype="u1"), metadata={"axes": "YX"})
     _, out, _ = run(capsys, "many", "many", "--metrics", "iou")
-    assert out.count("the first of 2 images alone is read") == 4  # by each side, of each file
+    assert out.count("the first of 2 images alone is read") == 1
+    assert "\nnote: many/a.ome.tif and 1 more file: the first" in out
+    _, out, _ = run(capsys, "many/a.ome.tif", "many/b.ome.tif", "--metrics", "iou")
+    assert out.count("the first of 2 images alone is read") == 1
 
 
 def test_a_stack_among_several_files_is_refused(truth, drawn, capsys):

@@ -276,6 +276,20 @@ def test_what_is_taken_is_chosen_for_each_image(run):
     assert len(table("res/a.objects.csv")) == 3 and len(table("res/b.objects.csv")) == 2
 
 
+def test_what_is_not_read_of_files_is_said_once(run, capsys):
+    """Of a batch it was said of each file, and of its image."""
+    Path("res").mkdir()
+    for name in "ab":
+        labels = drawn(f"res/{name}.labels.tif", overwrite=True)
+        with tifffile.TiffWriter(f"res/{name}.tif") as file:
+            file.write(labels[0], metadata=None)
+            file.write(labels[0, :7, :8], subfiletype=1, metadata=None)
+    assert guarded(objects.main, ["res", "--rois"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("a smaller copy left out") == 1
+    assert "note: res/a.tif and 1 more file: a smaller copy" in out
+
+
 def test_fractions_are_no_labels(run):
     tiff.write("p.tif", np.full((1, 5, 5), 0.5, np.float32))
     assert "holds fractions" in run("p.tif", code=2)
