@@ -22,7 +22,7 @@ from ..errors import ImageError
 from . import ome_xml
 from . import pixel_size as size_of
 from .axes import layout
-from .image import Image, Plane, check_stored, cut_off, plain_type, within
+from .image import Image, Plane, check_stored, cut_off, listed, plain_type, within
 
 # what tifffile merely logs although pixels are missing
 _BROKEN = re.compile(
@@ -96,36 +96,32 @@ def opened(path: Path) -> Iterator[tuple[Any, bool]]:
 def choose(series: Sequence[Any], number: int | None, path: Path) -> tuple[list[Any], list[str]]:
     """The series to read: the one asked for, the only one, all where they are alike, or else the
     first image of OME's; and what is to be said of others."""
+    told = {k: (s.shape, s.axes, s.dtype) for k, s in enumerate(series)}
     if number is not None:
-        if not 0 <= number < len(series):
-            raise ImageError(
-                f"has no series {number}",
-                where=str(path),
-                expected=f"0 to {len(series) - 1}" if len(series) > 1 else "0",
-            )
+        if number not in told:
+            raise ImageError(f"has no series {number}", where=str(path), expected=listed(told))
         return [series[number]], []
     notes = []
-    whole = [s for s in series if not s.keyframe.is_reduced]
-    if 0 < len(whole) < len(series):
-        series = whole
+    whole = {k: told[k] for k, s in enumerate(series) if not s.keyframe.is_reduced}
+    if 0 < len(whole) < len(told):
+        told = whole
         notes.append("a smaller copy left out")
-    if len({(s.shape, s.dtype, s.axes) for s in series}) > 1:
-        sizes = ", ".join(" x ".join(map(str, s.shape)) for s in series[:4])
-        sizes += ", ..." if len(series) > 4 else ""
-        if series[0].kind == "ome":  # which are images, and no pages of one
+    chosen = [series[k] for k in told]
+    if len(set(told.values())) > 1:
+        if chosen[0].kind == "ome":  # which are images, and no pages of one
             notes.append(
-                f"the first of {len(series)} images alone is read ({sizes}): deploy and serve take "
-                "another with --series 1, ..., other commands in a file of its own"
+                f"the first of {len(told)} images alone is read ({listed(told)}): deploy and serve "
+                "take another with --series NUMBER, other commands in a file of its own"
             )
-            return [series[0]], notes
+            return chosen[:1], notes
         raise ImageError(
             "holds pages of different sizes or types",
             where=str(path),
-            found=sizes,
+            found=listed(told),
             remedy="Save the pages you need as one stack of equal pages, or segment one of them "
-            "with deploy --series 0, 1, ...",
+            "with deploy --series NUMBER",
         )
-    return list(series), notes
+    return chosen, notes
 
 
 def _own(chosen: Sequence[Any], path: Path) -> tuple[list[Any], tuple[int, ...], str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +13,8 @@ from ..errors import DemitasseError, ImageError, MemoryBudgetError
 from .axes import Layout
 
 MAX_BYTES = 16 << 30  # of a page, or of all pages at once, where nothing else is said
+
+_LISTED = 8  # images of a file
 
 # deflate packs at most about 1030 to 1: more says that the pixels were never stored
 _BOMB_BYTES, _BOMB_RATIO = 256 << 20, 1200
@@ -113,6 +115,18 @@ def one_channel(
         )
     plane: np.ndarray = page[0]
     return plane
+
+
+def listed(images: Mapping[int, tuple[Sequence[int], str, np.dtype]]) -> str:
+    """The images of a file, by the number that chooses one: "0: 3 x 512 x 512 (CYX, uint8), ...";
+    each with its shape, axes and type."""
+    each = [
+        f"{number}: {' x '.join(map(str, shape))} ({axes}, {dtype})"
+        for number, (shape, axes, dtype) in images.items()
+    ]
+    return ", ".join(each[:_LISTED]) + (
+        f" and {len(each) - _LISTED} more" if each[_LISTED:] else ""
+    )
 
 
 def plain_type(dtype: np.dtype, path: Path) -> np.dtype:

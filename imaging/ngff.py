@@ -25,7 +25,7 @@ import numpy as np
 
 from ..errors import ImageError
 from .axes import layout
-from .image import MAX_BYTES, Image, plain_type, refusing
+from .image import MAX_BYTES, Image, listed, plain_type, refusing
 from .pixel_size import unit_name
 
 AXES = "TCZYX"  # their order in the file
@@ -51,55 +51,68 @@ def is_zarr(path: str | Path) -> bool:
 
 
 def read(path: str | Path, *, axes: str | None = None, series: int | None = None) -> Image:
-    """The image in a Zarr folder, of a collection number `series`; ImageError where it holds
-    none."""
+    """The image in a Zarr folder, of a collection number `series` (None: the first); ImageError
+    where it holds none."""
     import zarr
 
     path = Path(path)
     with refusing(str(path), "cannot be read as Zarr"):
-        node: Any = zarr.open(str(path), mode="r")
-        names: list[str] | None = None
-        scale, unit, notes = None, "", tuple[str, ...]()
-        if isinstance(node, zarr.Group):
-            node, names, scale, unit = _largest(node, path, series)
-        elif series:
-            raise ImageError(f"has no series {series}", where=str(path), found="one array")
-        if names is None:
-            names = [str(n) for n in getattr(node.metadata, "dimension_names", None) or ()]
-            if len(names) != node.ndim:
-                names = list(AXES[-node.ndim :]) if node.ndim <= len(AXES) else []
-                notes = ("the file does not say what its axes are",)
-        letters = "".join(name[:1].upper() or "Q" for name in names)
-        at = layout(tuple(node.shape), letters, override=axes, where=str(path))
-        dtype = plain_type(np.dtype(node.dtype), path)
+        images = _images(zarr.open(str(path), mode="r"))
+        number = min(images) if series is None else series
+        several = series is None and len(images) > 1
+        if several or number not in images:
+            arrays = {k: _largest(image, path)[:2] for k, image in images.items()}
+            each = listed({k: (a.shape, letters, a.dtype) for k, (a, letters) in arrays.items()})
+        if number not in images:
+            raise ImageError(f"has no series {number}", where=str(path), expected=each)
+        array, letters, scale, unit, notes = _largest(images[number], path)
+        if several:
+            notes.append(
+                f"the first of {len(images)} images alone is read ({each}): another with "
+                "--series NUMBER"
+            )
+        at = layout(tuple(array.shape), letters, override=axes, where=str(path))
+        dtype = plain_type(np.dtype(array.dtype), path)
         sizes = dict(zip(letters, scale or (), strict=False))
         pixel = (sizes["Y"], sizes["X"]) if unit and "Y" in sizes and "X" in sizes else None
         depth = sizes.get("Z") if pixel else None
-    array = node
+    said = tuple(notes)
     return Image(
-        path, at, dtype, pixel, unit, "", notes, MAX_BYTES, lambda i: np.asarray(array[i]), depth
+        path, at, dtype, pixel, unit, "", said, MAX_BYTES, lambda i: np.asarray(array[i]), depth
     )
 
 
-def _largest(
-    group: Any, path: Path, series: int | None
-) -> tuple[Any, list[str], list[float] | None, str]:
-    """The array of the first resolution, and of each axis its name and its step; the unit."""
+def _said(group: Any) -> Mapping[str, Any]:
+    """What a group says of itself as OME-Zarr."""
     said = group.attrs.asdict()
-    said = said.get("ome", said)
-    number = str(series or 0)
-    if "multiscales" not in said and number in group and hasattr(group[number], "keys"):
-        return _largest(group[number], path, None)  # a collection of images
-    if series:
-        raise ImageError(
-            f"has no series {series}", where=str(path), found=f"{', '.join(sorted(group.keys()))}"
-        )
+    found: Mapping[str, Any] = said.get("ome", said)
+    return found
+
+
+def _images(node: Any) -> dict[int, Any]:
+    """The images of a collection by their numbers, or the only one as number 0."""
+    if not hasattr(node, "keys") or "multiscales" in _said(node):
+        return {0: node}
+    groups = {int(name): group for name, group in node.groups() if name.isdecimal()}
+    found = {k: groups[k] for k in sorted(groups) if "multiscales" in _said(groups[k])}
+    return found or {0: node}
+
+
+def _largest(node: Any, path: Path) -> tuple[Any, str, list[float] | None, str, list[str]]:
+    """The array of the first resolution, a letter and the step of each axis, the unit, notes."""
+    if not hasattr(node, "keys"):
+        names = [str(n) for n in getattr(node.metadata, "dimension_names", None) or ()]
+        if len(names) == node.ndim:
+            return node, _letters(names), None, "", []
+        assumed = AXES[-node.ndim :] if node.ndim <= len(AXES) else ""
+        return node, assumed, None, "", ["the file does not say what its axes are"]
+    said = _said(node)
     if "multiscales" not in said:
         raise ImageError(
             "is a Zarr group that does not say which image it holds",
             where=str(path),
             expected="OME-Zarr's multiscales",
-            found=f"arrays and groups {', '.join(sorted(group.keys())) or '(none)'}",
+            found=f"arrays and groups {', '.join(sorted(node.keys())) or '(none)'}",
             remedy="Name one of its arrays",
         )
     scales = said["multiscales"][0]
@@ -112,7 +125,11 @@ def _largest(
                 factors = [f * float(g) for f, g in zip(factors, how["scale"], strict=True)]
     units = {unit_name(str(a.get("unit", ""))) for a in axes if a["name"] in "yx"}
     unit = units.pop() if len(units) == 1 else ""
-    return group[first["path"]], [a["name"] for a in axes], factors, unit
+    return node[first["path"]], _letters([a["name"] for a in axes]), factors, unit, []
+
+
+def _letters(names: Sequence[str]) -> str:
+    return "".join(name[:1].upper() or "Q" for name in names)
 
 
 @dataclass(frozen=True)

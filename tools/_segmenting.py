@@ -50,7 +50,10 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="which of the image's channels the net gets, for example 1 (the first is 0)",
     )
     parser.add_argument(
-        "--series", type=_options.count, metavar="N", help="which image of a file of several"
+        "--series",
+        type=_options.count,
+        metavar="N",
+        help="which image of a file of several (the first is 0)",
     )
     parser.add_argument(
         "--average",

@@ -365,15 +365,16 @@ def test_a_mask_of_one_bit_in_which_white_is_0():
 
 def test_pages_of_different_sizes(turned_away):
     """The pages of a TIFF, or the images of an OME-TIFF, differ in size.
-    Pages are refused with the sizes, until deploy's --series takes one; of images the first is
-    read, which is said. A page that says that it is a smaller copy of another is left out.
+    Pages are refused with their numbers and sizes, until deploy's --series takes one; of images
+    the first is read, which is said. A page that says that it is a smaller copy of another is left
+    out.
     """
     with tifffile.TiffWriter("whole.tif") as file:
         file.write(noise(40, 50))
         file.write(noise(20, 50))
     said = turned_away(Path("whole.tif").read_bytes())
-    assert "holds pages of different sizes or types; found 40 x 50, 20 x 50" in said
-    assert "deploy --series 0, 1" in said
+    assert "different sizes or types; found 0: 40 x 50 (YX, uint8), 1: 20 x 50 (YX, uint8)" in said
+    assert "deploy --series NUMBER" in said
     with tifffile.TiffWriter("whole.tif", ome=True) as file:
         file.write(noise(40, 50), metadata={"axes": "YX"})
         file.write(noise(20, 50), metadata={"axes": "YX"})

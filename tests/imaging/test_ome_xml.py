@@ -160,7 +160,8 @@ def test_of_images_that_are_not_alike_the_first_is_read_unless_one_is_named(tmp_
     for first in (tiff.read(tmp_path / "a.ome.tif"), windows.open_image(tmp_path / "a.ome.tif")):
         np.testing.assert_array_equal(first.pixels[:, 0], PLANES[0, :1, 0])
         assert first.pixel_size == (0.5, 0.5)
-        said = "the first of 3 images alone is read (9 x 10, 9 x 10, 3 x 4): deploy and serve take"
+        each = [f"{k}: {size} (YX, uint16)" for k, size in enumerate(("9 x 10", "9 x 10", "3 x 4"))]
+        said = f"the first of 3 images alone is read ({', '.join(each)}): deploy and serve take"
         assert said in first.summary()
     for number, size in ((1, 0.5), (2, 4.0)):
         found = tiff.read(tmp_path / "a.ome.tif", series=number)

@@ -136,6 +136,17 @@ def test_a_preview_beside_the_image_is_left_out_and_said(first, stack, tmp_path)
     assert "smaller copy left out" in image.summary()
 
 
+def test_series_have_the_numbers_that_choose_them(stack, tmp_path):
+    """Where a smaller copy is left out, and where there are many."""
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(stack[0][:7, :8], subfiletype=1, metadata=None)
+        for k in range(9):
+            file.write(stack[1][: 9 + k, :8], metadata=None)
+    with pytest.raises(ImageError, match=r"found 1: 9 x 8 \(.* 8: 16 x 8 \(.*\) and 1 more\. "):
+        tiff.read(tmp_path / "a.tif")
+    assert tiff.read(tmp_path / "a.tif", series=1).shape == (1, 1, 9, 8)
+
+
 @pytest.mark.parametrize("compression", [None, "zlib"])
 def test_axes_may_be_told(stack, compression, tmp_path):
     path = saved(tmp_path / "a.tif", stack, compression=compression)
@@ -390,13 +401,14 @@ def test_pages_of_different_sizes(tmp_path):
     with tifffile.TiffWriter(tmp_path / "a.tif") as file:
         file.write(np.ones((8, 8), np.uint8))
         file.write(np.ones((4, 4), np.uint8))
-    with pytest.raises(ImageError, match="different sizes or types; found 8 x 8, 4 x 4"):
+    each = r"0: 8 x 8 \(YX, uint8\), 1: 4 x 4 \(YX, uint8\)\."
+    with pytest.raises(ImageError, match=f"different sizes or types; found {each}"):
         tiff.read(tmp_path / "a.tif")
     assert tiff.read(tmp_path / "a.tif", series=1).shape == (1, 1, 4, 4)
-    with pytest.raises(ImageError, match="has no series 2"):
+    with pytest.raises(ImageError, match=f"has no series 2; expected {each}"):
         tiff.read(tmp_path / "a.tif", series=2)
     tiff.write(tmp_path / "one.tif", np.ones((1, 8, 8), np.uint8))
-    with pytest.raises(ImageError, match=r"has no series 1; expected 0\.$"):
+    with pytest.raises(ImageError, match=r"has no series 1; expected 0: 8 x 8 \(YX, uint8\)\.$"):
         tiff.read(tmp_path / "one.tif", series=1)
 
 

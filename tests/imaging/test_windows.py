@@ -52,8 +52,20 @@ def test_axes_and_pixel_size_of_ome_zarr(tmp_path, version):
 def test_an_image_of_a_collection(tmp_path):
     write(tmp_path / "a.zarr", PIXELS[0, 0, 0], scales("yx", [1, 1]), group="0")
     assert windows.open_image(tmp_path / "a.zarr").shape == (1, 1, 50, 40)
-    with pytest.raises(ImageError, match="has no series 1; found 0"):
+    with pytest.raises(ImageError, match=r"has no series 1; expected 0: 50 x 40 \(YX, uint16\)"):
         windows.open_image(tmp_path / "a.zarr", series=1)
+
+
+def test_of_several_images_of_a_collection_the_first_is_read_and_that_is_said(tmp_path):
+    write(tmp_path / "a.zarr", PIXELS[0, 0, 0], scales("yx", [1, 1]), group="0")
+    write(tmp_path / "b.zarr", PIXELS[0, 0, :, :9], scales("zyx", [1, 1, 1]), group="1")
+    (tmp_path / "b.zarr" / "1").rename(tmp_path / "a.zarr" / "1")
+    image = windows.open_image(tmp_path / "a.zarr")
+    each = "0: 50 x 40 (YX, uint16), 1: 4 x 9 x 40 (ZYX, uint16)"
+    assert image.shape == (1, 1, 50, 40)
+    assert f"the first of 2 images alone is read ({each}): " in image.summary()
+    assert windows.open_image(tmp_path / "a.zarr", series=0).notes == ()
+    assert windows.open_image(tmp_path / "a.zarr", series=1).shape == (4, 1, 9, 40)
 
 
 def test_the_pixels_of_a_whole_zarr_image(tmp_path):

@@ -94,7 +94,7 @@ def test_a_channel_and_a_series_may_be_taken(straight, capsys):
     assert run("--zarr", "--series", "1", image="many.tif") == 0
     same(straight, "many")
     assert run("--series", "1", "--channel", "1", "--overwrite", image="two.zarr") == 2
-    assert "two.zarr: has no series 1; found one array" in capsys.readouterr().err
+    assert "two.zarr: has no series 1; expected 0: 2 x " in capsys.readouterr().err
 
 
 def test_smaller_levels_are_written_too(monkeypatch):
