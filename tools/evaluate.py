@@ -135,7 +135,11 @@ def main(argv: Sequence[str]) -> int:
     from ..imaging import metrics
     from ._compared import Compared, Options
 
-    args = parser().parse_args(argv)
+    options = parser()
+    args, more = options.parse_known_args(argv)
+    if more:
+        found = more[0] + (f" and {len(more) - 1} more" if more[1:] else "")
+        options.error(f"{found}: TRUTH and PREDICTION are one name each; put patterns in quotes")
     names = chosen_metrics(args.metrics)
     if args.json:
         check_writable(args.json, overwrite=args.overwrite)
@@ -151,10 +155,10 @@ def main(argv: Sequence[str]) -> int:
         asked=args.slices,
     )
     frames = chosen_frames(frames, args.slices, args.truth, each)
-    options = Options(
+    reading = Options(
         args.kind, args.threshold, args.channel, args.invert, args.ignore, args.classes
     )
-    compared = Compared(frames, truth, guess, options)
+    compared = Compared(frames, truth, guess, reading)
     compared.understand()
     settings = metrics.Settings(args.distance, args.min_iou, compared.kind)
     names = names or metrics.DEFAULTS[compared.kind]

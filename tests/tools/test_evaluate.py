@@ -302,6 +302,14 @@ def test_what_is_not_read_of_files_is_said_once(truth, capsys):
     assert out.count("the first of 2 images alone is read") == 1
 
 
+def test_patterns_that_a_shell_wrote_out(truth, capsys):
+    """They were unrecognized arguments."""
+    with pytest.raises(SystemExit):
+        evaluate.main(["a1.tif", "a2.tif", "--metrics", "iou", "b1.tif", "b2.tif"])
+    said = capsys.readouterr().err
+    assert "b1.tif and 1 more: TRUTH and PREDICTION are one name each; put patterns in quot" in said
+
+
 def test_a_stack_among_several_files_is_refused(truth, drawn, capsys):
     """Its first page alone was compared."""
     for folder in ("a", "b"):
