@@ -27,7 +27,7 @@ from ..errors import ImageError, counted
 from ..imaging import tiff
 from ..imaging.axes import volumes
 from ._batch import first_names
-from ._results import OUTPUTS
+from ._results import parted
 
 if TYPE_CHECKING:
     from ..imaging.image import Image
@@ -308,8 +308,7 @@ def _key(ours: Sequence[Path], theirs: Sequence[Path]) -> Key:
 
 def _name(path: Path) -> str:
     """The name without its extension and the kind that `deploy` puts before it."""
-    stem = Path(path.stem)
-    return stem.stem if stem.suffix[1:] in OUTPUTS else path.stem
+    return parted(path)[0]
 
 
 def _start(path: Path) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import OutputError, counted
 from ._batch import first_names
-from ._results import OUTPUTS
+from ._results import parted
 
 if TYPE_CHECKING:
     from ..imaging.image import Image
@@ -25,13 +25,12 @@ KINDS = {"labels": "classes", "instances": "instances"}
 
 def kind_named(path: Path) -> str:
     """What the values are, told from a name that `deploy` gives: classes or instances, else ""."""
-    return KINDS.get(Path(path.stem).suffix[1:], "")
+    return KINDS.get(parted(path)[1], "")
 
 
-def stem(path: Path) -> str:
-    """The name of the image that a label image belongs to: of img.labels.tif it is img."""
-    before, _, kind = path.stem.rpartition(".")
-    return before if kind in OUTPUTS else path.stem
+def image_of(path: Path) -> Path:
+    """The path, without its suffix, of the image that a label image belongs to."""
+    return path.with_name(parted(path)[0])
 
 
 def find_maps(patterns: Sequence[str]) -> list[Path]:
@@ -45,11 +44,11 @@ def find_maps(patterns: Sequence[str]) -> list[Path]:
     found = tiff.find(patterns)
     if found == sorted(found, key=str):
         found.sort(key=tiff.natural)
-    apart = {p.with_name(stem(p)) for p in found if kind_named(p) == "instances"}
+    apart = {image_of(p) for p in found if kind_named(p) == "instances"}
 
     def best(path: Path) -> bool:
         kind = kind_named(path)
-        return kind == "instances" or bool(kind and path.with_name(stem(path)) not in apart)
+        return kind == "instances" or bool(kind and image_of(path) not in apart)
 
     chosen, others = list(filter(best, found)), list(filterfalse(best, found))
     if not chosen or not others:

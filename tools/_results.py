@@ -5,8 +5,10 @@ pages -> rescaled -> normalised -> scores -> back on the image's grid -> labels,
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,8 +21,17 @@ if TYPE_CHECKING:
     from ._segmentation import Plan
 
 OUTPUTS = ("labels", "prob", "score", "instances", "ome")
+# NAME.labels.tif, NAME.overlay-3.png, and NAME.labels-0.25.tif of serve
+_RESULT = re.compile(rf"(.+)\.({'|'.join(OUTPUTS)}|overlay)(-[\d.]+)?", re.DOTALL)
 # arguments of imaging.instances
 OBJECTS = ("min_size", "connectivity", "border", "fill_holes", "seeds")
+
+
+def parted(path: Path) -> tuple[str, str]:
+    """The name of the image that a file belongs to, and which result of it the file is: of
+    img.labels.tif "img" and "labels".  A file that is no result has its own name, and ""."""
+    found = _RESULT.fullmatch(path.stem)
+    return (found[1], found[2]) if found else (path.stem, "")
 
 
 def each_score(

@@ -19,8 +19,8 @@ from ..errors import DemitasseError, OutputError, counted
 from ..files import check_writable
 from . import _device, _options, _segmenting
 from ._batch import Batch, Done, first_names, say_passed_over
-from ._findings import OVERLAY, named, told
-from ._results import OBJECTS, OUTPUTS
+from ._findings import named, told
+from ._results import OBJECTS, OUTPUTS, parted
 
 if TYPE_CHECKING:
     from ..imaging.deployed import Deployed
@@ -192,7 +192,7 @@ def find_images(patterns: Sequence[str]) -> list[Path]:
         paths = tiff.find([pattern])
         if Path(pattern) not in paths:
             stems = {path.with_suffix("") for path in paths}
-            results = [p for p in paths if is_result(p) and p.parent / Path(p.stem).stem in stems]
+            results = [p for p in paths if is_result(p) and p.parent / parted(p)[0] in stems]
             if results:
                 said = f"{counted(len(results), 'result')} of an earlier run left out"
                 print(f"{pattern}: {said} ({first_names(results)})", file=sys.stderr)
@@ -204,10 +204,8 @@ def find_images(patterns: Sequence[str]) -> list[Path]:
 def is_result(path: Path) -> bool:
     """Whether a file has the name of something that this command writes; of NAME.ome.tif, which
     microscopes write as well, whether this command wrote it."""
-    kind = Path(path.stem).suffix[1:]
-    if kind == "ome":
-        return is_ours(path)
-    return kind in OUTPUTS or OVERLAY.fullmatch(kind) is not None
+    kind = parted(path)[1]
+    return is_ours(path) if kind == "ome" else kind != ""
 
 
 def is_ours(path: Path) -> bool:

@@ -21,8 +21,8 @@ from ..texts import utf8
 from . import _options
 from ._batch import Batch, Done, say_notes
 from ._findings import Findings, named, told
-from ._maps import find_maps, kind_told, plane, refuse_of_classes, stem, surveyed
-from ._results import OBJECTS
+from ._maps import find_maps, kind_told, plane, refuse_of_classes, surveyed
+from ._results import OBJECTS, parted
 
 if TYPE_CHECKING:
     from ..imaging.image import Image
@@ -105,7 +105,7 @@ def main(argv: Sequence[str]) -> int:
             opened[path] = tiff.read(path, axes=args.axes)
             names = named(kinds, range(len(opened[path])))
             folder = Path(args.folder) if args.folder else path.parent
-            targets[path] = {k: folder / f"{stem(path)}.{end}" for k, end in names.items()}
+            targets[path] = {k: folder / f"{parted(path)[0]}.{end}" for k, end in names.items()}
             for target in targets[path].values():
                 check_writable(target, overwrite=args.overwrite)
     taken: dict[Path, Path] = {}
@@ -179,7 +179,7 @@ def micrograph(labels: Image, args: Any) -> Image:
     if args.image:
         image = tiff.read(args.image)
     else:
-        beside = [labels.path.with_name(stem(labels.path) + end) for end in tiff.SUFFIXES]
+        beside = [labels.path.with_name(parted(labels.path)[0] + end) for end in tiff.SUFFIXES]
         there = [path for path in beside if path != labels.path and path.exists()]
         wanted = args.overlay or args.rois or labels.pixel_size is None
         if not there or not wanted:

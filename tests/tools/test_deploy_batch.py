@@ -54,6 +54,8 @@ def test_a_folder_in_natural_order_and_again_without_its_own_results(plate, caps
     assert code == 0 and "3 of 3 images done" in out
     said = "(a1.instances.tif, a1.labels.tif, a1.overlay.png, ...)"
     assert f"plate: 9 results of an earlier run left out {said}" in err
+    (plate / "b2.labels-0.25.tif").touch()  # as serve names it; it was segmented
+    assert "plate: 10 results of" in run(capsys, *MODEL, plate, "--overwrite", "--dry-run")[2]
 
 
 def test_a_raw_ome_tiff_is_no_result(plate, capsys):
