@@ -3,10 +3,15 @@
 A side is one file, or many: a folder, or a pattern in quotes ('01_GT/SEG/man_seg*.tif').
 
     one and one      page by page; equally many
-    many and many    by the name (A1.tif and A1.prob.tif, A1_mask.tif), or where these differ by the
-                     frame number, the last number in it (man_seg005.tif and mask005.tif)
+    many and many    by the name: A1.tif, a01.prob.tif; or by the name without the fewest last words
+                     that all files of a side have: A1_mask.tif, A1_pred.tif; or by the frame number
     many and one     frame number n is page n; of one page: as many and many
     one and many     pages and files in their order, 2 before 10; equally many
+
+A way of names is taken where each file has a name of its own and any two agree.  The frame number
+is the last one in a name.  It counts where the names of a side differ in nothing else (man_seg005,
+mask005), and those of both sides do not say that they are of different things: before it they have
+as many numbers and single letters, but others (A2, B2; exp1_05, exp2_05).
 
 What is said of pages holds for volumes, too; a file among many has one page, or is one volume.
 man_seg_TTT_ZZZ.tif, an annotated slice of a volume, is page ZZZ of the prediction of frame TTT.
@@ -15,9 +20,9 @@ man_seg_TTT_ZZZ.tif, an annotated slice of a volume, is page ZZZ of the predicti
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,9 +38,12 @@ if TYPE_CHECKING:
     from ..imaging.image import Image
 
 _SLICE = re.compile(r"man_seg_(\d+)_(\d+)$")
-_WORDS = re.compile(r"([\W_]+[^\W\d_]+)+$")  # that a name ends with
+_LAST = re.compile(r"(.*?)(\d+)(\D*)", re.DOTALL)  # a name with its last number
+_WORDS = re.compile(r"(?<=[^\W_])([\W_]+[^\W\d_]+)+$")  # that a name ends with
+_MARKS = re.compile(r"\d+|(?<![^\W\d_])[^\W\d_](?![^\W\d_])")  # numbers and single letters
 
-Key = Callable[[Path], int | str | None]
+NUMBER = "by frame number"
+_ALIKE = "Name both sides alike, as A1_mask.tif and A1_pred.tif, or man_seg005.tif and mask005.tif"
 
 
 @dataclass(frozen=True)
@@ -121,13 +129,14 @@ def find(text: str) -> tuple[list[Path], bool]:
     return found, found != [path]
 
 
-def pairs(frames: Sequence[Frame]) -> str:
+def pairs(frames: Sequence[Frame], how: str = "") -> str:
     """Truth and prediction of the first and the last frame, for the eye; nothing where each is of
-    one file."""
-    if len({frame.truth.path for frame in frames} | {frame.guess.path for frame in frames}) < 3:
+    one file.  how: as `match` has it; NUMBER is said, for it may be a chance."""
+    paths = {frame.truth.path for frame in frames} | {frame.guess.path for frame in frames}
+    if len(paths) < 3 and how != NUMBER:
         return ""
     ends = [[f.truth, f.guess] for f in dict.fromkeys((frames[0], frames[-1]))]
-    return " ... ".join(
+    return (f"{how}: " if how == NUMBER else "") + " ... ".join(
         " with ".join(str(replace(side, path=Path(side.path.name))) for side in sides)
         for sides in ends
     )
@@ -140,8 +149,9 @@ def match(
     *,
     volume: bool,
     asked: Sequence[int] | None = None,
-) -> tuple[list[Frame], str]:
-    """The frames to compare, and what is to be said of files that are left out.
+) -> tuple[list[Frame], str, str]:
+    """The frames to compare, how files were paired, as `_paired` has it, and what is to be said of
+    files that are left out.
 
     count(side, path): the number of pages, or volumes, of a file of side "truth" or "guess".
     asked: the only frame numbers that need a prediction.
@@ -152,14 +162,10 @@ def match(
     if ours_many and count("guess", theirs[0]) == 1:
         return _files(ours, theirs, guess, volume, asked, alone=True)
     if ours_many:
-        numbers = {p: _number(p, truth) for p in ours}
-        one = theirs[0]
-        frames = [Frame(n, Side(p, None, volume), Side(one, n, volume)) for p, n in numbers.items()]
-        _check_once(frames)
-        return frames, ""
+        return _of_stack(ours, theirs[0], truth, volume), "", ""
     one, n = ours[0], count("truth", ours[0])
     if not theirs_many:
-        return _stacks(one, n, theirs[0], count("guess", theirs[0]), volume), ""
+        return _stacks(one, n, theirs[0], count("guess", theirs[0]), volume), "", ""
     if n == 1:
         return _files(ours, theirs, guess, volume, asked)
     if n != len(theirs):
@@ -170,7 +176,8 @@ def match(
             expected=f"{n} files as {one} has {what}s",
             found=f"{len(theirs)}",
         )
-    return [Frame(i, Side(one, i, volume), Side(p, None, volume)) for i, p in enumerate(theirs)], ""
+    order = [Frame(i, Side(one, i, volume), Side(p, None, volume)) for i, p in enumerate(theirs)]
+    return order, "", ""
 
 
 def _stacks(ours: Path, n: int, theirs: Path, m: int, volume: bool) -> list[Frame]:
@@ -186,6 +193,20 @@ def _stacks(ours: Path, n: int, theirs: Path, m: int, volume: bool) -> list[Fram
     return [Frame(i, Side(ours, i, volume), Side(theirs, i, volume)) for i in range(n)]
 
 
+def _of_stack(ours: Sequence[Path], one: Path, where: str, volume: bool) -> list[Frame]:
+    """Each file of the truth with the page of its frame number."""
+    numbers = [(path, frame_of(path) or 0) for path in ours]
+    if not _numbered(ours) or any(_SLICE.match(path.stem) for path in ours):
+        raise ImageError(
+            "it is not clear which page of the prediction belongs to a file of the truth",
+            where=where,
+            expected="names that differ in a frame number alone, as man_seg005.tif",
+            found=first_names(ours),
+        )
+    _by_frame("files of the truth", [(str(n), path) for path, n in numbers])
+    return [Frame(n, Side(path, None, volume), Side(one, n, volume)) for path, n in numbers]
+
+
 def _files(
     ours: Sequence[Path],
     theirs: Sequence[Path],
@@ -194,47 +215,32 @@ def _files(
     asked: Sequence[int] | None,
     *,
     alone: bool = False,
-) -> tuple[list[Frame], str]:
+) -> tuple[list[Frame], str, str]:
     """As `match`; alone: the prediction is one file, and other files of the truth are left out."""
-    key = _key(ours, theirs)
-    by_key: dict[int | str | None, Path] = {}
-    for path in theirs:
-        other = by_key.setdefault(key(path), path)
-        if other is not path:
-            raise ImageError(
-                "two predictions are of one frame",
-                where=where,
-                found=f"{other} and {path}",
-                remedy=_by_pattern(other, path),
-            )
-    numbers = {frame_of(path) for path in ours} - {None}
-    label: Key = frame_of if len(numbers) == len(ours) else key
+    names, others, how = _paired(ours, theirs)
+    guesses = _by_frame("predictions", zip(map(_plain, others), theirs, strict=True))
+    numbers = [frame_of(path) for path in ours]
+    own = None not in numbers and len(set(numbers)) == len(numbers)
     frames: list[Frame] = []
-    for path in ours:
-        name, guess = key(path), by_key.get(key(path))
-        part = _SLICE.match(path.stem)
+    for path, name, number in zip(ours, names, numbers, strict=True):
+        guess, part = guesses.get(_plain(name)), _SLICE.match(path.stem)
         if guess is None:
-            if alone or (asked is not None and label(path) not in asked):
+            if alone or (asked is not None and not (own and number in asked)):
                 continue
+            by_number = "" if part or not own else "Choose frames by number: --slices"
             raise ImageError(
                 f"there is no prediction for {path.name}",
                 where=where,
                 expected=f"a file of frame {name}",
                 found=first_names(theirs),
-                remedy="" if part or label is not frame_of else "Choose frames by number: --slices",
+                remedy=by_number if how else _ALIKE,
             )
         if part and volume:
             raise ImageError("is a slice and no volume", where=str(path))
-        name = f"{name}/{int(part[2])}" if part else label(path)
-        assert name is not None
-        frames.append(
-            Frame(
-                name,
-                Side(path, None, volume),
-                Side(guess, int(part[2]) if part else None, volume),
-            )
-        )
-    _check_once(frames)
+        page = int(part[2]) if part else None
+        label = f"{name}/{page}" if part else number if own and number is not None else name
+        frames.append(Frame(label, Side(path, None, volume), Side(guess, page, volume)))
+    _by_frame("files of the truth", [(_plain(str(f.name)), f.truth.path) for f in frames])
     if alone and not frames:
         raise ImageError(
             "no file of the truth is of its frame",
@@ -244,8 +250,9 @@ def _files(
             remedy="Name the one that is, instead of all",
         )
     if alone and len(frames) < len(ours):
-        return frames, _left_out(len(ours) - len(frames), "other file", "no prediction")
-    return frames, _left_out(len(set(by_key) - {key(p) for p in ours}), "prediction", "no truth")
+        return frames, how, _left_out(len(ours) - len(frames), "other file", "no prediction")
+    more = len(guesses.keys() - set(map(_plain, names)))
+    return frames, how, _left_out(more, "prediction", "no truth")
 
 
 def _left_out(n: int, what: str, lacks: str) -> str:
@@ -253,90 +260,84 @@ def _left_out(n: int, what: str, lacks: str) -> str:
     return f"{counted(n, what)} {have} {lacks} and {are} left out" if n else ""
 
 
-def _check_once(frames: Sequence[Frame]) -> None:
-    """Raise ImageError where two files of the truth are of one frame."""
-    files: dict[int | str, Path] = {}
-    for frame in frames:
-        path = frame.truth.path
-        twin = files.setdefault(frame.name, path)
+def _by_frame(what: str, files: Iterable[tuple[str, Path]]) -> dict[str, Path]:
+    """Files by the names of their frames; ImageError where two are of one."""
+    found: dict[str, Path] = {}
+    for frame, path in files:
+        twin = found.setdefault(frame, path)
         if twin is not path:
             raise ImageError(
-                "two files of the truth are of one frame",
-                found=f"{twin} and {path}, both frame {frame.name}",
+                f"two {what} are of one frame",
+                found=f"{twin} and {path}, both frame {frame}",
                 remedy=_by_pattern(twin, path),
             )
+    return found
 
 
 def _by_pattern(one: Path, other: Path) -> str:
-    """What to do about two files of one frame: patterns that part them, where names do."""
-    ends = [p.name.removeprefix(_name(p)) for p in (one, other)]
-    starts = ["", ""]
-    if ends[0] == ends[1]:
-        starts = [re.split(r"\d", p.name)[0] for p in (one, other)]
-    named = [
-        f"'{p.parent / f'{start}*{end}'}'"
-        for p, start, end in zip((one, other), starts, ends, strict=True)
-    ]
-    told = "" if named[0] == named[1] else f": {' or '.join(named)}"
+    """What to do about two files of one frame: patterns that part them, where their kinds do."""
+    kinds = [f"'{p.parent / ('*' + p.name.removeprefix(parted(p)[0]))}'" for p in (one, other)]
+    told = "" if kinds[0] == kinds[1] else f": {' or '.join(kinds)}"
     return f"Name those you mean by a pattern{told or ' in quotes'}"
 
 
-def _key(ours: Sequence[Path], theirs: Sequence[Path]) -> Key:
-    """What two files of one frame have in common.
-
-    Of `_name`, `_start` (of several: what tells files apart may follow a dot) and `_name` without
-    words that all of a side end with, the first that each file has for itself, and by which all
-    files of one side are found; else `frame_of`, if all have a number and it does not repeat where
-    names agree.
-    """
-    sides = ours, theirs
-    numbered = all(frame_of(path) is not None for side in sides for path in side)
-    if numbered and any(_SLICE.match(path.stem) for path in ours):
-        return frame_of
-    starts = [_start] if min(len(ours), len(theirs)) > 1 else []
-    for way in (_name, *starts, *_without_ends(ours), *_without_ends(theirs)):
-        a, b = ({way(path) for path in side} for side in sides)
-        if (len(a), len(b)) == (len(ours), len(theirs)) and (a <= b or b <= a):
-            return way
-    if not numbered:
-        return _name
-    names = [{_name(path) for path in side} for side in sides]
-    own = [len(each) for each in names] == [len(side) for side in sides]
-    repeat = any(len({frame_of(path) for path in side}) < len(side) for side in sides)
-    return _name if own and repeat and names[0] & names[1] else frame_of
+def _paired(
+    ours: Sequence[Path], theirs: Sequence[Path]
+) -> tuple[Sequence[str], Sequence[str], str]:
+    """The name of the frame that each file is of, and how that was found: "by name", NUMBER, or ""
+    where no way of the module's docstring holds, and names are as they are."""
+    if not any(_SLICE.match(path.stem) for path in ours):
+        for end, other in product(_ends(ours), _ends(theirs)):
+            names, others = _without(end, ours), _without(other, theirs)
+            a, b = set(map(_plain, names)), set(map(_plain, others))
+            if len(a) == len(ours) and len(b) == len(theirs) and a & b:
+                return names, others, "by name"
+    if _numbered(ours, theirs):
+        return [str(frame_of(p)) for p in ours], [str(frame_of(p)) for p in theirs], NUMBER
+    return _without("", ours), _without("", theirs), ""
 
 
-def _name(path: Path) -> str:
-    """The name without its extension and the kind that `deploy` puts before it."""
-    return parted(path)[0]
+def _plain(name: str) -> str:
+    """In small letters, and whole numbers without leading zeros."""
+    return re.sub(r"(?<!\d)(?<!\d\.)0+(?=\d)", "", name.lower())
 
 
-def _start(path: Path) -> str:
-    """The name up to its first dot."""
-    return path.name.split(".")[0]
-
-
-def _without_ends(paths: Sequence[Path]) -> list[Key]:
-    """`_name` without the last word, the last two, ... of all these files (A1_mask, B1_mask)."""
-    names = [_name(path) for path in paths]
+def _ends(paths: Sequence[Path]) -> list[str]:
+    """Nothing, and the last word, the last two, ... of the names of all these files."""
+    names = [name.lower() for name in _without("", paths)]
     words = _WORDS.search(names[0])
     ends = [words[0][i:] for i, c in enumerate(words[0]) if not c.isalpha()] if words else []
-    return [
-        partial(_without, end)
-        for end in reversed(ends)
-        if all(name.endswith(end) for name in names)
-    ]
+    return ["", *(end for end in reversed(ends) if all(name.endswith(end) for name in names))]
 
 
-def _without(end: str, path: Path) -> str:
-    return _name(path).removesuffix(end)
+def _without(end: str, paths: Sequence[Path]) -> list[str]:
+    names = [parted(path)[0] for path in paths]
+    return [name[: len(name) - len(end)] for name in names]
+
+
+def _numbered(*sides: Sequence[Path]) -> bool:
+    """Whether the frame number tells which files belong together (see the module's docstring)."""
+    marks = []
+    for side in sides:
+        around = {cut and (cut[0], cut[2]) for cut in map(_cut, side)}
+        alike = around.pop()
+        if around or not alike:
+            return False
+        marks.append(_MARKS.findall(alike[0]))
+    return all(each == marks[0] or len(each) != len(marks[0]) for each in marks)
+
+
+def _cut(path: Path) -> tuple[str, int, str] | None:
+    """What is before the frame number in a name, that, and what is after; None without a number."""
+    part = _SLICE.match(path.stem)
+    found = _LAST.fullmatch(f"man_seg{part[1]}" if part else parted(path)[0])
+    return (_plain(found[1]), int(found[2]), _plain(found[3])) if found else None
 
 
 def frame_of(path: Path) -> int | None:
-    """The frame number: the last one in a file's `_name`."""
-    part = _SLICE.match(path.stem)
-    numbers = [part[1]] if part else re.findall(r"\d+", _name(path))
-    return int(numbers[-1]) if numbers else None
+    """The frame number: the last one in a file's name."""
+    cut = _cut(path)
+    return cut[1] if cut else None
 
 
 def spans(names: Sequence[int | str]) -> str:
@@ -347,15 +348,3 @@ def spans(names: Sequence[int | str]) -> str:
     if len(names) > 9:
         names = [*names[:8], "...", names[-1]]
     return ", ".join(map(str, names))
-
-
-def _number(path: Path, where: str) -> int:
-    number = frame_of(path)
-    if number is None or _SLICE.match(path.stem):
-        raise ImageError(
-            "it is not clear which page of the prediction belongs to a file of the truth",
-            where=where,
-            expected="a frame number in every name, as man_seg005.tif",
-            found=path.name,
-        )
-    return number

@@ -34,9 +34,12 @@ if TYPE_CHECKING:
 KINDS = ("membrane", "classes", "instances")
 EPILOG = """\
 TRUTH and PREDICTION are each one TIFF or PNG file, a folder, or a pattern in quotes.  Pages are
-compared one by one; files of folders by their names (A1.tif and A1.prob.tif, or A1_mask.tif), or by
-the frame number in them (man_seg005.tif and mask005.tif of the Cell Tracking Challenge).  Left out
-are predictions without truth and, of a single prediction, all truth but its own.
+compared one by one; files of folders by their names, but for last words that all of a folder have
+(A1_mask.tif, a01.prob.tif).  Where no names agree, and those of each folder differ in the last
+number alone, it is the number of the frame (man_seg005.tif and mask005.tif of the Cell Tracking
+Challenge), which is said; not where the names say other things before it (A2.tif and B2.tif,
+exp1_05.tif and exp2_05.tif).  Left out are predictions without truth and, of a single prediction,
+all truth but its own.
 
 What is compared is told from the values, or by --kind:
 
@@ -147,7 +150,7 @@ def main(argv: Sequence[str]) -> int:
     guess = _frames.Files(args.axes)
     each = "volume" if args.volumes else "slice"
     sides = {"truth": truth, "guess": guess}
-    frames, left = _frames.match(
+    frames, how, left = _frames.match(
         args.truth,
         args.prediction,
         lambda side, path: len(sides[side].parts(path, args.volumes)),
@@ -165,7 +168,7 @@ def main(argv: Sequence[str]) -> int:
     for name in names:
         if args.volumes and not metrics.MEASURES[name].volumes:
             raise ImageError(f"{name} is not defined for volumes", remedy="Choose with --metrics")
-    describe(compared, args, left, each)
+    describe(compared, args, how, left, each)
 
     inversion = Inversion()
     scored: list[int | str] = []
@@ -279,7 +282,7 @@ def _pairs(compared: Compared, scored: list[int | str], inversion: Inversion) ->
 # ---------------------------------------------------------------------- what is printed
 
 
-def describe(compared: Compared, args: argparse.Namespace, left: str, each: str) -> None:
+def describe(compared: Compared, args: argparse.Namespace, how: str, left: str, each: str) -> None:
     for side, files, path in (
         ("truth", compared.truth, compared.frames[0].truth.path),
         ("prediction", compared.guess, compared.frames[0].guess.path),
@@ -291,7 +294,7 @@ def describe(compared: Compared, args: argparse.Namespace, left: str, each: str)
         except DemitasseError:
             summary = "cannot be read"
         print(f"{side:<11} {named}: {first}{summary}; read as {compared.read_as[side]}")
-    if pairs := _frames.pairs(compared.frames):
+    if pairs := _frames.pairs(compared.frames, how):
         print(f"pairs       {pairs}")
     print(f"comparing   {compared.kind}, {counted(len(compared.frames), each)}")
     say_notes(compared.truth.notes | compared.guess.notes)

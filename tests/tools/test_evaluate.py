@@ -56,6 +56,15 @@ def record(*words):
     return json.loads(Path("s.json").read_text())
 
 
+def folders(pages, **names):
+    """Folders of files of one page each, NAME.tif; none for a name that is None."""
+    for folder, each in names.items():
+        Path(folder).mkdir()
+        for page, name in zip(pages, each, strict=False):
+            if name:
+                tiff.write(f"{folder}/{name}.tif", page[None])
+
+
 def test_the_table_and_the_json_hold_the_metrics(truth, capsys):
     assert evaluate.main(["truth.tif", "guess.tif", "--json", "s.json"]) == 0
     out = capsys.readouterr().out
@@ -205,14 +214,60 @@ def test_two_predictions_of_a_frame_are_told_apart_by_a_pattern(truth, drawn):
     with pytest.raises(ImageError, match=f"two predictions are of one frame.*{found}.*{remedy}"):
         evaluate.main(["gt", "results"])
     assert evaluate.main(["gt", "results/*.prob.tif", "--kind", "instances"]) == 0
-    tiff.write("results/a1.tif", drawn[0][:1])
-    tiff.write("results/b1.tif", drawn[0][:1])
-    with pytest.raises(ImageError, match=r"a1\.tif and .*by a pattern: .*'results/a\*\.tif'"):
-        evaluate.main(["gt", "results/?1.tif"])
-    with pytest.raises(ImageError, match=r"two files of the truth.*results.b1\.tif.*pattern"):
-        evaluate.main(["results/?1.tif", "gt"])
+    folders(drawn[0][:2], both=("c01", "c1"))
+    with pytest.raises(ImageError, match=r"both.c01\.tif and both.c1\.tif.*pattern in quotes"):
+        evaluate.main(["gt", "both"])
+    with pytest.raises(ImageError, match=r"two files of the truth.*both.c1\.tif, both frame 1"):
+        evaluate.main(["both", "gt"])
     with pytest.raises(ImageError, match=r"two files of the truth.*both frame 1"):
-        evaluate.main(["results/?1.tif", "cells.tif"])
+        evaluate.main(["both", "cells.tif"])
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ("A1 A2", "B1 B2"),
+        ("A1_mask A2_mask", "B1.labels B2.labels"),
+        ("mask_A1 mask_A2", "seg_B1 seg_B2"),
+        ("B2", "A1 A2 A3"),
+        ("A1 B2", "mask1 mask2"),
+        ("mask1 mask2", "A1 B2"),
+        ("exp1_05 exp1_06", "exp2_05 exp2_06"),
+        ("2026-11-27_1 2026-11-27_2", "2026-11-28_1 2026-11-28_2"),
+        ("t1_z1 t2_z2", "mask1 mask2"),
+    ],
+)
+def test_a_number_alone_does_not_pair_what_has_other_names(truth, drawn, ours, theirs):
+    """A1, A2, ... were compared with B1, B2, ..., without a word."""
+    folders(drawn[0], gt=ours.split(), res=theirs.split())
+    lone = ours.split()[0]
+    with pytest.raises(ImageError, match=rf"no prediction for {lone}\.tif.*Name both sides alike"):
+        evaluate.main(["gt", "res"])
+
+
+def test_a_stack_is_not_compared_with_files_that_differ_in_more_than_a_number(truth, drawn):
+    folders(drawn[0], gt=("A0", "B1"))
+    with pytest.raises(ImageError, match=r"not clear which page .* found A0\.tif, B1\.tif"):
+        evaluate.main(["gt", "cells.tif"])
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ("man_seg000 man_seg001", "mask000 mask001"),
+        ("man_track000 man_track001", "t000.labels t001.labels"),
+        ("mask_0 mask_1", "frames_00 frames_01"),
+        ("mask_A0 mask_A1", "A0 A1"),
+        ("gt1", "seg1"),
+    ],
+)
+def test_pairs_by_number_are_said(truth, drawn, capsys, ours, theirs):
+    ours, theirs = ours.split(), theirs.split()
+    folders(drawn[0], gt=ours, res=theirs)
+    found = record("gt", "res", "--metrics", "seg", "--kind", "instances")
+    assert (found["slices"], found["seg"]["value"]) == ([0, 1][-len(ours) :], 1)
+    said = f"pairs       by frame number: {ours[0]}.tif with {theirs[0]}.tif"
+    assert said in capsys.readouterr().out
 
 
 def test_what_counts_as_found_is_said(truth, drawn, capsys):
@@ -368,15 +423,6 @@ def test_files_are_paired_by_their_names_where_these_agree(truth, drawn):
     assert (found["slices"], found["seg"]["value"]) == ([8], 1)
 
 
-def folders(pages, **names):
-    """Folders of files of one page each, NAME.tif; none for a name that is None."""
-    for folder, each in names.items():
-        Path(folder).mkdir()
-        for page, name in zip(pages, each, strict=True):
-            if name:
-                tiff.write(f"{folder}/{name}.tif", page[None])
-
-
 def test_one_prediction_is_compared_with_the_truth_of_its_name(truth, drawn, capsys):
     """It was compared with the first, as page 0."""
     folders(drawn[0], gt="012", res=("0.labels", "1.labels", "2.labels"))
@@ -408,6 +454,10 @@ def test_only_slices_that_are_asked_for_need_a_prediction(truth, drawn):
         ("{0}1_mask", "{0}1.labels", ["A1", "B1", "C1"]),
         ("{0}1", "{0}1_cp_masks", ["A1", "B1", "C1"]),
         ("{0}1.gt", "{0}1.seg", ["A1", "B1", "C1"]),
+        ("{0}1_mask", "{0}1_pred", ["A1", "B1", "C1"]),
+        ("{0}01_Mask", "{0}1.labels-0.25", ["A01", "B01", "C01"]),
+        ("2026-11-28_{0}1", "2026-11-28_{0}1_seg", [f"2026-11-28_{r}1" for r in "ABC"]),
+        ("{0}1.05uM+", "{0}1.05uM+ cp masks", ["A1.05uM+", "B1.05uM+", "C1.05uM+"]),
         ("{0}1_left_eye_mask", "{0}1_left_eye", ["A1_left_eye", "B1_left_eye", "C1_left_eye"]),
     ],
 )
@@ -421,8 +471,11 @@ def test_names_agree_in_spite_of_dots_and_last_words(truth, drawn, ours, theirs,
 def test_words_that_tell_files_apart_are_not_left_out(truth, drawn):
     folders(drawn[0][:2], gt=("cell1_left", "cell1_right"))
     tiff.write("cell1.tif", drawn[0][:1])
-    with pytest.raises(ImageError, match="two files of the truth are of one frame"):
+    with pytest.raises(ImageError, match="no file of the truth is of its frame"):
         evaluate.main(["gt", "cell1.tif"])
+    folders(drawn[0][::-1], eyes=("A1_right_mask", "A1_left_mask"))
+    folders(drawn[0][2:], one=("A1_right_pred",))
+    assert record("eyes", "one/A1_right_pred.tif", "--metrics", "seg")["seg"]["value"] == 1
     folders(drawn[0][:1], dated=("2024.11.28_cell1",))
     tiff.write("2024.11.28_cell2.tif", drawn[0][:1])
     with pytest.raises(ImageError, match="no file of the truth is of its frame"):
