@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..data.labels import LabelRule, whole_numbers
-from ..errors import DemitasseError, ImageError
+from ..errors import DemitasseError, ImageError, counted
 from ..imaging.image import one_channel
 from ..imaging.recognise import Survey
 from ..imaging.views import Pair, View
@@ -223,18 +223,22 @@ class Compared:
 
 
 def choose_channel(prediction: Image, asked: int | None) -> int:
-    """The channel that holds the probability of interior; ImageError where it cannot be told."""
+    """The channel that holds the probability of interior; ImageError where it cannot be told, or
+    is not there."""
     channels = prediction.shape[1]
     if asked is None and channels <= 2:
         return channels - 1  # of the two classes, interior is number 1
+    what = "it is not clear which channel is the probability of interior"
+    remedy = "If these are pages and not channels, say so with --axes, for example ZYX"
+    if asked is not None:
+        what, remedy = f"has no channel {asked}", ""
     if asked is None or not 0 <= asked < channels:
         raise ImageError(
-            "it is not clear which channel is the probability of interior",
+            what,
             where=str(prediction.path),
-            expected=f"--channel 0 to {channels - 1}",
-            found=f"{channels} channels (axes {prediction.axes})"
-            + ("" if asked is None else f" and --channel {asked}"),
-            remedy="If these are pages and not channels, say so with --axes, for example ZYX",
+            expected="--channel 0" + (f" to {channels - 1}" if channels > 1 else ""),
+            found=f"{counted(channels, 'channel')} (axes {prediction.axes})",
+            remedy=remedy,
         )
     return asked
 

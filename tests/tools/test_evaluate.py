@@ -144,8 +144,13 @@ def test_a_channel_must_be_named_where_there_are_many(truth):
     with pytest.raises(ImageError, match=r"not clear which channel.*--channel 0 to 2"):
         evaluate.main(["truth.tif", "three.tif", *few])
     assert evaluate.main(["truth.tif", "three.tif", "--channel", "2", *few]) == 0
-    with pytest.raises(ImageError, match="--channel 3"):
-        evaluate.main(["truth.tif", "three.tif", "--channel", "3", *few])
+    for name, channel, said in (
+        ("three.tif", "3", r"has no channel 3; expected .*0 to 2, found 3 channels \(axes ZCYX\)"),
+        ("guess.tif", "1", r"has no channel 1; expected .*0, found 1 channel \(axes ZYX\)"),
+        ("guess.tif", "-1", "has no channel -1"),
+    ):
+        with pytest.raises(ImageError, match=said):
+            evaluate.main(["truth.tif", name, "--channel", channel, *few])
 
 
 def test_a_map_is_taken_apart_for_truth_with_instances(truth, drawn):
