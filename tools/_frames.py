@@ -20,6 +20,7 @@ man_seg_TTT_ZZZ.tif, an annotated slice of a volume, is page ZZZ of the predicti
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -298,8 +299,10 @@ def _paired(
 
 
 def _plain(name: str) -> str:
-    """In small letters, and whole numbers without leading zeros."""
-    return re.sub(r"(?<!\d)(?<!\d\.)0+(?=\d)", "", name.lower())
+    """In small letters, and whole numbers without leading zeros; accents as macOS writes them are
+    those of other systems."""
+    name = unicodedata.normalize("NFC", name.lower())
+    return re.sub(r"(?<!\d)(?<!\d\.)0+(?=\d)", "", name)
 
 
 def _ends(paths: Sequence[Path]) -> list[str]:

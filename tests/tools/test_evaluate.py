@@ -463,6 +463,7 @@ def test_only_slices_that_are_asked_for_need_a_prediction(truth, drawn):
         ("{0}01_Mask", "{0}1.labels-0.25", ["A01", "B01", "C01"]),
         ("2026-11-28_{0}1", "2026-11-28_{0}1_seg", [f"2026-11-28_{r}1" for r in "ABC"]),
         ("{0}1.05uM+", "{0}1.05uM+ cp masks", ["A1.05uM+", "B1.05uM+", "C1.05uM+"]),
+        ("M\u00fcller {0}1", "Mu\u0308ller {0}1.labels", [f"M\u00fcller {r}1" for r in "ABC"]),
         ("{0}1_left_eye_mask", "{0}1_left_eye", ["A1_left_eye", "B1_left_eye", "C1_left_eye"]),
     ],
 )
