@@ -18,20 +18,31 @@ def guarded(main: Callable[[Sequence[str]], int], argv: Sequence[str]) -> int:
     machine exit code 1."""
     prepare_output()
     try:
-        return main(argv)
-    except DemitasseError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except BrokenPipeError:
-        # the reader has gone (`| head`); nothing is left to say, also not at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        try:
+            return main(argv)
+        except DemitasseError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return error.exit_code
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            return 130
+        finally:
+            sys.stdout.flush()  # here, not at exit, where Python has words of its own for a failure
+    except BrokenPipeError:  # the reader has gone (`| head`); nothing is left to say
+        discard_unwritten()
         return 141
     except (MemoryError, OSError) as error:
         print(f"error: {said(error)}", file=sys.stderr)
+        discard_unwritten()
         return 1
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+
+
+def discard_unwritten() -> None:
+    """Let what was printed and cannot be written go nowhere, also at exit."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def leave(code: int) -> NoReturn:

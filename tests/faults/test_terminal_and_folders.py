@@ -20,6 +20,8 @@ from demitasse.tools import caffe, deploy, export, pack, port, solve
 from .conftest import ROOT
 
 pytestmark = pytest.mark.usefixtures("tiny")
+# Python's default, which this may have been started without
+BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 
 
 def kept_with(path):
@@ -32,15 +34,33 @@ def test_the_reader_of_a_pipe_goes_away(trained):
     """The output was piped into a command that stopped reading (`| head -1`).
     Ends quietly with exit code 141, as every Unix command; nothing is said on stderr.
     """
-    script = ROOT / "tools" / "deploy.py"
-    process = subprocess.Popen(
-        [sys.executable, script, "--weights", "tiny.h5", "img.tif"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    process.stdout.close()  # before the first line
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 141 and said == b""
+    for words in ("deploy.py --weights tiny.h5 img.tif", "check.py --help"):
+        script, *argv = words.split()
+        process = subprocess.Popen(
+            [sys.executable, ROOT / "tools" / script, *argv],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=BUFFERED,
+        )
+        process.stdout.close()  # before the first line
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 141 and said == b""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_output_into_a_file_on_a_full_disk():
+    """What a command prints was sent into a file, for which the disk had no room.
+    Says so and ends with exit code 1.
+    """
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [sys.executable, ROOT / "tools" / "check.py", "--help"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=BUFFERED,
+            timeout=60,
+        )
+    assert ended.returncode == 1 and ended.stderr == b"error: No space left on device.\n"
 
 
 def test_no_stdout_at_all(trained):
