@@ -13,6 +13,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+from .. import __version__
 from ._main import guarded, leave
 
 VERBS = {  # verb: (module, what it does)
@@ -44,7 +45,13 @@ ALIASES = {"solve": "train"}  # other names that verbs have had
 def usage() -> str:
     lines = [f"  {verb:<12}{what}" for verb, (_, what) in VERBS.items()]
     return "\n".join(
-        ["usage: demitasse VERB [options]", "", *lines, "", "demitasse VERB --help says more"]
+        [
+            "usage: demitasse VERB [options]",
+            "",
+            *lines,
+            "",
+            "demitasse VERB --help says more; demitasse --version says which this is",
+        ]
     )
 
 
@@ -60,7 +67,10 @@ def command() -> None:
 
 def _run(words: Sequence[str]) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
-        print(usage(), flush=True)
+        print(usage())
+        return 0
+    if words[0] in ("--version", "version"):
+        print(f"demitasse {__version__}")
         return 0
     verb = ALIASES.get(words[0], words[0])
     if verb not in VERBS:

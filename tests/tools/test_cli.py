@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from demitasse import __version__
 from demitasse.tools import cli, deploy
 from demitasse.tools._options import Parser, spoken
 
@@ -22,6 +23,11 @@ def test_without_a_verb_it_lists_them(capsys):
     said = capsys.readouterr().out
     assert all(f"  {verb} " in said for verb in cli.VERBS)
     assert set(cli.VERBS) >= PROMISED
+
+
+def test_it_says_its_version(capsys):
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"demitasse {__version__}\n"
 
 
 @pytest.mark.parametrize("verb", sorted(cli.VERBS))
