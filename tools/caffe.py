@@ -11,7 +11,7 @@ import contextlib
 import signal
 import sys
 import time as clock
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -303,8 +303,9 @@ def make_net(args: Any, log: Glog, phase: int, *, backward: bool) -> Net:
     return net
 
 
-def test(args: Any, log: Glog) -> dict[str, np.ndarray]:
-    """Print every output of every batch, then the means, which are returned."""
+def test(args: Any, log: Glog, passes: Iterable[int] | None = None) -> dict[str, np.ndarray]:
+    """Print every output of every batch, then the means, which are returned.  passes: numbers of
+    args.iterations batches, from 0."""
     from .. import weights
 
     needs(args, "model", "weights")
@@ -319,7 +320,7 @@ def test(args: Any, log: Glog) -> dict[str, np.ndarray]:
     log("caffe.cpp:281", f"Running for {args.iterations} iterations.")
     sums: dict[str, np.ndarray] = {}
     loss, count = net.dtype.type(0), net.dtype.type(args.iterations)  # Caffe adds in float
-    for i in range(args.iterations):
+    for i in passes or range(args.iterations):
         loss += net.dtype.type(net.forward())
         for name in net.outputs:
             data = net.read(name).ravel()
@@ -333,9 +334,9 @@ def test(args: Any, log: Glog) -> dict[str, np.ndarray]:
     return means
 
 
-def time(args: Any, log: Glog) -> tuple[Net, np.ndarray]:
+def time(args: Any, log: Glog, passes: Iterable[int] | None = None) -> tuple[Net, np.ndarray]:
     """Print the average time of every layer, forward and backward; the net, and the milliseconds
-    (layers, 2)."""
+    (layers, 2).  passes: as in `test`."""
     from ..net.timing import time_layers
 
     needs(args, "model")
@@ -351,7 +352,7 @@ def time(args: Any, log: Glog) -> tuple[Net, np.ndarray]:
     names = [layer.name for layer in net.layers]
     spent = np.zeros((len(names), 2))  # milliseconds forward, backward
     begun = clock.perf_counter()
-    for i in range(args.iterations):
+    for i in passes or range(args.iterations):
         since = clock.perf_counter()
         net.clear_param_diffs()
         spent += 1e3 * np.array([times for _, *times in time_layers(net)])

@@ -11,12 +11,13 @@ import sys
 from collections.abc import Sequence
 
 from . import _device, _options
-from ._glog import Glog
+from ._glog import Spoken
+from ._progress import follow
 from ._table import Table, show
 
 EPILOG = """\
-The net, in its TEST phase, reads its own data layer, N batches of it.  Caffe's log goes to stderr,
-a table of the means, one line for each output, to stdout.
+The net, in its TEST phase, reads its own data layer, N batches of it; printed is a table of
+the means, one line for each output.  tools/caffe.py test prints Caffe's log instead.
 
 examples:
   python tools/score_net.py models/unet.prototxt -weights unet.h5 -iterations 2
@@ -49,7 +50,8 @@ def main(argv: Sequence[str]) -> int:
     args = p.parse_args(argv)
     _device.started(args)
     args.model = _options.net_of(p, args)
-    means = caffe.test(args, Glog(sys.stderr))
+    passes = follow(range(args.iterations), args.iterations, "batches")
+    means = caffe.test(args, Spoken(sys.stderr), passes)
     rows = [(name, f"{value:g}") for name, values in means.items() for value in values.ravel()]
     show(Table(("output", "mean"), rows))
     return 0

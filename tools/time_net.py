@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from . import _device, _options
-from ._glog import Glog
+from ._glog import Spoken
+from ._progress import follow
 from ._table import Table, show
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from ..net import Net
 
 EPILOG = """\
-Every layer runs forward and backward N times.  Caffe's log goes to stderr, in the format of `caffe
-time`; a table to stdout: mean milliseconds, and the share of the whole.
+Every layer runs forward and backward N times; printed is a table of mean milliseconds and shares of
+the whole.  tools/caffe.py time prints Caffe's log instead.
 
 examples:
   python tools/time_net.py models/unet.prototxt -iterations 2
@@ -62,7 +63,8 @@ def main(argv: Sequence[str]) -> int:
     args = p.parse_args(argv)
     _device.started(args)
     args.model = _options.net_of(p, args)
-    show(table(*caffe.time(args, Glog(sys.stderr))))
+    passes = follow(range(args.iterations), args.iterations, "passes")
+    show(table(*caffe.time(args, Spoken(sys.stderr), passes)))
     return 0
 
 

@@ -1,9 +1,10 @@
-"""`demitasse test` and `demitasse time`: Caffe's log on stderr, a table on stdout."""
+"""`demitasse test` and `demitasse time`: tables, and nothing of Caffe's log."""
 
 import re
+from pathlib import Path
 
 import pytest
-from demitasse.tools import score_net, time_net
+from demitasse.tools import caffe, score_net, time_net
 from demitasse.tools._main import guarded
 
 pytestmark = pytest.mark.usefixtures("trained")
@@ -17,23 +18,28 @@ def run(capsys, main, *argv):
 
 
 def test_the_mean_of_the_test_batches(capsys):
-    table, log = run(
-        capsys, score_net.main, "net.prototxt", "-weights", "tiny.h5", "-iterations", "3"
-    )
+    words = ["-model", "net.prototxt", "-weights", "tiny.h5", "-iterations", "3"]
+    table, said = run(capsys, score_net.main, *words)
     assert table[0] == ["output", "mean"] and table[1][0] == "loss" and len(table) == 2
-    losses = [float(v) for v in re.findall(r"\] Batch \d, loss = (\S+)", log)]
-    assert len(losses) == 3
-    assert float(table[1][1]) == pytest.approx(sum(losses) / 3, rel=1e-4)
+    _, log = run(capsys, lambda words: caffe.main(["test", *words]), *words)
+    assert table[1][1] == re.search(r"\] loss = (\S+)", log)[1] and said == ""
+
+
+def test_layers_that_are_left_out_are_said(capsys):
+    net = Path("net.prototxt")
+    net.write_text(net.read_text().replace('name: "score"', 'name: "score2"'))
+    _, said = run(capsys, score_net.main, "net.prototxt", "-weights", "tiny.h5", "-iterations", "1")
+    kept = "layer score2 is not in tiny.h5: it keeps what its fillers made"
+    assert said.splitlines() == ["Ignoring source layer score", kept]
 
 
 def test_the_time_of_every_layer(capsys):
-    table, log = run(capsys, time_net.main, "-model", "net.prototxt", "-iterations", "2")
+    table, said = run(capsys, time_net.main, "-model", "net.prototxt", "-iterations", "2")
     rows = {row[0]: row for row in table}
     assert rows["score"][1:3] == ["Convolution", "1x2x16x16"]
     forward = sum(float(row[3]) for row in table[1:-2])
     assert float(table[-1][-3]) == pytest.approx(forward, abs=0.01 * len(table))
-    assert table[-1][-1] == "100.0%"
-    assert re.search(r"\] +score\tforward: \S+ ms\.", log) and "Average Forward pass:" in log
+    assert table[-1][-1] == "100.0%" and said == ""
 
 
 @pytest.mark.parametrize("main", [score_net.main, time_net.main])
