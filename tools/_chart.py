@@ -11,7 +11,7 @@ CSS variables of the page (`_page.py`), so a chart is dark where the page is.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -54,14 +54,28 @@ class Axis:
         return self.start + part * (self.end - self.start)
 
 
-def chart(title: str, series: Sequence[Series], *, x: str = "iteration", y: str = "") -> str:
-    """The SVG; empty where nothing is to be shown.  title: said to who does not see it."""
+def extent(series: Iterable[Series]) -> tuple[float, float] | None:
+    """The least and the largest x of all points; None without a point."""
+    xs = [x for one in series for x, _ in one.points()]
+    return (min(xs), max(xs)) if xs else None
+
+
+def chart(
+    title: str,
+    series: Sequence[Series],
+    *,
+    x: str = "iteration",
+    y: str = "",
+    span: tuple[float, float] | None = None,
+) -> str:
+    """The SVG; empty where nothing is to be shown.  title: said to who does not see it; span: the
+    ends of the x axis, of several charts together, instead of its own points'."""
     drawn = [(s, points) for s in series if (points := s.points())]
     if not drawn:
         return ""
     xs = [p[0] for _, points in drawn for p in points]
     ys = [p[1] for _, points in drawn for p in points]
-    across = _across(min(xs), max(xs))
+    across = _across(*(span or (min(xs), max(xs))))
     up = _upward(min(ys), max(ys))
     body = [*_grid(across, up, x, y)]
     for one, points in drawn:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from . import _page as h
 from ._chart import Series
 from ._page import Html, tag
-from ._run_page import by_output, drawn, is_loss, number4, of_steps, of_values, pairs, span
+from ._run_page import Panel, by_output, charts, is_loss, number4, of_steps, of_values, pairs, span
 from ._runs import Run, text
 
 COLOURS, MOST_LINES = 6, 400  # of charts; of a difference between two nets
@@ -63,7 +63,7 @@ def curves(runs: Sequence[Run], names: Sequence[str]) -> Html:
         several = enumerate(zip(runs, names, strict=True))
         return [of_steps(run, field, k % COLOURS, name) for k, (run, name) in several]
 
-    figures = [drawn("Loss", of("smoothed"), "loss", "mean over average_loss")]
+    panels = [Panel("Loss", of("smoothed"), "loss", "mean over average_loss")]
     outputs = [by_output(run) for run in runs]
     for output in dict.fromkeys(name for found in outputs for name in found):
         series = [
@@ -71,10 +71,10 @@ def curves(runs: Sequence[Run], names: Sequence[str]) -> Html:
             for k, (name, found) in enumerate(zip(names, outputs, strict=True))
             if output in found
         ]
-        figures.append(drawn(f"Test {output}", series, "mean over test_iter"))
-    figures.append(drawn("Learning rate", of("rate"), "rate"))
-    figures.append(drawn("Gradient norm", of("norm"), "L2 norm", "before clip_gradients"))
-    return tag("div", *figures, class_="charts") if any(figures) else Html()
+        panels.append(Panel(f"Test {output}", series, "mean over test_iter"))
+    panels.append(Panel("Learning rate", of("rate"), "rate"))
+    panels.append(Panel("Gradient norm", of("norm"), "L2 norm", "before clip_gradients"))
+    return charts(*panels)
 
 
 def flat(run: Run) -> dict[str, str]:

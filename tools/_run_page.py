@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import DemitasseError
 from . import _page as h
-from ._chart import Series, chart, legend
+from ._chart import Series, chart, extent, legend
 from ._options import spoken
 from ._page import Html, figure, tag
 from ._runs import Run, text
@@ -104,24 +104,34 @@ def curves(run: Run) -> Html:
     """Loss, learning rate, gradient norm and test outputs over iterations."""
     tested = scores(run)
     title = f"Test {tested[0].name}" if len(tested) == 1 else "Test outputs"
-    figures = [
-        drawn("Loss", losses(run), "loss", "mean over average_loss; the faint line is each one"),
-        drawn("Learning rate", [of_steps(run, "rate")], "rate"),
-        drawn("Gradient norm", [of_steps(run, "norm", 2)], "L2 norm", "before clip_gradients"),
-        drawn(title, tested, "mean over test_iter"),
-    ]
-    return tag("div", *filter(None, figures), class_="charts") if any(figures) else Html()
+    faint = "mean over average_loss; the faint line is each one"
+    return charts(
+        Panel("Loss", losses(run), "loss", faint),
+        Panel("Learning rate", [of_steps(run, "rate")], "rate"),
+        Panel(title, tested, "mean over test_iter"),  # in two columns below the loss
+        Panel("Gradient norm", [of_steps(run, "norm", 2)], "L2 norm", "before clip_gradients"),
+    )
 
 
-def drawn(
-    title: str, series: Sequence[Series], y: str, words: str = "", x: str = "iteration"
-) -> Html:
-    """A figure with its legend; nothing where nothing is known."""
-    svg = chart(title, series, x=x, y=y)
-    if not svg:
-        return Html()
-    caption = h.join([title, tag("span", f" {words}", class_="soft") if words else ""])
-    return figure(caption, Html(svg), Html(legend(series)))
+class Panel(NamedTuple):
+    """A chart to be: its title, curves, y axis, and what more the caption says."""
+
+    title: str
+    series: Sequence[Series]
+    y: str
+    words: str = ""
+
+
+def charts(*panels: Panel) -> Html:
+    """Figures with legends on one x axis, so that what happened at the same time lies one above
+    the other; without those of which nothing is known."""
+    span = extent(series for panel in panels for series in panel.series)
+    figures = []
+    for title, series, y, words in panels:
+        if svg := chart(title, series, y=y, span=span):
+            caption = h.join([title, tag("span", f" {words}", class_="soft") if words else ""])
+            figures.append(figure(caption, Html(svg), Html(legend(series))))
+    return tag("div", *figures, class_="charts") if figures else Html()
 
 
 def of_steps(run: Run, field: str, colour: int = 0, name: str = "", style: str = "line") -> Series:

@@ -5,7 +5,18 @@ import re
 from xml.etree import ElementTree
 
 import pytest
-from demitasse.tools._chart import HEIGHT, MOST, WIDTH, Axis, Series, chart, legend, number, ticks
+from demitasse.tools._chart import (
+    HEIGHT,
+    MOST,
+    WIDTH,
+    Axis,
+    Series,
+    chart,
+    extent,
+    legend,
+    number,
+    ticks,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -43,6 +54,14 @@ def test_points_have_titles():
     svg = parsed(Series("run <1>", [0, 100], [0.5, 0.25], style="marks"))
     titles = [element.text for element in svg.iter("title")]
     assert titles == ["run <1>: 0.5 at 0", "run <1>: 0.25 at 100"]
+
+
+def test_charts_on_one_x_axis():
+    long, short = Series("", [0, 50, 800], [1, 2, 3]), Series("", [500], [1])
+    span = extent([long, short, Series("", [9_999], [math.nan])])
+    assert span == (0, 800) and extent([]) is None
+    (at,) = re.findall(r'cx="(\S+)"', chart("", [short], span=span))
+    assert float(at) == pytest.approx(Axis(0, 800, 74, WIDTH - 14).at(500), abs=0.1)
 
 
 def test_long_curves_are_parts_with_a_band():

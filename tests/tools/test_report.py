@@ -264,6 +264,21 @@ def test_of_several_classes_prediction_and_truth_are_beside_each_other():
     assert picture.size[0] == _gallery.TILE_WIDTH * 3 // 2 > 2.5 * picture.size[1]
 
 
+def across(page):
+    """The round iterations below every chart of a page."""
+    charts = re.findall(r'<svg class="chart".*?</svg>', page.source)
+    return [re.findall(r'text-anchor="middle">([\d,]+)<', chart) for chart in charts]
+
+
+def test_all_charts_have_the_same_iterations_below(run):
+    Path("other").mkdir()
+    argv = ["solver.prototxt", "--prefix", "other/tiny", "--max-iter", "20"]
+    assert guarded(solve.main, argv) == 0
+    alone, compared = across(made("other")), across(made("--compare", "run", "other"))
+    assert len(alone) == 3 and len(compared) == 4
+    assert all(found == ["0", "5", "10", "15", "20"] for found in alone + compared)
+
+
 def test_what_has_gone_is_said_and_the_rest_is_shown(run):
     Path("train.h5").unlink()
     page = made("run")
