@@ -1,10 +1,12 @@
 """Reading what trainings left: log.jsonl (written by `_record.py`), or a log in Caffe's words.
 
     run = read("runs/unet")         a folder with log.jsonl, such a file, or Caffe's log as text
+    run = read("runs/unet/first")   of several trainings in a folder the one with this prefix
 
-A log.jsonl may hold several runs: the last is meant.  One that went on from a snapshot is joined to
-the run that wrote it: of that one counts what came before the snapshot.  Lines that are no JSON
-objects of ours, as the last of a run that was cut, are passed over; missing numbers are nan.
+A log.jsonl may hold several runs: the last is meant, or the last with the prefix.  One that went on
+from a snapshot is joined to the run that wrote it: of that one counts what came before the
+snapshot.  Lines that are no JSON objects of ours, as the last of a run that was cut, are passed
+over; missing numbers are nan.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from ._record import NAME
 class Run:
     """path: of the log; start: its first line, empty for Caffe's; states: (iteration, path) of the
     snapshots; model: the file to deploy; end: how it ended, empty where that is not said; parts:
-    how many runs were joined."""
+    how many runs were joined; others: prefixes of other trainings in the log, if none was named."""
 
     path: Path
     start: Mapping[str, Any] = field(default_factory=dict)
@@ -38,11 +40,12 @@ class Run:
     model: str = ""
     end: Mapping[str, Any] = field(default_factory=dict)
     parts: int = 1
+    others: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
         """Of the folder and the prefix, or of the file."""
-        prefix = Path(text(self.start.get("prefix"))).name
+        prefix = _prefix(self.start)
         folder = self.path.absolute().parent.name
         return f"{folder}/{prefix}" if prefix else self.path.name
 
@@ -72,21 +75,24 @@ class Run:
 
 def read(path: str | Path) -> Run:
     """Read a run; DataError where there is none."""
-    where = Path(path)
+    where, prefix = Path(path), ""
     if where.is_dir():
         where = where / NAME
         if not where.is_file():
-            raise DataError(
-                f"holds no {NAME}",
-                where=str(path),
-                remedy="Name the folder of a training's snapshots, or a log in Caffe's format",
-            )
+            below = [str(log.parent) for log in sorted(Path(path).glob(f"*/{NAME}"))]
+            remedy = "Name the folder of a training's snapshots, or a log in Caffe's format"
+            if below:
+                remedy = f"Name one of {', '.join(below[:8])}{', ...' * (len(below) > 8)}"
+            raise DataError(f"holds no {NAME}", where=str(path), remedy=remedy)
+    elif not where.exists() and (where.parent / NAME).is_file():
+        where, prefix = where.parent / NAME, where.name
     try:
         with open(where, encoding="utf-8", errors="replace") as file:
             lines = list(file)
     except OSError as error:
         raise DataError(f"cannot be read ({error.strerror})", where=str(where)) from error
-    run = _joined(where, lines) if is_ours(lines) else _from_caffe(where, _logs.read(lines))
+    ours = is_ours(lines)
+    run = _joined(where, lines, prefix) if ours else _from_caffe(where, _logs.read(lines))
     if not (run.steps or run.scores or run.start):
         raise DataError(
             "tells of no training",
@@ -128,7 +134,7 @@ def own(path: Path, prefix: str) -> Callable[[Path], bool]:
     name, order = Path(prefix).name, []
     with suppress(OSError), open(path, encoding="utf-8", errors="replace") as file:
         lines = (line for line in file if '"start"' in line or '"snapshot"' in line)
-        order = [r for r in _started(lines) if Path(text(r[0].get("prefix"))).name == name]
+        order = [r for r in _started(lines) if _prefix(r[0]) == name]
     chain = _chain(order)
     if not chain:
         return lambda snapshot: True
@@ -149,10 +155,28 @@ def own(path: Path, prefix: str) -> Callable[[Path], bool]:
     return is_own
 
 
-def _joined(path: Path, lines: Sequence[str]) -> Run:
-    """The last run, and before it those that it goes on from."""
-    chain = _chain(_started(lines))
-    return _run(path, chain) if chain else Run(path)
+def _joined(path: Path, lines: Sequence[str], prefix: str) -> Run:
+    """The last run, with this prefix if there is one, and before it those that it goes on from."""
+    order = _started(lines)
+    names = [_prefix(run[0]) for run in order]
+    if prefix and prefix not in names:
+        raise DataError(
+            f"tells of no training with the prefix '{prefix}'",
+            where=str(path),
+            expected=" or ".join(dict.fromkeys(names)),
+        )
+    while prefix and _prefix(order[-1][0]) != prefix:
+        order.pop()
+    chain = _chain(order)
+    run = _run(path, chain) if chain else Run(path)
+    if not prefix:
+        run.others = tuple(name for name in dict.fromkeys(names) if name not in ("", names[-1]))
+    return run
+
+
+def _prefix(start: Mapping[str, Any]) -> str:
+    """Of a training's files, without their folder."""
+    return Path(text(start.get("prefix"))).name
 
 
 def _started(lines: Iterable[str]) -> list[list[dict[str, Any]]]:

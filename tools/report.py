@@ -34,7 +34,11 @@ def parser() -> _options.Parser:
         prog="report.py", description="Make a page about a training.", epilog=EPILOG
     )
     p.add_argument(
-        "runs", nargs="+", metavar="RUN", help="a folder with log.jsonl, that file, or Caffe's log"
+        "runs",
+        nargs="+",
+        metavar="RUN",
+        help="a folder with log.jsonl, FOLDER/PREFIX of one of several trainings in it (else the "
+        "last), that file, or Caffe's log",
     )
     p.add_argument(
         "-o",
@@ -68,6 +72,10 @@ def main(argv: Sequence[str]) -> int:
         p.error("--compare wants two runs or more")
     check_writable(args.output, overwrite=args.overwrite)
     runs = [_runs.read(path) for path in args.runs]
+    for run in runs:
+        if run.others:
+            others = " or ".join(str(run.path.parent / name) for name in run.others)
+            print(f"{run.path}: the last training, {run.name}; to see another name {others}")
     from . import _compare_page, _run_page
 
     if args.compare:

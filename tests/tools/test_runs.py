@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,38 @@ def test_the_last_run_of_a_file_is_meant(written):
         line("start", "a", seed=1), train(0, "a"), line("start", "b", seed=2), train(0, "b", loss=5)
     )
     assert run.start["seed"] == 2 and [s.loss for s in run.steps] == [5] and run.parts == 1
+
+
+def test_of_several_trainings_in_a_folder_one_is_named(written, tmp_path):
+    last = written(
+        line("start", "a", prefix="out/first"),
+        train(0, "a"),
+        line("start", "b", prefix="out/second"),
+        train(0, "b", loss=5),
+        line("start", "c", prefix="out/first"),
+        train(0, "c", loss=6),
+        line("start", "d"),
+        train(0, "d", loss=7),
+    )
+    assert [s.loss for s in last.steps] == [7] and last.others == ("first", "second")
+    for prefix, loss in {"first": 6, "second": 5}.items():
+        run = _runs.read(tmp_path / prefix)
+        assert [s.loss for s in run.steps] == [loss] and run.others == ()
+        assert run.name == f"{tmp_path.name}/{prefix}"
+    with pytest.raises(DataError, match=r"prefix 'third'; expected first or second"):
+        _runs.read(tmp_path / "third")
+    with pytest.raises(DataError, match="cannot be read"):
+        _runs.read(tmp_path / "no" / "third")
+
+
+def test_a_folder_of_folders_names_them(tmp_path):
+    for name in ("b", "a", "empty"):
+        (tmp_path / name).mkdir()
+        if name != "empty":
+            (tmp_path / name / "log.jsonl").write_text(line("start"))
+    a, b = (re.escape(str(tmp_path / name)) for name in "ab")
+    with pytest.raises(DataError, match=f"holds no log.jsonl. Name one of {a}, {b}.$"):
+        _runs.read(tmp_path)
 
 
 def test_runs_that_write_at_the_same_time_are_told_apart(written):
