@@ -270,8 +270,8 @@ def test_pages_of_a_stack_and_a_bad_file(page):
     rng = np.random.default_rng(0)
     tiff.write("s.tif", rng.integers(0, 255, (3, 30, 40)).astype(np.uint8), pixel_size=(0.5, 0.5))
     Path("notes.tif").write_text("no image")
-    page.drop("s.tif", "notes.tif")
-    page.done()
+    page.drop("notes.tif", "s.tif")
+    page.done()  # of the two the one that is an image is shown
     argv = ["--weights", "tiny.h5", "s.tif", "--tiles", "9"]
     assert guarded(deploy.main, argv) == 0
     labels = tifffile.imread("s.labels.tif")
@@ -283,8 +283,8 @@ def test_pages_of_a_stack_and_a_bad_file(page):
     assert page["scale"].size["width"] == pytest.approx(page["picture"].size["width"] / 4, abs=1)
 
     rows = page["images"].find_elements(By.CSS_SELECTOR, ".name")
-    assert [row.text.split("\n") for row in rows] == [["s.tif", "done"], ["notes.tif", "refused"]]
-    rows[1].click()
+    assert [row.text.split("\n") for row in rows] == [["notes.tif", "refused"], ["s.tif", "done"]]
+    rows[0].click()
     page.wait(lambda: page["error"].is_displayed())
     assert page["error"].text.startswith("notes.tif: is not a TIFF or PNG file")
     assert page["error"].get_attribute("role") == "alert"

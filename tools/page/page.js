@@ -22,14 +22,17 @@ function take(files) {
   }));
   for (const one of fresh) images.set(one.key, one);
   if (fresh.length) choose(fresh[0]);
-  for (const one of fresh) turn = turn.then(() => sendInTurn(one));
+  for (const one of fresh) turn = turn.then(() => sendInTurn(one, fresh));
 }
 
-/** Sends a file as soon as the server has room for one more that waits. */
-async function sendInTurn(one) {
+/** Sends a file as soon as the server has room for one more that waits.  One that is refused does not
+    hide the others that came with it. */
+async function sendInTurn(one, together) {
   while (images.has(one.key) && unfinished() >= model.most) await later();
   if (images.has(one.key)) await send(one);
   delete one.file;
+  const other = together.find((file) => images.has(file.key) && file.status !== "failed");
+  if (one === current && one.status === "failed" && other) choose(other);
 }
 
 const later = () => new Promise((go) => setTimeout(go, EVERY));
