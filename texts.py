@@ -3,6 +3,7 @@ r"""Texts of others: names of their files, layers and classes, and their JSON.
 utf8("m\udce4.tif")     "m\ufffd.tif": bytes that are no UTF-8 are replaced, for metadata
 control("c\x1b[31m")    "\\x1b": what a terminal would obey, spelt
 parsed('{"a": [1]}')    {"a": [1]}
+beginning(b"hello")     'a file that begins with "hello"'
 """
 
 from __future__ import annotations
@@ -28,6 +29,14 @@ def control(text: str) -> str:
     there is none.  Tabs and ends of lines are none."""
     found = _CONTROL.search(text)
     return ascii(found[0])[1:-1] if found else ""
+
+
+def beginning(content: bytes) -> str:
+    """A file of an unknown kind by its first 8 bytes, for a refusal: text as it is, or numbers."""
+    start = content[:8]
+    if re.fullmatch(rb"[ -~\t\r\n]+", start):
+        return f'a file that begins with "{" ".join(start.decode().split())}"'
+    return f"a file that begins with the bytes {start.hex(' ')}"
 
 
 def parsed(text: str | bytes) -> Any:

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ImageError
+from ..texts import beginning
 from .resize import bilinear
 
 _WIDE = ("I;16", "I;16B", "I;16L", "I;16N", "I")
@@ -59,7 +60,7 @@ def decode(content: bytes, *, colour: bool | None, where: str) -> np.ndarray:
     except ImageError:
         raise
     except PIL.UnidentifiedImageError:
-        found = "an empty file" if not content else f"a file that begins with {content[:8]!r}"
+        found = beginning(content) if content else "an empty file"
         raise ImageError("is not a picture", where=where, found=found) from None
     except Exception as error:  # Pillow raises whatever its decoders stumble over
         raise ImageError(f"cannot be decoded ({error})", where=where) from error

@@ -24,7 +24,7 @@ import numpy as np
 
 from ..errors import ImageError
 from ..files import replacing
-from ..texts import utf8
+from ..texts import beginning, utf8
 from .axes import layout
 from .decode import read_tiff
 from .image import MAX_BYTES, Image, check_stored, plain_type, refusing, within
@@ -82,7 +82,7 @@ def read(
         raise ImageError(
             "is not a TIFF or PNG file",
             where=str(path),
-            found=kind or f"a file that begins with {start!r}",
+            found=kind or beginning(start),
             remedy="Open it in Fiji and save it as TIFF",
         )
     if not image.nbytes:

@@ -24,6 +24,19 @@ def test_what_a_terminal_would_obey():
         assert texts.control(bad) == spelt
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"hello world", '"hello wo"'),
+        (b"a\r\nb\tc", '"a b c"'),
+        (b"\0\1\xff\xc8", "the bytes 00 01 ff c8"),
+        (b"caf\xc3\xa9", "the bytes 63 61 66 c3 a9"),
+    ],
+)
+def test_how_a_file_begins(content, words):
+    assert texts.beginning(content) == f"a file that begins with {words}"
+
+
 @pytest.mark.parametrize("value", [{"a": [1, 2.5, None, True]}, [], 5, "Ä", {"Ä": [{"": 1}]}])
 def test_json_is_parsed(value):
     assert texts.parsed(json.dumps(value)) == value

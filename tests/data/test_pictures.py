@@ -59,7 +59,7 @@ def test_refusals(tmp_path):
         assert str(path) in str(caught.value)
 
     refused(b"", "is not a picture; found an empty file")
-    refused(b"hello world", "is not a picture; found a file that begins with b'hello wo'")
+    refused(b"hello world", 'is not a picture; found a file that begins with "hello wo"')
     whole = pictures.encode(np.zeros((40, 40, 3), np.uint8) + 7, "png", where="")
     refused(whole[: len(whole) // 2], "cannot be decoded")
     with pytest.raises(ImageError, match=r"lost\.png: cannot be read"):

@@ -96,7 +96,7 @@ def test_the_bytes_the_tests_build_are_an_image_unless_changed(run):
     ("content", "words"),
     [
         (b"", "is empty (0 bytes)"),
-        (b"hello world", "is not a TIFF or PNG file; found a file that begins with b'hello wo'"),
+        (b"hello world", 'is not a TIFF or PNG file; found a file that begins with "hello wo"'),
         (b"\xff\xd8\xff\xe0 JFIF", "found a JPEG picture"),
         (b"II*\0\x08\0\0\0", "is cut off or damaged; found a header without an image"),
     ],
