@@ -50,8 +50,8 @@ def obeyed(
     """Let signals act on the solver meanwhile.
 
     again_at_once: say so when a stop is asked for, and let the second one interrupt at once; quiet:
-    a view says so.  The solver's observer is told which snapshot holds the progress, where it ends
-    before its time.  asked: what is told to stop or to snapshot, if not the solver itself.
+    a view says so.  Where it interrupts, the solver's observer is told which snapshot holds the
+    progress.  asked: what is told to stop or to snapshot, if not the solver itself.
     """
     told, asked = False, asked or solver
 
@@ -71,8 +71,6 @@ def obeyed(
     before = {number: signal.signal(number, handler) for number in effects}
     try:
         yield
-        if solver.stop and again_at_once:
-            solver.observer.said(f"stopped at iteration {solver.iter}: {go_on(solver)}")
     except KeyboardInterrupt:
         solver.observer.said(f"interrupted at iteration {solver.iter}: {go_on(solver)}")
         raise
@@ -86,4 +84,17 @@ def go_on(solver: Solver) -> str:
     from ..solvers.snapshot import kept
 
     last = solver.last_snapshot
-    return kept(solver) + (f"; to go on from it: -snapshot {last}" if last else "")
+    return kept(solver) + (
+        f"; to go on from it: --resume auto, or -snapshot {last}" if last else ""
+    )
+
+
+def last_words(solver: Solver, began: int, path: str) -> str:
+    """How to go on with a training that was stopped, or that has gone no further than where it
+    began; "" of any other.  path: the solver's prototxt."""
+    if solver.stop:
+        return f"stopped at iteration {solver.iter}: {go_on(solver)}"
+    if began >= solver.param.max_iter:
+        more = f"for more iterations raise max_iter in {path}, or give a larger --max-iter"
+        return f"nothing was left to do: iteration {began} is as far as max_iter; {more}"
+    return ""

@@ -303,7 +303,7 @@ def train(
     if args.time is not None:
         solver.hooks = (_Deadline(asked, time.monotonic() + args.time), *solver.hooks)
     record.begin(solver, source, options=options, command=["train", *argv], snapshot=args.snapshot)
-    unwritten = None
+    began, unwritten = solver.iter, None
     with record, events or nullcontext():
         try:
             obeyed = _signals.obeyed(
@@ -320,6 +320,8 @@ def train(
             record.wrote(target)
             ready = f"ready for {_options.spoken('tools/deploy.py')} --weights {target}"
             log.said(f"{target}: the model, {ready}")
+        if said := _signals.last_words(solver, began, source.path):
+            log.said(said)
         if unwritten is not None:
             raise unwritten
 

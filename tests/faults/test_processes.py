@@ -64,14 +64,17 @@ def ended(process):
 @pytest.mark.usefixtures("endless")
 def test_a_stop(number):
     """Ctrl-C was pressed once, or the job was ended by the queue (SIGTERM).
-    The iteration is finished, a snapshot and the model are written, and the log names the snapshot
-    and how to go on from it.
+    The iteration is finished, a snapshot and the model are written, and the last line names the
+    snapshot and how to go on from it.
     """
     with training() as process:
         process.send_signal(number)
         code, said = ended(process)
     (state,) = Path().glob("tiny_iter_*.solverstate.h5")
-    assert code == 0 and f"the last good snapshot is {state}; to go on from it: -snapshot" in said
+    last = (
+        f"the last good snapshot is {state}; to go on from it: --resume auto, or -snapshot {state}"
+    )
+    assert code == 0 and said.splitlines()[-1].endswith(last)
     assert "stopping after this iteration (again: at once)" in said and "Traceback" not in said
     snapshot.load(state)
     assert weights.read("tiny.h5").kind == "model" and not LOCK.exists()

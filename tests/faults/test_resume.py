@@ -46,7 +46,7 @@ MODEL = "tiny_iter_2.caffemodel.h5"
 def test_a_job_that_is_started_again(run, interrupted):
     """A training was stopped and the same command given again, with --resume auto.
     It goes on from the newest snapshot, and ends with the bits of an uninterrupted one; another
-    time there is nothing left to do, which is no error.
+    time there is nothing left to do, which is no error, and the last line says what gives more.
     """
     ended = run(solve.main, *AUTO)
     assert ended.code == 0 and f"--resume auto: {STATE}" in ended.out
@@ -54,6 +54,10 @@ def test_a_job_that_is_started_again(run, interrupted):
     assert parameters("tiny.h5") == interrupted
     ended = run(solve.main, *AUTO)
     assert ended.code == 0 and "continuing at iteration 4" in ended.out
+    assert ended.out.splitlines()[-1] == (
+        "nothing was left to do: iteration 4 is as far as max_iter; for more iterations raise "
+        f"max_iter in {SOLVER}, or give a larger --max-iter"
+    )
     assert parameters("tiny.h5") == interrupted
 
 
