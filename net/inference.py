@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from ..errors import GraphError, ShapeError
 from ..layers import registry
 from ..layers.base import Context, Layer, Shape, Shapes
-from ..netspec.graph import Graph, Node, Value
+from ..netspec.graph import Graph, Node, Value, as_written
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,8 @@ def infer(
         elif above is not None and node.index > above[0] and not changes_in_place(node):
             need = above[1].needs[node.index]
         else:
-            need = layer.shapes(*(shapes[value] for value in (*node.bottoms, *node.likes)))
+            with as_written(graph):
+                need = layer.shapes(*(shapes[value] for value in (*node.bottoms, *node.likes)))
         for top, shape in zip(node.tops, need.tops, strict=True):
             if any(size < 1 for size in shape):
                 raise ShapeError(

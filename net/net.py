@@ -21,7 +21,7 @@ from ..errors import GraphError
 from ..kernels.device import CPU, Device
 from ..kernels.workers import Workers
 from ..layers.base import Array, Blob, Context, HeldBlob, Layer, Shape
-from ..netspec.graph import Graph, Value
+from ..netspec.graph import Graph, Value, as_written
 from . import dynamic, exchange, fusion, limits, params
 from .ahead import Ahead, begin
 from .filling import first_values
@@ -292,7 +292,8 @@ class Net(Holdings):
             self.take()
         if self._kept is not None:
             self._kept.before(start)
-        with np.errstate(all="ignore"):  # what overflows is found where it matters: in the loss
+        # what overflows is found where it matters: in the loss
+        with np.errstate(all="ignore"), as_written(self.graph):
             loss = sum(self._forward(i, check) for i in range(start, stop))
         self.taken()
         return loss

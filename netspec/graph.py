@@ -8,11 +8,12 @@ backward needs can be reasoned about; the versions may still share one array.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import SpecError
+from ..errors import DemitasseError, SpecError
 from . import schema
 from .connect import check_connections, shape_sources
 from .filter import kept_layers, net_state
@@ -115,6 +116,21 @@ def build_in_state(source: Source | Any, state: Any) -> Graph:
         force_backward=net.force_backward,
         path=source.path,
     )
+
+
+@contextmanager
+def as_written(graph: Graph) -> Iterator[None]:
+    """Let refusals name blobs as the prototxt does, not the copies that Split layers make."""
+    try:
+        yield
+    except DemitasseError as error:
+        for node in graph.nodes:
+            for copy in node.tops if node.type == "Split" else ():
+                for part in ("what", "expected", "found", "remedy"):
+                    if isinstance(text := getattr(error, part), str):
+                        named = text.replace(f"'{copy.blob}'", f"'{node.bottoms[0].blob}'")
+                        setattr(error, part, named)
+        raise
 
 
 def phase_number(phase: str | int) -> int:

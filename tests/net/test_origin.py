@@ -56,6 +56,22 @@ def test_a_batch_in_one_line(files):
     assert origin.said(net, net.state()) == said
 
 
+def test_a_label_that_several_layers_read_is_named_as_the_prototxt_does(files):
+    with h5py.File("1.h5", "r+") as file:
+        file["y"][0] = 7
+    accuracy = 'layer { name: "acc" type: "Accuracy" bottom: "s" bottom: "y" top: "acc" }'
+    rows = 'type: "HDF5Data" hdf5_data_param { source: "list.txt" batch_size: 6 }'
+    text = f'layer {{ name: "rows" top: "x" top: "y" {rows} }} {LOSS} {accuracy}'
+    net = Net(netspec.build(netspec.parse_net(text), "TEST"))
+    with (
+        pytest.raises(
+            DataError, match=r"the label 7 in 'y', item 4, from 1.h5, row 0; .* \('s' has"
+        ),
+        origin.named(net, net.state()),
+    ):
+        net.forward()
+
+
 def test_images_of_a_list(tmp_path):
     for name in "abc":
         PIL.Image.new("L", (4, 4)).save(tmp_path / f"{name}.png")

@@ -54,6 +54,18 @@ def test_a_size_that_does_not_fit(tiny, write, run):
     assert err[0].startswith("error: net.prototxt:") and "instead of 21: 20 or 22" in err[0]
 
 
+def test_a_blob_is_named_as_the_prototxt_does(tiny, run):
+    """And not its copies, which are other ones in each phase: the error would be told twice."""
+    edit(
+        'layer { name: "pool"',
+        'layer { name: "look" type: "Silence" bottom: "d0"\n'
+        '  include { phase: TEST } }\nlayer { name: "pool"',
+    )
+    edit("offset: 2", "offset: 9")
+    code, _, err = run("net.prototxt", "--quiet")
+    assert code == 2 and len(err) == 1 and "past the end of 'd0' on axis 2: 'u0' wants" in err[0]
+
+
 def test_tops_that_no_layer_reads(tiny, run):
     edit(' bottom: "weight" top: "loss"', ' top: "loss"')
     text = Path("net.prototxt").read_text()
