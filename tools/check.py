@@ -31,6 +31,7 @@ from ..net.inference import Inferred, build_layers
 from ..net.origin import fed
 from ..net.suggest import infer_or_suggest
 from . import _options
+from ._model import net_in
 from ._table import Table, show
 from .plan import image_in, training_graph
 
@@ -52,7 +53,11 @@ def parser() -> _options.Parser:
     p = _options.Parser(
         prog="check.py", description="Find what is wrong in a net's prototxt.", epilog=EPILOG
     )
-    p.add_argument("net", metavar="NET", help="prototxt of a net, for training too, or of a solver")
+    p.add_argument(
+        "net",
+        metavar="NET",
+        help="prototxt of a net, for training too, or of a solver; or a model such as unet.h5",
+    )
     p.add_argument("--quiet", action="store_true", help="errors and warnings alone")
     _options.add_python(p)
     return p
@@ -75,15 +80,15 @@ def main(argv: Sequence[str]) -> int:
         errors += solver_errors(solver, tests)
         checked = [Checked(source, state, context) for source, state in nets]
     else:
-        net = netspec.read_net(args.net)
+        net = net_in(args.net)
         checked = [Checked(net, state, context) for state in both_phases(net)]
         unmeant(checked)
     for found in checked:
         found.errors += unshared(checked[0], found)  # training's comes first
         errors += [e for e in found.errors if e not in errors]
         warnings += [w for w in found.warnings if w not in warnings]
-        if not args.quiet:
-            found.show()
+    if not args.quiet:
+        show_sizes(checked)
     for text in errors:
         print(f"error: {text}", file=sys.stderr)
     for text in warnings:
@@ -248,21 +253,35 @@ class Checked:
         assert self.graph is not None
         return fed(self.graph, build_layers(self.graph, self.context))
 
-    def show(self) -> None:
-        """The sizes, a line for each layer."""
+    def sizes(self) -> list[tuple[str, ...]]:
+        """A row for each layer: name, type, tops, parameters; none of a net that is not sound."""
         if self.graph is None or self.inferred is None:
-            return
-        rows = []
+            return []
+        rows: list[tuple[str, ...]] = []
         for node, needs in zip(self.graph.nodes, self.inferred.needs, strict=True):
             if node.type == "Split":
                 continue
             count = sum(math.prod(param) for param in needs.params)
             tops = [f"{v.blob} {'x'.join(map(str, self.inferred.values[v]))}" for v in node.tops]
             rows.append((node.name, node.type, ", ".join(tops), f"{count:,}" if count else ""))
-        name = self.graph.name or self.source.path
-        print(f"{name}, {self.phase}" + (f"; a guess: {self.guess}" if self.guess else ""))
-        show(Table(("layer", "type", "tops", "parameters"), rows))
-        print()
+        return rows
+
+    def title(self) -> str:
+        """What the sizes are of, without the phase."""
+        return (self.graph.name if self.graph else "") or self.source.path
+
+
+def show_sizes(checked: Sequence[Checked]) -> None:
+    """A table of every net, one for those that are alike, such as a net to deploy in each phase."""
+    alike: dict[tuple[str, str, tuple[tuple[str, ...], ...]], list[Checked]] = {}
+    for one in checked:
+        alike.setdefault((one.title(), one.guess, tuple(one.sizes())), []).append(one)
+    for (title, guess, rows), nets in alike.items():
+        if rows:
+            phases = " and ".join(dict.fromkeys(one.phase for one in nets))
+            print(f"{title}, {phases}" + (f"; a guess: {guess}" if guess else ""))
+            show(Table(("layer", "type", "tops", "parameters"), rows))
+            print()
 
 
 def unshared(training: Checked, test: Checked) -> Iterator[str]:

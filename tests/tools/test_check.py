@@ -31,11 +31,19 @@ def edit(old, new):
 def test_a_good_net(tiny, run):
     code, out, err = run("net.prototxt")
     assert code == 0 and not err
-    assert "tiny, TRAIN" in out and "tiny, TEST" in out
+    assert "tiny, TRAIN and TEST" in out and out.count(" SoftmaxWithLoss ") == 1
     rows = {line.split()[0]: line.split()[1:] for line in out.splitlines() if line.split()}
     assert rows["d0"] == ["Convolution", "d0", "1x4x20x20", "40"]
     assert rows["score"] == ["Convolution", "score", "1x2x16x16", "18"]
     assert out.endswith("net.prototxt: 0 errors, 0 warnings\n")
+
+
+def test_the_net_in_a_model(trained, run):
+    code, out, err = run(trained)
+    assert code == 0 and not err and out.startswith("tiny, TRAIN and TEST\n")
+    assert re.search(r"score +Convolution +score 1x2x16x16 +18\n", out)
+    code, out, err = run("tiny_iter_4.caffemodel.h5")
+    assert code == 2 and "holds no net" in err[0]
 
 
 def test_all_errors_of_layers_are_told_with_their_places(tiny, run):
