@@ -79,7 +79,8 @@ def _whole(image: Image, i: int) -> np.ndarray:
 def _single(image: Image, i: int) -> np.ndarray:
     from ..imaging.image import one_channel
 
-    return one_channel(image.page(i), f"{image.path}, page {i}", image.axes, "--label-axes")
+    both = "--label-axes, and of the images with --axes"  # of one kind, they were misread alike
+    return one_channel(image.page(i), f"{image.path}, page {i}", image.axes, both)
 
 
 def check_pairs(images: Pages, labels: Pages, what: str = "labels") -> None:

@@ -136,7 +136,8 @@ def test_rgb_labels_of_grey_values_are_taken_and_colours_are_not(folder):
     PIL.Image.fromarray(np.stack([label] * 3, -1)).save("l.png")
     run(images=("i.png",), labels=("l.png",))
     PIL.Image.fromarray(np.stack([label, label, 0 * label], -1)).save("l.png")
-    with pytest.raises(ImageError, match=r"l\.png, page 0: has several channels"):
+    words = r"l\.png, page 0: has several channels.*--label-axes, and of the images with --axes"
+    with pytest.raises(ImageError, match=words):
         run("--overwrite", images=("i.png",), labels=("l.png",))
 
 
