@@ -22,6 +22,7 @@ from ..errors import ImageError
 PREDICTION = (230, 159, 0)  # orange
 TRUTH = (86, 180, 233)  # sky blue
 BOTH = (255, 255, 255)
+COMPARED = ((PREDICTION, "prediction only"), (TRUTH, "truth only"), (BOTH, "both"))
 CLASSES = (PREDICTION, (0, 158, 115), (204, 121, 167), (240, 228, 66), (213, 94, 0), (0, 114, 178))
 
 PANEL = 1000  # display pixels of a panel's longer side, about
@@ -40,12 +41,14 @@ def overlay(
     class_names: Sequence[str] = (),
     pixel_size: tuple[float, float] | None = None,
     unit: str = "",
+    keyed: bool = True,
 ) -> np.ndarray:
     """The panel, (height, width, 3) uint8.
 
     image: (H, W) or (channels, H, W), any type; labels, truth: class indices (H, W), 0 without a
     contour; objects: numbers (H, W), each of one class, whose edges are drawn instead of those of
-    classes; class_names: for the legend, by class index.  ImageError where the sizes differ.
+    classes; class_names: for the legend, by class index; keyed: with the legend below.
+    ImageError where the sizes differ.
     """
     import PIL.Image
 
@@ -80,11 +83,11 @@ def overlay(
         drawn[theirs & ~_near(ours, reach)] = TRUTH
         drawn[ours] = PREDICTION
         drawn[ours & _near(theirs, reach)] = BOTH
-        legend = [(PREDICTION, "prediction only"), (TRUTH, "truth only"), (BOTH, "both")]
+        legend = list(COMPARED)
     left = base.copy()
     if pixel_size is not None:
         left = _scale_bar(left, pixel_size[1] * labels.shape[1] / size[1], unit)
-    return _panel(left, drawn, legend)
+    return _panel(left, drawn, legend if keyed else ())
 
 
 def colour(kind: int) -> tuple[int, int, int]:

@@ -18,9 +18,9 @@ from .picture import CLASSES, font, png, to_rgb
 
 SIDE = 420  # display pixels of a panel's longer side
 _GAP, _PAPER, _INK = 10, (255, 255, 255), (40, 40, 40)
-_NOTHING, _FRAME = (128, 128, 128), (255, 255, 255)
+NOTHING, _FRAME = (128, 128, 128), (255, 255, 255)
 # dark blue, violet, orange, pale yellow: brighter all the way, for any kind of colour vision
-_SCALE = np.array([(10, 8, 60), (110, 30, 130), (230, 100, 60), (255, 235, 150)], float)
+SCALE = ((10, 8, 60), (110, 30, 130), (230, 100, 60), (255, 235, 150))
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def _row(sample: Sample) -> list[tuple[np.ndarray, str]]:
     known = sample.labels.astype(np.intp)
     shown = colours[np.where(known > 0, 1 + (known - 1) % len(CLASSES), 0)]
     if sample.maps:
-        shown[sample.maps[0][1] == 0] = _NOTHING
+        shown[sample.maps[0][1] == 0] = NOTHING
     panels.append((_centred(shown, size), "labels"))
     for name, values in sample.maps:
         positive = values[values > 0]
@@ -85,10 +85,12 @@ def _heat(values: np.ndarray, low: float, high: float) -> np.ndarray:
     """Colours of the logarithm between low and high."""
     with np.errstate(divide="ignore", invalid="ignore"):
         part = np.log(values / low) / np.log(high / low) if high > low else np.ones(values.shape)
-    at = np.clip(np.nan_to_num(part), 0, 1) * (len(_SCALE) - 1)
-    colour = np.stack([np.interp(at, np.arange(len(_SCALE)), c) for c in _SCALE.T], axis=-1)
+    at = np.clip(np.nan_to_num(part), 0, 1) * (len(SCALE) - 1)
+    colour = np.stack(
+        [np.interp(at, np.arange(len(SCALE)), c) for c in zip(*SCALE, strict=True)], axis=-1
+    )
     shown = np.rint(colour).astype(np.uint8)
-    shown[values <= 0] = _NOTHING
+    shown[values <= 0] = NOTHING
     return shown
 
 

@@ -2,32 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from ..imaging.picture import overlay, png, to_rgb
+from ..imaging.picture import colour, overlay, png, to_rgb
+from ..imaging.preview import NOTHING, SCALE, Sample
 from ._samples import Deformed, Tile
 
+Keys = list[tuple[tuple[int, int, int], str]]  # colours, and what they mean
 TILE_WIDTH, CELL = 1000, 250  # display pixels: of a tile's two panels, of a deformed image
 _GRID, _EDGE, _PAPER = (0, 114, 178), (213, 94, 0), (255, 255, 255)
+BENT: Keys = [(_GRID, "the grid"), (_EDGE, "the border")]
 LINES = 16  # of the grid along the longer side of an image
 
 
-def tile(one: Tile, class_names: Sequence[str] = ()) -> bytes:
-    """Image and contours side by side: of two classes prediction and truth in one panel, of more
+def tile(one: Tile, *, several: bool = False) -> bytes:
+    """Image and contours side by side: of two classes prediction and truth in one panel, of several
     the prediction's classes, and in another panel the truth's."""
-    several = max(one.predicted.max(initial=0), one.truth.max(initial=0)) > 1
     if not several:
-        return png(_fitted(overlay(one.image, one.predicted, one.truth), TILE_WIDTH))
+        seen = overlay(one.image, one.predicted, one.truth, keyed=False)
+        return png(_fitted(seen, TILE_WIDTH))
     ours, theirs = (
-        overlay(one.image, labels, class_names=class_names) for labels in (one.predicted, one.truth)
+        overlay(one.image, labels, keyed=False) for labels in (one.predicted, one.truth)
     )
-    height = max(len(ours), len(theirs))
-    sheet = np.full((height, ours.shape[1] + theirs.shape[1] // 2, 3), 255, np.uint8)
-    sheet[: len(ours), : ours.shape[1]] = ours
-    sheet[: len(theirs), ours.shape[1] :] = theirs[:, theirs.shape[1] - theirs.shape[1] // 2 :]
-    return png(_fitted(sheet, TILE_WIDTH * 3 // 2))
+    panel = theirs[:, theirs.shape[1] - theirs.shape[1] // 2 :]  # without the image
+    return png(_fitted(np.concatenate([ours, panel], axis=1), TILE_WIDTH * 3 // 2))
+
+
+def classes(labels: Iterable[np.ndarray]) -> Keys:
+    """Of the classes above 0 in these label maps."""
+    found = sorted({int(c) for one in labels for c in np.unique(one) if c > 0})
+    return [(colour(c), f"class {c}") for c in found]
+
+
+def weights(samples: Sequence[Sample]) -> Keys:
+    """Of the pictures of samples with weights (`imaging.preview`)."""
+    return [
+        ((0, 0, 0), "class 0"),
+        *classes(sample.labels for sample in samples),
+        (NOTHING, "weighs nothing"),
+        (SCALE[0], "least weight"),
+        (SCALE[-1], "largest weight, by the logarithm"),
+    ]
 
 
 def deformations(drawn: Sequence[Deformed]) -> bytes:

@@ -56,6 +56,7 @@ figcaption .soft { font-weight: 400; }
 .legend { display: flex; flex-wrap: wrap; gap: 2px 16px; font-size: 14px; color: var(--soft); }
 .key { display: inline-flex; align-items: center; gap: 6px; overflow-wrap: anywhere; }
 .key svg { width: 22px; height: 10px; flex: none; }
+.keys { margin: 0 0 12px; } .key i { width: 14px; height: 14px; border: 1px solid var(--soft); }
 table { border-collapse: collapse; width: 100%; font-size: 15px; }
 th, td { text-align: left; vertical-align: top; padding: 5px 14px 5px 0; overflow-wrap: anywhere;
   border-bottom: 1px solid var(--line); } th { font-weight: 600; }
@@ -120,6 +121,15 @@ def image(png: bytes, words: str) -> Html:
     """A picture inside the page; words: what it shows."""
     data = base64.b64encode(png).decode("ascii")
     return Html(f'<img alt="{escape(words)}" src="data:image/png;base64,{data}">')
+
+
+def keys(meant: Iterable[tuple[Sequence[int], str]]) -> Html:
+    """Colours of pictures and what they mean."""
+    items = (
+        tag("span", tag("i", style=f"background: rgb{tuple(colour)}"), words, class_="key")
+        for colour, words in meant
+    )
+    return tag("div", *items, class_="legend keys")
 
 
 def folded(title: str, text: str) -> Html:

@@ -199,16 +199,25 @@ def shown(make: Callable[[], Html]) -> Html:
 
 
 def tile_pictures(run: Run, count: int, allow_python: bool) -> Html:
+    from ..imaging.picture import COMPARED
     from . import _gallery, _samples
 
     found, seen, path, tests, only = _samples.tiles(run, count, allow_python)
     worst = found[:count]
     best = found[max(count, len(found) - count) :][::-1]
     kind = "test" if tests else "training"
+    labels = [labels for one in found for labels in (one.predicted, one.truth)]
+    several = any((one > 1).any() for one in labels)
+    panels = (
+        "in the middle the contours of the classes that are predicted, right those of the truth"
+        if several
+        else "right the contours of prediction and truth"
+    )
     intro = (
         f"{seen} {kind} tiles through the net with the parameters of {path}, by the part of their "
-        "pixels that is wrong. Left the image, right the contours of prediction and truth."
+        f"pixels that is wrong. Left the image, {panels}."
     )
+    colours = h.keys(_gallery.classes(labels) if several else COMPARED)
 
     alone = f"The net predicts one class everywhere: {only}."
     warned = [tag("p", tag("b", alone))] if only is not None else []
@@ -217,10 +226,11 @@ def tile_pictures(run: Run, count: int, allow_python: bool) -> Html:
         for k, one in enumerate(tiles):
             words = f" {100 * one.error:.2f} % of the pixels wrong, tile {one.number}"
             caption = h.join([f"{title} {k + 1}:", tag("span", words, class_="soft")])
-            yield figure(caption, h.image(_gallery.tile(one), f"{title} tile {one.number}"))
+            picture = _gallery.tile(one, several=several)
+            yield figure(caption, h.image(picture, f"{title} tile {one.number}"))
 
     figures = [*pictures("Worst", worst), *pictures("Best", best)]
-    return h.join([tag("p", intro), *warned, tag("div", *figures, class_="tiles")])
+    return h.join([tag("p", intro), *warned, colours, tag("div", *figures, class_="tiles")])
 
 
 def deformations(run: Run, allow_python: bool) -> Html:
@@ -240,20 +250,20 @@ def deformations(run: Run, allow_python: bool) -> Html:
         + ("the image is mirrored." if drawn[0].mirror else "there is nothing.")
     )
     picture = h.image(_gallery.deformations(drawn), "images and grids, deformed")
-    return h.join([tag("p", words), figure("", picture, class_="wide")])
+    return h.join([tag("p", words), h.keys(_gallery.BENT), figure("", picture, class_="wide")])
 
 
 def weights(run: Run, allow_python: bool) -> Html:
     from ..imaging.picture import png
     from ..imaging.preview import preview
-    from . import _samples
+    from . import _gallery, _samples
 
     found = _samples.weighted(run, 2, allow_python)
     if not found:
         return Html()
     words = "What a pixel's error counts in the loss, of the first training samples."
-    picture = h.image(png(preview(found)), "images, labels and weights")
-    return h.join([tag("p", words), figure("", picture, class_="wide")])
+    picture, keys = h.image(png(preview(found)), "images, labels and weights"), _gallery.weights
+    return h.join([tag("p", words), h.keys(keys(found)), figure("", picture, class_="wide")])
 
 
 # ---------------------------------------------------------------------- what was it made with

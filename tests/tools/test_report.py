@@ -260,7 +260,8 @@ def test_of_several_classes_prediction_and_truth_are_beside_each_other():
 
     classes = np.repeat(np.arange(3), 20)[:, None] * np.ones(60, int)
     tile = _samples.Tile(1, 0.5, np.zeros((1, 60, 60), np.float32), classes, classes.T)
-    picture = PIL.Image.open(io.BytesIO(_gallery.tile(tile)))
+    assert [words for _, words in _gallery.classes([classes])] == ["class 1", "class 2"]
+    picture = PIL.Image.open(io.BytesIO(_gallery.tile(tile, several=True)))
     assert picture.size[0] == _gallery.TILE_WIDTH * 3 // 2 > 2.5 * picture.size[1]
 
 
@@ -277,6 +278,15 @@ def test_all_charts_have_the_same_iterations_below(run):
     alone, compared = across(made("other")), across(made("--compare", "run", "other"))
     assert len(alone) == 3 and len(compared) == 4
     assert all(found == ["0", "5", "10", "15", "20"] for found in alone + compared)
+
+
+def test_colours_of_pictures_are_explained(run):
+    legends = re.findall(r'<div class="legend keys">(.*?)</div>', made("run").source)
+    tiles, grid, weights = (re.findall(r"</i>(.*?)</span>", legend) for legend in legends)
+    assert "rgb(230, 159, 0)" in legends[0]
+    assert tiles == ["prediction only", "truth only", "both"]
+    assert grid == ["the grid", "the border"]
+    assert weights[:3] == ["class 0", "class 1", "weighs nothing"] and len(weights) == 5
 
 
 def test_what_has_gone_is_said_and_the_rest_is_shown(run):
