@@ -124,6 +124,6 @@ def draw(folder: Path, iterations: int = 400) -> None:
     page, compared = WHERE / "report.html", WHERE / "compare.html"
     report.main([str(a), "-o", str(page), "--tiles", "2", "--overwrite"])
     report.main(["--compare", str(a), str(b), "-o", str(compared), "--overwrite"])
-    shoot(page, folder / "report.png", 1100, 1806)
-    shoot(page, folder / "report-dark.png", 1100, 1806, dark=True)
+    shoot(page, folder / "report.png", 1100, 1818)
+    shoot(page, folder / "report-dark.png", 1100, 1818, dark=True)
     shoot(compared, folder / "compare.png", 1100, 1540)
