@@ -200,9 +200,10 @@ def _parts(points: Sequence[tuple[float, float]]) -> list[tuple[float, float, fl
 
 
 def legend(series: Sequence[Series]) -> str:
-    """The names of several series in their colours, HTML; empty for one."""
+    """The names of several series in their colours, HTML, without those that have no points; empty
+    for one series."""
     shown = [s for s in series if s.points() and s.name]
-    if len(shown) < 2:
+    if len(series) < 2 or not shown:
         return ""
     items = (
         f'<span class="key"><svg viewBox="0 0 22 10" aria-hidden="true"><path class="{s.style} '

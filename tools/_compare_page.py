@@ -67,9 +67,8 @@ def curves(runs: Sequence[Run], names: Sequence[str]) -> Html:
     outputs = [by_output(run) for run in runs]
     for output in dict.fromkeys(name for found in outputs for name in found):
         series = [
-            of_values(name, found[output], k % COLOURS)
+            of_values(name, found.get(output, []), k % COLOURS)
             for k, (name, found) in enumerate(zip(names, outputs, strict=True))
-            if output in found
         ]
         panels.append(Panel(f"Test {output}", series, "mean over test_iter"))
     panels.append(Panel("Learning rate", of("rate"), "rate"))

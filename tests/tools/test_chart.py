@@ -77,6 +77,7 @@ def test_nothing_to_show_is_nothing():
     assert chart("", []) == chart("", [Series("", [], [])]) == ""
     assert chart("", [Series("", [0.0, math.nan], [math.nan, 1.0])]) == ""
     assert legend([Series("one", [0], [0])]) == ""
+    assert ">one<" in legend([Series("one", [0], [0]), Series("two", [], [])])  # which it is
 
 
 def test_names_are_escaped():
