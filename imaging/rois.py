@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import ZipFile
+from zipfile import ZipFile, ZipInfo
 
 import numpy as np
 
@@ -37,11 +37,13 @@ class Region:
 
 
 def write_rois(path: str | Path, regions: Iterable[Region], *, overwrite: bool = False) -> None:
-    """Write regions as a zip file, whole or not at all."""
+    """Write regions as a zip file, whole or not at all: the same bytes at any time."""
     roifile = library()
     with replacing(path, overwrite=overwrite) as temporary, ZipFile(temporary, "w") as archive:
         for region in regions:
-            archive.writestr(f"{region.name}.roi", _roi(roifile, region).tobytes())
+            entry = ZipInfo(f"{region.name}.roi")  # of 1980
+            entry.external_attr = 0o644 << 16  # who may read it, where it is unpacked
+            archive.writestr(entry, _roi(roifile, region).tobytes())
 
 
 def library() -> Any:

@@ -50,6 +50,14 @@ def test_places_in_stacks(tmp_path):
     assert (hyper.position, hyper.z_position, hyper.t_position) == (0, 1, 3)
 
 
+def test_the_same_regions_give_the_same_file_whenever_they_are_written(tmp_path, monkeypatch):
+    region = Region("a", outlines(np.ones((1, 1), int))[1], ORANGE)
+    for name, second in (("r", 0), ("s", 10**9)):
+        monkeypatch.setattr("time.time", lambda second=second: second)
+        write_rois(tmp_path / name, [region])
+    assert (tmp_path / "r").read_bytes() == (tmp_path / "s").read_bytes()
+
+
 def test_no_region_is_a_zip_without_files(tmp_path):
     import zipfile
 
