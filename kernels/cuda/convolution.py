@@ -15,6 +15,7 @@ Errors: DeviceError for more axes, and for other types than float32.
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -63,10 +64,11 @@ class _Engine(Filters):
 
     def _scratch(self, large: Sizes, w: Sizes, small: Sizes, form: Form, room: Room) -> int:
         """Of all passes between the array that windows slide over and the one they make, however
-        the arrays lie in memory."""
+        the arrays lie in memory: a part of a Concat's top may allow no wide reads, and the other
+        array may."""
         machine, most = self.machine, 0
-        for wide in (False, True):
-            a, b = nominal(large, wide), nominal(small, wide)
+        for wide, other in product((False, True), repeat=2):
+            a, b = nominal(large, wide), nominal(small, other)
             rest = (form.window, form.group, machine, room.budget)
             most = max(most, products.gradient(a, b, *rest).plan.scratch)
             for x, y, transpose in ((a, b, False), (b, a, True)):

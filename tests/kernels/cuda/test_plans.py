@@ -1,12 +1,17 @@
 """How products are cut among the processors of a card."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from demitasse.errors import DeviceError
+from demitasse.kernels.convolution import Form
 from demitasse.kernels.cuda import products, table
+from demitasse.kernels.cuda.convolution import ENGINE, Convolution, Deconvolution
 from demitasse.kernels.cuda.geometry import MOST_PIXELS, layout, nominal
 from demitasse.kernels.cuda.plans import Machine
 from demitasse.kernels.im2col import Window
+from demitasse.kernels.workers import Room
 
 WINDOW = Window((3, 3), (1, 1), (0, 0), (1, 1))
 BUDGET = 16 << 20
@@ -76,6 +81,20 @@ def test_planes_stay_within_the_budget(layer):
             weights = layer[0] * layer[1] * 9
             assert plan.planes <= max(budget, weights)
             assert plan.splits <= table.MOST_SPLITS[table.TF32X3]
+
+
+@pytest.mark.parametrize("there", [False, True])
+@pytest.mark.parametrize("here", [False, True])
+def test_scratch_is_enough_where_one_array_alone_may_be_read_in_quads(here, there):
+    """As where a Concat's top holds one of them, behind three channels."""
+    x, w, y, room = (1, 12, 200, 200), (64, 12, 1, 1), (1, 64, 200, 200), Room(BUDGET)
+    device = SimpleNamespace(precision="fp32", capability=90, processors=132, warpgroups=True)
+    found = products.gradient(
+        nominal(x, here), nominal(y, there), POINTWISE, 1, Machine(*vars(device).values()), BUDGET
+    )
+    form = Form(POINTWISE, 1, ENGINE)
+    assert found.plan.scratch <= Convolution(device).scratch_size(x, w, y, form, room)
+    assert found.plan.scratch <= Deconvolution(device).scratch_size(y, w, x, form, room)
 
 
 def test_many_groups_are_not_cut_into_more_blocks_than_a_grid_has():
