@@ -9,8 +9,8 @@ between that and the update, the update is recorded with it.
 What changes from pass to pass lies in the device's memory: inputs, what ran ahead, and what
 `Layer.begin` writes.  A net whose layers look at the host in every pass, or change their shapes,
 runs as always; so does one with a loss that is overwritten before the pass ends, or with a script's
-callbacks.  After `Net.reshape` the passes are recorded anew.  Where recording fails, the log is
-told once, and passes run as always from then on.
+callbacks.  After `Net.reshape` and `Net.share_with` the passes are recorded anew.  Where recording
+fails, the log is told once, and passes run as always from then on.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ class Captured:
         self._begin(None)
 
     def _begin(self, update: Callable[[], None] | None) -> None:
-        """Of another plan, or with another update: what was recorded is of no use any more."""
+        """Of other arrays, or with another update: what was recorded is of no use any more."""
         net = self.net
-        self._of, self._passes, self._update = net.planned, 0, update
+        self._of, self._passes, self._update = net.bound, 0, update
         self._replay: Callable[[], None] | None = None
         losses = net.losses()
         self._losses = [(weight, net.values[top]) for weight, top in losses]
@@ -53,7 +53,7 @@ class Captured:
         net = self.net
         if net.device.capture is None or self._failed or not net.callbacks.records:
             return False
-        if net.planned is not self._of:
+        if net.bound is not self._of:
             self._begin(self._update)
         return self._plain
 
@@ -65,7 +65,7 @@ class Captured:
         """A pass; returns the loss.  update: launched behind it, and the gradient is then cleared
         before; the same one, or none, in every call."""
         net = self.net
-        if net.planned is not self._of or (update is None) != (self._update is None):
+        if net.bound is not self._of or (update is None) != (self._update is None):
             self._begin(update)
         if self._passes < WARM or not self.possible:
             self._passes += 1

@@ -29,6 +29,7 @@ def share(net: Net, other: Net) -> None:
             raise unlike(name, net.graph.path, (found, mine), *read)
         for blob, shared in zip(blobs, theirs, strict=True):
             blob.bind(shared.data, blob.diff)
+    net.bound = object()
     if all(p.layer in other.params for p in net.param_table):
         net.flat_data = net.device.zeros(0, net.dtype)
 

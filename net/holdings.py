@@ -34,6 +34,7 @@ class Holdings:
     plans_backward: bool
     flags: Schedule
     planned: Planned
+    bound: object  # another one whenever arrays moved
     ahead: Ahead | None
     step: int  # of net/order.py, the last that ran
     _keep: bool

@@ -232,7 +232,7 @@ class Net(Holdings):
         """Give every blob and layer its views; a blob that was known stays the same object."""
         graph, n, inferred, view = self.graph, len(self.graph.nodes), planned.inferred, memory.view
         self.planned, self.flags, self.plan = planned, planned.flags, planned.plan
-        self._memory = memory
+        self._memory, self.bound = memory, object()
         for value in inferred.values:
             blob = self.values.setdefault(value, Blob(None))
             blob.bind(view(("data", value)), view(("diff", value)))

@@ -140,6 +140,28 @@ def test_a_new_shape_is_recorded_anew(where):
     np.testing.assert_array_equal(weights, two_sizes(plain)[1])
 
 
+@pytest.mark.parametrize("where", WHERE)
+def test_parameters_that_are_shared_later_are_recorded_anew(where):
+    text = """input: "x" input_shape { dim: 1 dim: 1 dim: 4 dim: 4 }
+    layer { name: "c" type: "Convolution" bottom: "x" top: "s" convolution_param {
+      num_output: 2 kernel_size: 1 weight_filler { type: "msra" } } }"""
+    card, graph = device(where), netspec.build(netspec.parse_net(text), "TEST")
+    net, other = (Net(graph, seed=seed, device=card) for seed in (3, 4))
+    for one in (net, other):
+        one.blobs["x"].data[...] = 1
+    passes, found = Captured(net, pytest.fail, backward=False), []
+    for _ in range(4):
+        passes.run()
+    before = passes._replay
+    net.share_with(other)
+    other.forward()
+    for _ in range(4):
+        passes.run()
+        found.append(net.read("s"))
+    assert None is not passes._replay is not before
+    np.testing.assert_array_equal(found, [other.read("s")] * 4)
+
+
 def test_a_net_that_looks_at_the_host_is_not_recorded(folder):
     text = NET.replace('bottom: "l" top: "loss"', 'bottom: "l" top: "loss" loss_weight: 0')
     text += """
