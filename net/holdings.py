@@ -39,8 +39,10 @@ class Holdings:
     step: int  # of net/order.py, the last that ran
     _keep: bool
     _fit: int  # layers, from the first on, whose shapes are those of the inputs
-    _hosted: dict[str, np.ndarray]  # what a caller sets of inputs, where arrays are elsewhere
-    _seen: dict[str, np.ndarray]  # what `read` gave, to be overwritten
+    # what a caller sets of inputs, where arrays are elsewhere, and what `read` gave, to be
+    # overwritten: the memory, which grows where it has to, and what of it is in use
+    _hosted: dict[str, tuple[np.ndarray, np.ndarray]]
+    _seen: dict[str, tuple[np.ndarray, np.ndarray]]
 
     @property
     def inputs(self) -> list[str]:
@@ -121,11 +123,18 @@ class Holdings:
         changed = first.blob in self.inputs and not self._keep and last not in self.graph.outputs
         return first if changed else last
 
-    def _at_hand(self, held: dict[str, np.ndarray], name: str, data: Array) -> np.ndarray:
-        """The host's array for a blob among those `held`; a new one where the shape is another."""
-        if name not in held or held[name].shape != data.shape:
-            held[name] = self.device.host_array(data.shape, data.dtype)
-        return held[name]
+    def _at_hand(
+        self, held: dict[str, tuple[np.ndarray, np.ndarray]], name: str, data: Array
+    ) -> np.ndarray:
+        """The host's array for a blob among those `held`; all 0 where the shape is another."""
+        flat, used = held.get(name, (None, None))
+        if used is None or used.shape != data.shape:
+            if flat is None or flat.size < data.size:
+                flat = self.device.host_array((data.size,), data.dtype)
+            used = flat[: data.size].reshape(data.shape)
+            used.fill(0)
+            held[name] = flat, used
+        return used
 
     def _upto(self, last: int | None) -> int:
         """One more than the last layer that is to run; GraphError where its shapes are of old."""

@@ -101,9 +101,13 @@ class Card(OwnKernels):
         return self.zeros(size, np.uint8)
 
     def host_array(self, shape: Any, dtype: Any) -> np.ndarray:
+        """Pinned, so that copies do not wait; ordinary memory where the system pins no more."""
         from cupyx import empty_pinned
 
-        made: np.ndarray = empty_pinned(shape, dtype)
+        try:
+            made: np.ndarray = empty_pinned(shape, dtype)
+        except self.cupy.cuda.runtime.CUDARuntimeError:
+            return np.zeros(shape, dtype)
         made.fill(0)
         return made
 
@@ -211,10 +215,8 @@ class _Pinned(Slot):
     `_taken`, nobody on the card reads it any more."""
 
     def __init__(self, card: Card, like: Sequence[Array]) -> None:
-        from cupyx import empty_pinned
-
         self.card, cuda = card, card.cupy.cuda
-        self.arrays = [empty_pinned(array.shape, array.dtype) for array in like]
+        self.arrays = [card.host_array(array.shape, array.dtype) for array in like]
         self._twins = [card.zeros(array.shape, array.dtype) for array in like]
         card.synchronize()  # the zeros are written by another stream than what follows
         self._stream = cuda.Stream(non_blocking=True)

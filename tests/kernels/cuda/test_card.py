@@ -16,7 +16,7 @@ from demitasse.net.captured import Captured
 from demitasse.netspec import build, parse_net
 from demitasse.tools import _device
 
-from ...emulator.cupy import CompileException
+from ...emulator.cupy import CompileException, CUDARuntimeError
 from ...emulator.device_array import DeviceArray
 from ...net.test_golden_nets import NETS, close, load
 
@@ -36,17 +36,24 @@ def test_a_net_runs_forward_and_backward_through_cupy(cupy, case):
                 close(net.device.host(net.params[layer][int(i)].diff), diff, 1e-4, layer)
 
 
+SMALL = """input: "x" input_shape { dim: 1 dim: 1 dim: 4 dim: 4 }
+layer { name: "c" type: "Convolution" bottom: "x" top: "s" convolution_param {
+  num_output: 2 kernel_size: 1 weight_filler { type: "msra" } } }"""
+
+
+def pinning(there):
+    """A list of the arrays in pinned memory, as they are made."""
+    made, empty = [], there.cupyx.empty_pinned
+    there.cupyx.empty_pinned = lambda *args: made.append(empty(*args)) or made[-1]
+    return made
+
+
 def test_inputs_and_scores_lie_in_pinned_memory(cupy, monkeypatch):
     """An input may be overwritten when the pass returns: by then it has been copied."""
-    there, pinned = cupy(), []
-    empty = there.cupyx.empty_pinned
-    there.cupyx.empty_pinned = lambda *args: pinned.append(empty(*args)) or pinned[-1]
-    text = """input: "x" input_shape { dim: 1 dim: 1 dim: 4 dim: 4 }
-    layer { name: "c" type: "Convolution" bottom: "x" top: "s" convolution_param {
-      num_output: 2 kernel_size: 1 weight_filler { type: "msra" } } }"""
-    card = Card()
-    net = Net(build(parse_net(text), "TEST"), device=card)
-    assert net.blobs["x"].data is pinned[0] and not pinned[0].any()
+    there = cupy()
+    pinned, card = pinning(there), Card()
+    net = Net(build(parse_net(SMALL), "TEST"), device=card)
+    assert net.blobs["x"].data.base is pinned[0] and not pinned[0].any()
     runs = Captured(net, backward=False)
     for run in (net.forward, *[runs.run] * 4):
         there.calls.clear()
@@ -56,13 +63,44 @@ def test_inputs_and_scores_lie_in_pinned_memory(cupy, monkeypatch):
         assert wait == ("synchronize", card._sent)
         assert told[0] == ("record", card.stream, card._sent)
     first = net.read("s", reuse=True)
-    assert first is pinned[1] and net.read("s", reuse=True) is first
+    assert first.base is pinned[1] and net.read("s", reuse=True) is first
     kept = net.read("s")
     assert kept is not first and len(pinned) == 2
     np.testing.assert_array_equal(kept, first)
-    net.reshape({"x": (1, 1, 6, 6)})
+
+
+def test_pinned_memory_is_used_again_for_other_shapes(cupy):
+    pinned = pinning(cupy())
+    net = Net(build(parse_net(SMALL), "TEST"), device=Card())
+    for size, count in ((4, 2), (6, 4), (4, 4), (5, 4), (6, 4)):
+        net.reshape({"x": (1, 1, size, size)})
+        given = net.blobs["x"].data
+        assert given.shape == (1, 1, size, size) and not given.any()
+        given[...] = size
+        net.forward()
+        found = net.read("s", reuse=True)
+        np.testing.assert_array_equal(found, net.read("s"))
+        assert found.shape == (1, 2, size, size) and found.any() and len(pinned) == count
+    assert any(given.base is p for p in pinned) and any(found.base is p for p in pinned)
+
+
+def test_where_no_memory_can_be_pinned_other_memory_serves(cupy):
+    there = cupy()
+
+    def refuse(*args):
+        raise CUDARuntimeError("cudaErrorMemoryAllocation: out of memory")
+
+    there.cupyx.empty_pinned = refuse
+    card = Card()
+    slot, target = card.slot([np.zeros(2, np.float32)]), card.zeros(2, np.float32)
+    slot.arrays[0][...] = 3
+    slot.filled()
+    slot.give([target])
+    assert target.get().tolist() == [3, 3]
+    net = Net(build(parse_net(SMALL), "TEST"), device=card)
+    net.blobs["x"].data[...] = 1
     net.forward()
-    assert net.read("s", reuse=True).shape == (1, 2, 6, 6)
+    np.testing.assert_array_equal(net.read("s", reuse=True), net.read("s"))
 
 
 @pytest.mark.parametrize(
