@@ -76,13 +76,13 @@ class Captured:
             begin()
         if self._replay is None:
             self._replay = self._captured()
-        self._replay()
+        (self._replay or self._plainly)()
         net.step = net.plan.order.backward[0] if self._backward else len(net.layers) - 1
         net.taken()
         return sum(weight * float(blob.data.sum()) for weight, blob in self._losses)
 
-    def _captured(self) -> Callable[[], None]:
-        """What runs the pass that has begun: its recording, or where that fails the pass itself."""
+    def _captured(self) -> Callable[[], None] | None:
+        """A recording of the pass that has begun; None where that fails."""
         capture = self.net.device.capture
         assert capture is not None
         try:
@@ -90,7 +90,7 @@ class Captured:
         except Exception as error:
             self._failed = True
             self._said(f"passes cannot be recorded, so they run one by one: {error}")
-            return self._plainly
+            return None
 
     def _plainly(self) -> None:
         """The pass as it would have been recorded: what `begin` does is not done twice."""

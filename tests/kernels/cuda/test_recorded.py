@@ -39,6 +39,12 @@ def test_a_pass_that_fails_while_it_is_recorded_leaves_the_card_usable(cupy):
     assert card.host(x).sum() == 0
 
 
+def recorded(there):
+    """How many passes were recorded, and how often one that was ran."""
+    told = [call[0] for call in there.calls]
+    return told.count("begin"), told.count("launch")
+
+
 RECORDED = """
 input: "x" input_shape { dim: 1 dim: 1 dim: 4 dim: 4 }
 input: "l" input_shape { dim: 1 dim: 1 dim: 4 dim: 4 }
@@ -83,7 +89,7 @@ def test_a_pass_that_cannot_be_recorded_is_run_and_the_log_is_told_once(cupy, mo
     solver, same, after = trained(Card(), Log())
     np.testing.assert_array_equal(weights, same)
     assert state == after  # no mask was drawn twice
-    assert len(tried) == len(lines) == 1 and solver._recorded._failed
+    assert len(tried) == len(lines) == 1 and solver._recorded._replay is None
     assert "one by one: a value was asked for while a CUDA graph is captured" in lines[0]
 
 
@@ -92,15 +98,16 @@ def test_a_recorded_step_has_the_bits_of_one_that_is_not(cupy, monkeypatch, kind
     """The gradient is cleared before and the parameters are updated behind the pass."""
     there, made, run = cupy(), [], Update.run
     monkeypatch.setattr(Update, "run", lambda *args: made.append(args) or run(*args))
-    recorded, weights, state = trained(Card(), kind=kind)
-    assert [call[0] for call in there.calls].count("launch") == 3
+    solver, weights, state = trained(Card(), kind=kind)
+    assert recorded(there) == (1, 3)
     assert len(made) == 3  # of five: twice before it was recorded, and then
     plain = Card()
     plain.capture = None
     one_by_one, same, after = trained(plain, kind=kind)
     np.testing.assert_array_equal(weights, same)
-    assert state == after and recorded.losses == one_by_one.losses
-    for a, b in zip(recorded.history, one_by_one.history, strict=True):
+    assert recorded(there) == (1, 3)
+    assert state == after and solver.losses == one_by_one.losses
+    for a, b in zip(solver.history, one_by_one.history, strict=True):
         np.testing.assert_array_equal(a.get(), b.get())
 
 
@@ -120,7 +127,7 @@ def test_tiles_of_an_image_are_recorded_passes(cupy):
     plain.capture = None
     expected, launches = scores(plain), there.launches
     np.testing.assert_array_equal(scores(Card()), expected)
-    assert [call[0] for call in there.calls].count("launch") == 7  # of nine: after two
+    assert recorded(there) == (1, 7)  # of nine: after two
     assert there.launches == 2 * launches
 
 
@@ -155,10 +162,14 @@ class Halves(Hook):
         self.net.flat_diff[...] *= 0.5
 
 
-@pytest.mark.parametrize(("halves", "more"), [(True, ""), (False, " iter_size: 2")])
-def test_an_update_that_something_comes_before_is_not_recorded(cupy, monkeypatch, halves, more):
-    """A hook may come at any time, here when whole steps are recorded."""
-    cupy()
+@pytest.mark.parametrize(
+    ("halves", "more", "counts"), [(True, "", (2, 6)), (False, " iter_size: 2", (1, 18))]
+)
+def test_an_update_that_something_comes_before_is_not_recorded(
+    cupy, monkeypatch, halves, more, counts
+):
+    """A hook may come at any time, here when whole steps are recorded: then passes alone are."""
+    there = cupy()
     made, run = [], Update.run
     monkeypatch.setattr(Update, "run", lambda *args: made.append(args) or run(*args))
 
@@ -171,14 +182,15 @@ def test_an_update_that_something_comes_before_is_not_recorded(cupy, monkeypatch
         assert len(made) == before + 5
         return device.host(solver.net.flat_data)
 
-    recorded, plain = Card(), Card()
+    plain = Card()
     plain.capture = None
-    np.testing.assert_array_equal(weights(recorded), weights(plain))
+    np.testing.assert_array_equal(weights(Card()), weights(plain))
+    assert recorded(there) == counts
 
 
 def test_a_hook_that_comes_in_a_step_does_not_change_what_the_step_is(cupy):
     """The gradient is cleared once a step, by whoever then computes it."""
-    cupy()
+    there = cupy()
 
     class Comes(Hook):
         def on_start(self):
@@ -190,17 +202,20 @@ def test_a_hook_that_comes_in_a_step_does_not_change_what_the_step_is(cupy):
     solver, *_ = trained(Card())
     solver.hooks = (Comes(),)
     solver.step(1)
+    assert recorded(there) == (1, 4)
     same, *_ = trained(Card(), steps=6)
+    assert recorded(there) == (2, 8)
     host = solver.net.device.host
     np.testing.assert_array_equal(host(solver.net.flat_data), host(same.net.flat_data))
 
 
 def test_a_recorded_step_updates_nothing_with_what_is_not_finite(cupy):
-    cupy()
+    there = cupy()
     solver, weights, _ = trained(Card())
     solver.net.blobs["x"].data[...] = np.nan
     with pytest.raises(NonFiniteError, match=r"the loss.* became .* at iteration 5"):
         solver.step(1)
+    assert recorded(there) == (1, 4)
     np.testing.assert_array_equal(solver.net.device.host(solver.net.flat_data), weights)
 
 
