@@ -16,6 +16,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from .launch import flag
+
 NEWER = 110
 
 
@@ -153,10 +155,6 @@ def _cores(
     return Tile(rows, columns, 8, kernel)
 
 
-def _flag(value: bool) -> str:
-    return str(value).lower()
-
-
 # large tiles first
 CONVOLVE = {
     mode: (
@@ -219,7 +217,7 @@ WEIGHT_GRADIENT_SIMT = {
 WEIGHT_GRADIENT_DIRECT = {
     (narrow, quads): Kernel(
         "weight_gradient_direct.cu",
-        f"weight_gradient_direct<{_flag(narrow)}, {_flag(quads)}>",
+        f"weight_gradient_direct<{flag(narrow)}, {flag(quads)}>",
         registers=128,
     )
     for narrow in (False, True)
@@ -236,10 +234,10 @@ PACK = {
     )
     for operand in (FLOAT, ROUNDED, PAIRS, SPLIT)
 }
-ADD_PLANES = {many: Kernel("weights.cu", f"add_planes<{_flag(many)}>") for many in (False, True)}
-FINISH = {quads: Kernel("weights.cu", f"finish<{_flag(quads)}>") for quads in (False, True)}
+ADD_PLANES = {many: Kernel("weights.cu", f"add_planes<{flag(many)}>") for many in (False, True)}
+FINISH = {quads: Kernel("weights.cu", f"finish<{flag(quads)}>") for quads in (False, True)}
 SUM_OUTPUTS = {
-    (rectify, quads): Kernel("outputs.cu", f"sum_outputs<{_flag(rectify)}, {_flag(quads)}>")
+    (rectify, quads): Kernel("outputs.cu", f"sum_outputs<{flag(rectify)}, {flag(quads)}>")
     for rectify in (False, True)
     for quads in (False, True)
 }

@@ -1,5 +1,7 @@
 """How products are cut among the processors of a card."""
 
+import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,6 +15,7 @@ from demitasse.kernels.cuda.plans import Machine
 from demitasse.kernels.im2col import Window
 from demitasse.kernels.workers import Room
 
+SOURCES = Path(table.__file__).parent
 WINDOW = Window((3, 3), (1, 1), (0, 0), (1, 1))
 BUDGET = 16 << 20
 # the paper's net at 572 pixels: channels, outputs, and pixels of a side
@@ -121,6 +124,24 @@ def test_the_stride_of_an_axis_of_one_element_counts_for_nothing():
 def test_a_small_card_does_not_split_what_a_large_one_does():
     assert plans(1024, 512, 56, "fp32", 132)[0].splits > 1
     assert [p.splits for p in plans(1024, 512, 56, "fp32", 8)] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("file", "words", "value"),
+    [
+        ("convolution_direct.cu", r"TERMS = (\d+);", table.SHORT_TERMS),
+        ("convolution_direct.cu", r"LANES = (\d+);", table.NARROW_LANES),
+        ("weight_gradient_direct.cu", r"FEW = (\d+)", table.DIRECT_FEW),
+        ("weight_gradient_direct.cu", r"THREADS = (\d+)", table.Kernel("", "").threads),
+        ("convolution_warpgroup.cu", r"THREADS = (\d+)", table.Kernel("", "").threads),
+        ("weight_gradient_warpgroup.cu", r"THREADS = (\d+)", table.Kernel("", "").threads),
+        ("weights.cu", r"TURNS = MANY \? (\d+) : 1;", table.MANY_TURNS),
+        ("ptx.cuh", r"WORDS = (\d+);", table.BLOCK),
+    ],
+)
+def test_sources_say_the_same_numbers(file, words, value):
+    (found,) = re.findall(words, (SOURCES / file).read_text())
+    assert int(found) == value
 
 
 def test_plans_are_made_once():
