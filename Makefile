@@ -64,10 +64,11 @@ bench: .venv/.dev
 	  $(BIN)/python benchmarks/$$name.py --short --peer torch,ncnn,onnxruntime,openvino || exit 1; done
 
 # PYTHON_GPU: a Python that has CuPy and pytest, where it is not that of .venv; this folder may be
-# called anything, so a link gives it the name under which that Python finds it
+# called anything, so a link gives it the name under which that Python finds it, before whatever
+# else is in PYTHONPATH
 PYTHON_GPU ?= $(BIN)/python
 GPU_READY = $(if $(filter $(BIN)/python,$(PYTHON_GPU)),.venv/.$(GPU),gpu-link)
-RUN_GPU = $(if $(filter gpu-link,$(GPU_READY)),PYTHONPATH="$(CURDIR)/build/gpu" )$(PYTHON_GPU)
+RUN_GPU = $(if $(filter gpu-link,$(GPU_READY)),PYTHONPATH="$(CURDIR)/build/gpu$${PYTHONPATH:+:$$PYTHONPATH}" )$(PYTHON_GPU)
 # each job takes about half a GiB of the card
 GPU_JOBS ?= $(shell n=$$(nproc 2>/dev/null || echo 4); echo $$((n < 12 ? n : 12)))
 GPU_TESTS = tests/kernels tests/layers tests/net tests/solvers tests/gpu

@@ -75,6 +75,12 @@ def test_make_finds_this_folder_for_another_python():
     ):
         link, run = commands(target, "PYTHON_GPU=python9")
         assert f'ln -sfn "{HERE.parents[1]}" build/gpu/demitasse' in link
-        assert run.startswith(f'PYTHONPATH="{HERE.parents[1]}/build/gpu" python9 ') and words in run
+        found, rest = run.split(" python9 ")
+        assert words in rest
+        for given in ({}, {"PYTHONPATH": "/theirs"}):
+            mine = [f"{HERE.parents[1]}/build/gpu", *given.values()]
+            argv = ["sh", "-c", found + " sh -c 'echo \"$PYTHONPATH\"'"]
+            out = subprocess.run(argv, capture_output=True, text=True, check=True, env=given)
+            assert out.stdout.strip().split(":") == mine
         assert not any("build/gpu" in line for line in commands(target))
     assert "racecheck" not in commands("gpu-sanitize", "TOOLS=memcheck")[-1]
