@@ -11,11 +11,12 @@ card's ceilings, a copy and large matrix products, are measured first.  Figures 
 turns.  What ends in -warps has the products of a card of 9.0 made by single warps, as other cards
 do, not by warpgroups.  A step copies image, labels and weights from pinned memory of the host, runs
 forward and backward, and updates; of ours it is the solver's, which also looks at the loss and the
-gradient's norm, and has the net's two dropouts.  Our forward passes are recorded, as deploy runs
-them.  `deploy` is from an image in memory to labels in memory.  Device events measure all but that.
-A layer's time is that of the device alone; a ReLU counts as part of the convolution below it, a
-Crop and a Split as part of the Concat.  Memory is what the allocator took from the card for
-training, the recorded graph's pool included.
+gradient's norm, and has the net's two dropouts.  Our passes are recorded as CUDA graphs; PyTorch
+launches kernel by kernel, but for what ends in graph: its step and forward pass are recorded, too
+(column `passes`).  `deploy` is from an image in memory to labels in memory; PyTorch's is never
+recorded.  Device events measure all but that.  A layer's time is that of the device alone; a ReLU
+counts as part of the convolution below it, a Crop and a Split as part of the Concat.  Memory is
+what the allocator took from the card for training, the recorded graph's pool included.
 
 A floor is the least time that the net's work can take (roofline.py): once by the data sheet of
 --card, once by the ceilings just measured; of 3xTF32 and TF32 PyTorch measures them.  --json FILE
@@ -47,7 +48,7 @@ from layers import rows
 PRECISIONS = ("fp32", "tf32", "bf16", "fp32-strict")
 WARPS = "-warps"
 CONTESTANTS = (*PRECISIONS, f"fp32{WARPS}", f"tf32{WARPS}")
-PEERS = ("strict", "tf32 last", "tf32", "bf16 last")
+PEERS = ("strict", "tf32 last", "tf32", "bf16 last", "strict graph", "tf32 last graph")
 MODES = {"fp32": "3xTF32", "tf32": "TF32", "bf16": "bf16", "fp32-strict": "fp32"}
 JOBS = ("step", "forward", "deploy")
 CEILINGS = {  # the measured one that a precision's arithmetic has
@@ -286,7 +287,7 @@ def table(
     lines = []
     for name, f in found.items():
         if "error" in f:
-            lines.append([name, f["error"], *[""] * 7])
+            lines.append([name, f["error"], *[""] * 8])
             continue
         step = f["turns"]["step"]
         cells = [f"{f['step']:.2f}", f"{min(step):.2f}-{max(step):.2f}"]
@@ -296,9 +297,10 @@ def table(
         floor = measured_floors.get(precision, {}).get("step")
         cells += [f"{f['step'] / floor:.2f}" if floor else ""]
         cells += [f"{f['forward']:.2f}", f"{f['deploy']:.2f}", _report.mib(f["memory_bytes"])]
+        cells += ["graph" if f["recorded"] else "eager"]
         lines.append([name, *cells])
     head = ["ms", "step", "turns", "floor", "step/floor", "of measured limits"]
-    head += ["forward", "deploy", "memory"]
+    head += ["forward", "deploy", "memory", "passes"]
     return _report.table(head, lines)
 
 

@@ -83,7 +83,7 @@ def test_nothing_is_written_where_nothing_of_ours_ran(figures, monkeypatch):
 
 def turn(step, layers=None):
     common = {"forward": 2.0, "deploy": 4.0, "memory_bytes": 1 << 20, "scores": [1.0, -2.0]}
-    return {"step": step, "layers": layers or {"c": (1.0, 2.0)}, **common}
+    return {"step": step, "layers": layers or {"c": (1.0, 2.0)}, "recorded": True, **common}
 
 
 def outcome(*steps, error=""):
@@ -114,7 +114,7 @@ def test_medians_ratios_and_goals():
     text = gpu.table(found, {"fp32": {"step": 2.0}}, {"fp32": {"step": 2.5}})
     assert "of measured limits" in text and "PyTorch finds no card" in text
     line = next(line for line in text.splitlines() if line.startswith("demitasse"))
-    numbers = "4.00 3.00-50.00 2.00 2.00 1.60 2.00 4.00 1 MiB"
+    numbers = "4.00 3.00-50.00 2.00 2.00 1.60 2.00 4.00 1 MiB graph"
     assert " ".join(line.split()) == f"demitasse fp32 {numbers}"
 
 
@@ -250,6 +250,33 @@ def test_the_memory_of_pytorch_is_that_of_a_step_alone():
         max_memory_reserved=lambda: taken[0],
     )
     assert _gpu_torch.peak(cuda, step) == 500
+
+
+def test_pytorch_runs_each_kernel_unless_its_passes_are_recorded():
+    """Three times beside, as it wants it; then what is recorded gives the same array again."""
+    from contextlib import nullcontext
+    from types import SimpleNamespace as Some
+
+    import _gpu_torch
+    import gpu
+
+    told = []
+    stream = Some(wait_stream=lambda other: told.append("wait"))
+    cuda = Some(
+        Stream=lambda: stream,
+        current_stream=lambda: stream,
+        stream=nullcontext,
+        CUDAGraph=lambda: Some(replay=lambda: told.append("replay")),
+        graph=lambda graph: told.append("record") or nullcontext(),
+    )
+    run = _gpu_torch.graph_of(cuda, lambda: told.append("run") or len(told))
+    assert told == ["wait", "run", "run", "run", "wait", "record", "run"]
+    assert run() == run() == 7 and told[7:] == ["replay"] * 2
+    who = gpu.contestants(gpu.parser().parse_args(["--ours", "fp32"]))
+    assert [c.name for c in who if c.name.endswith("graph")] == [
+        "torch strict graph",
+        "torch tf32 last graph",
+    ]
 
 
 def test_nobody_starts_and_no_turn_begins_that_the_budget_does_not_allow(monkeypatch):
