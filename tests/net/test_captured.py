@@ -76,6 +76,24 @@ def test_recorded_passes_give_the_bits_of_passes_run_one_by_one(folder, where):
     np.testing.assert_allclose(weights, here, rtol=1e-4, atol=1e-6)
 
 
+def test_a_net_of_two_losses_is_recorded(folder):
+    text = (
+        NET
+        + """
+    layer { name: "s2" type: "Convolution" bottom: "cat" top: "s2"
+            convolution_param { num_output: 2 kernel_size: 1 weight_filler { type: "msra" } } }
+    layer { name: "more" type: "SoftmaxWithLoss" bottom: "s2" bottom: "l" top: "more"
+            loss_weight: 0.5 }
+    """
+    )
+    (folder / "net.prototxt").write_text(text)
+    losses, weights, solver = trained(device(EMULATOR), 4)
+    assert solver._recorded._replay is not None
+    there, here, _ = trained(CPU, 4)
+    np.testing.assert_allclose(losses, there, rtol=1e-5)
+    np.testing.assert_allclose(weights, here, rtol=1e-4, atol=1e-6)
+
+
 @pytest.mark.parametrize("where", WHERE)
 def test_passes_of_a_test_net_are_recorded(folder, where):
     """Their data run ahead then; parameters and positions are those of passes run one by one."""
