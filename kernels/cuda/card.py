@@ -22,6 +22,7 @@ import numpy as np
 from ...errors import DeviceError
 from ..device import Slot
 from .device import PRECISIONS, Array, Kernel, OwnKernels
+from .table import HAS_WARPGROUPS
 
 LEAST = 75  # compute capability, times ten
 OPTIONS = ("-std=c++17",)  # of the compiler, beside CuPy's own (-arch, -ftz=true)
@@ -82,9 +83,8 @@ class Card(OwnKernels):
         of their own, and CuPy looks for them only here."""
         compiler = self.cupy.cuda.compiler
         try:
-            if self.warpgroups and self.cupy.cuda.nvrtc.getVersion() >= WARPGROUP_COMPILER:
-                self._options += (WARPGROUPS,)
-            self.warpgroups = WARPGROUPS in self._options
+            if self.warpgroups:
+                self.warpgroups = self._tries_warpgroups()
             self.function("update.cu", "squares<float>")
             self.zeros(1, np.float32).fill(1)
         except (RuntimeError, compiler.CompileException) as error:
@@ -92,6 +92,19 @@ class Card(OwnKernels):
                 f"--gpu {self.number}: CuPy cannot compile kernels: {_cause(error)}",
                 remedy=f"Install CUDA's compiler and headers with CuPy: {INSTALL}. {FREE}",
             ) from error
+
+    def _tries_warpgroups(self) -> bool:
+        """Whether the compiler makes products of warpgroups: its version says so, and it does,
+        although CuPy's options name another architecture behind ours."""
+        if self.cupy.cuda.nvrtc.getVersion() < WARPGROUP_COMPILER:
+            return False
+        plain, self._options = self._options, (*self._options, WARPGROUPS)
+        try:
+            self.function(*HAS_WARPGROUPS[:2])
+        except self.cupy.cuda.compiler.CompileException:
+            self._options = plain
+            return False
+        return True
 
     def zeros(self, shape: Any, dtype: Any) -> Array:
         with self.memory():

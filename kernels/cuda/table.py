@@ -65,6 +65,7 @@ WARPGROUPS = {  # whose kernels are named so
     "convolution": "convolve_by_warpgroups",
     "weight_gradient": "weight_gradient_by_warpgroups",
 }
+HAS_WARPGROUPS = Kernel("warpgroup.cu", "has_warpgroups", capability=WARPGROUP_CAPABILITY)
 # also sum over pixels, for the bias
 SUMMING = ("weight_gradient_warpgroup.cu", "weight_gradient_direct.cu")
 TENSOR_TAPS = 31  # a thread keeps one bit for each
@@ -281,6 +282,7 @@ def kernels() -> Iterator[Kernel]:
     """All rows."""
     yield from convolutions()
     yield from FAMILIES
+    yield HAS_WARPGROUPS
 
 
 def convolutions() -> Iterator[Kernel]:

@@ -41,14 +41,15 @@ class CompileException(Exception):
 
 class FakeCupy:
     """count: of cards; error: what CUDA says instead; busy: what it says when a card is to be used;
-    compiles: what is raised where a kernel is compiled; nvrtc: the compiler's version."""
+    compiles: what is raised where a kernel is compiled; nvrtc: the compiler's version; lacks: a
+    kernel that it refuses."""
 
     def __init__(
         self, count=1, capability="90", error=None, free=1 << 30, total=4 << 30, busy=None,
-        compiles=None, nvrtc=(13, 0),
+        compiles=None, nvrtc=(13, 0), lacks="",
     ):  # fmt: skip
         self.count, self.capability, self.error = count, capability, error
-        self.busy, self.compiles = busy, compiles
+        self.busy, self.compiles, self.lacks = busy, compiles, lacks
         self.free, self.total, self.held = free, total, 0
         self.calls, self.capturing, self.modules = [], None, {}
         self.launches, self.streams, self.current = 0, {}, None
@@ -120,13 +121,15 @@ class FakeCupy:
 
     def RawModule(self, *, code, options=(), name_expressions=None):
         assert isinstance(options, tuple) and f"-I{FOLDER}" in options
-        self.architectures.add("-arch=sm_90a" in options)
         (path,) = (p for p in FOLDER.glob("*.cu") if code.startswith(p.read_text()))
         module = self.modules.setdefault(path, Module(path))
 
         def get_function(name):
             if self.compiles:
                 raise self.compiles
+            if name == self.lacks:
+                raise CompileException(f"ptxas: {name} is not supported on this target")
+            self.architectures.add("-arch=sm_90a" in options)
             return RawKernel(self, module.function(name))
 
         return SimpleNamespace(get_function=get_function)

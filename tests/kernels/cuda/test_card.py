@@ -15,6 +15,7 @@ from demitasse.net import Net
 from demitasse.net.captured import Captured
 from demitasse.netspec import build, parse_net
 from demitasse.tools import _device
+from devices import card
 
 from ...emulator.cupy import CompileException, CUDARuntimeError
 from ...emulator.device_array import DeviceArray
@@ -161,16 +162,30 @@ def test_a_changed_header_compiles_anew(cupy, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("capability", "nvrtc", "products"),
-    [("90", (13, 0), True), ("90", (12, 9), True), ("90", (12, 4), False), ("100", (13, 0), False)],
+    ("capability", "nvrtc", "lacks", "products"),
+    [
+        ("90", (13, 0), "", True),
+        ("90", (12, 9), "", True),
+        ("90", (12, 4), "", False),
+        ("90", (13, 0), "has_warpgroups", False),
+        ("100", (13, 0), "", False),
+    ],
 )
 def test_products_of_warpgroups_are_asked_for_where_card_and_compiler_have_them(
-    cupy, capability, nvrtc, products
+    cupy, capability, nvrtc, lacks, products
 ):
-    there = cupy(capability=capability, nvrtc=nvrtc)
+    there = cupy(capability=capability, nvrtc=nvrtc, lacks=lacks)
     card = Card()
     assert card.warpgroups == card.convolution.machine.warpgroups == products
     assert there.architectures == {products}
+
+
+@pytest.mark.gpu
+def test_this_card_has_products_of_warpgroups_where_it_should():
+    """It would go on without, and be slow."""
+    there = card()
+    new = there.cupy.cuda.nvrtc.getVersion() >= cards.WARPGROUP_COMPILER
+    assert there.warpgroups == (new and there.capability == 90)
 
 
 def test_cards_of_two_precisions_compute_in_one_stream(cupy):

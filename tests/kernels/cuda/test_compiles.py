@@ -66,6 +66,13 @@ def test_cupys_own_architecture_does_not_take_away_the_products_of_warpgroups():
         assert nvrtc.compile((SOURCES / file).read_text(), file, HEADERS, [name], WARPGROUPS, both)
 
 
+def test_a_compiler_for_another_architecture_is_found_out():
+    """As card.py does, before a net meets the kernels."""
+    file, name = table.HAS_WARPGROUPS[:2]
+    with pytest.raises(RuntimeError, match="wgmma"):
+        nvrtc.compile((SOURCES / file).read_text(), file, HEADERS, [name], "sm_90", CUPYS)
+
+
 def test_products_of_warpgroups_that_wait_for_each_other_are_noticed():
     text = """
     #include "warpgroup.cuh"
