@@ -39,7 +39,7 @@ def make(
         solver.step(1)  # kernels are compiled, and the pass recorded
     graph = pool_of(solver)
     found["memory_bytes"] = taken(device, graph) - found.pop("busy_bytes")
-    found["recorded"] = graph is not None
+    found["recorded"], found["warpgroups"] = graph is not None, getattr(device, "warpgroups", False)
     deploy_graph = _ours.build(True, base, size, 1, None, {"device": device})[0].graph
     scorer = Net(deploy_graph, fill=False, device=device)
     load(scorer, base)

@@ -186,6 +186,7 @@ def summary(outcome: Outcome) -> dict[str, Any]:
         "turns": {job: [t[job] for t in turns] for job in JOBS},
         "memory_bytes": turns[-1]["memory_bytes"],
         "recorded": turns[-1].get("recorded"),
+        "warpgroups": turns[-1].get("warpgroups"),
         "scores": turns[-1]["scores"],
         "layers": {
             name: [statistics.median(p[name][i] for p in passes) for i in (0, 1)]
