@@ -66,11 +66,7 @@ def make(
 
     recorded = mode.endswith("graph") and place == "cuda"
     if recorded:
-        score, learn = (graph_of(torch.cuda, run) for run in (score, learn))
-
-    def forward() -> Any:
-        take()
-        return score()
+        learn = graph_of(torch.cuda, learn)
 
     def step() -> None:
         take()
@@ -79,6 +75,13 @@ def make(
     for _ in range(3):
         step()
     memory = peak(torch.cuda, step) - before if place == "cuda" else 0
+    if recorded:  # behind the memory of training
+        score = graph_of(torch.cuda, score)
+
+    def forward() -> Any:
+        take()
+        return score()
+
     segment = segmenter(net, half, layout, image, place)
     segment()
 
