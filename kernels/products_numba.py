@@ -1,6 +1,7 @@
 """Batches of matrix products in single precision, compiled by Numba: c = a b for many small a, b.
 
     multiply              c[i, r, t] (+)= sum_d a[i, r, d] b[i, d, t]
+    multiply_once         c[i, r, t] = sum_d a[i, r, d] b[i, d, t], where a comes from memory
     multiply_transposed   c[i, r, t] (+)= sum_d a[i, d, r] b[i, d, t]
     multiply_inner        c[i, r, s] (+)= sum_t a[i, r, t] b[i, s, t]
 
@@ -43,13 +44,16 @@ fast = compiler()
 _int, _vector = ir.IntType(64), vector_type(LANES)
 
 
-def _blocks(sizes: dict[int, int], panels: bool = False) -> Callable[..., None]:
+def _blocks(
+    sizes: dict[int, int], panels: bool = False, ahead: bool = False
+) -> Callable[..., None]:
     """The product of some rows of a and a panel of b, which has `used` of its vectors in use: of
     sizes[used] rows.
 
     c[ic + r rc + t] (+)= sum_d a[ia + r ra + d da] b[ib + d WIDTH + t]
 
-    panels: a is in panels of WIDTH d, too, `da` apart; in them it is a[... + d % WIDTH].
+    panels: a is in panels of WIDTH d, too, `da` apart; in them it is a[... + d % WIDTH].  ahead:
+    what follows in the rows of a, as much again, is asked for in the meantime.
     """
 
     @intrinsic
@@ -65,7 +69,7 @@ def _blocks(sizes: dict[int, int], panels: bool = False) -> Callable[..., None]:
             for vectors, rows in sizes.items():
                 this = build.icmp_signed("==", args[0], number(vectors))
                 with build.if_then(this):
-                    _write_block(write, rows, vectors, panels)
+                    _write_block(write, rows, vectors, panels, ahead)
             return context.get_dummy_value()
 
         return signature, generate
@@ -73,7 +77,7 @@ def _blocks(sizes: dict[int, int], panels: bool = False) -> Callable[..., None]:
     return blocks
 
 
-def _write_block(write: Writer, rows: int, vectors: int, panels: bool) -> None:
+def _write_block(write: Writer, rows: int, vectors: int, panels: bool, ahead: bool) -> None:
     build = write.build
     _, _, ia, ra, da, _, ib, _, ic, rc, depth, add = write.args
     a, b, c = write.start(1, ia), write.start(5, ib), write.start(7, ic)
@@ -83,6 +87,9 @@ def _write_block(write: Writer, rows: int, vectors: int, panels: bool) -> None:
     def add_products(at_a: Any, at_b: Any, sums: list[Any]) -> list[Any]:
         here = build.gep(b, [at_b])
         lanes = [write.load(build.gep(here, [number(LANES * v)]), LANES).of for v in range(vectors)]
+        if ahead:  # of a row in each round, which is more often than lines follow each other
+            turn = build.mul(build.and_(at_a, number(rows - 1)), ra)
+            write.fetch(build.gep(a, [build.add(turn, build.add(at_a, depth))]))
         numbers = [build.load(build.gep(row, [at_a]), align=4) for row in a_rows]
         spread = [write.everywhere(value).of for value in numbers]
         return _multiply_add(build, [(spread[r], lanes[v]) for r, v in each], sums)
@@ -159,6 +166,7 @@ def _as_it_is(module: Any) -> Any:
 
 _SEVERAL, _ONE = {3: ROWS, 2: ROWS, 1: MORE_ROWS}, {3: 1, 2: 1, 1: 1}
 _rows, _row = _blocks(_SEVERAL), _blocks(_ONE)
+_rows_once = _blocks(_SEVERAL, ahead=True)
 _inner_rows, _inner_row = _blocks(_SEVERAL, panels=True), _blocks(_ONE, panels=True)
 
 
@@ -167,21 +175,24 @@ def _sweep(
     a: Array, at: int, ra: int, da: int, rows: int, b: Array, ib: int, used: int, c: Array, to: int,
     rc: int, depth: int, add: bool, ahead: int,
 ) -> None:  # fmt: skip
-    """All rows of a times one panel, into c, whose rows are rc apart; the next panel is asked for
-    in the meantime, `ahead` numbers from this one."""
+    """All rows of a times one panel, into c, whose rows are rc apart; asked for in the meantime is
+    the next panel, `ahead` numbers from this one, or, where that is 0, what follows in the rows."""
     each = MORE_ROWS if used == 1 else ROWS
     whole = rows // each * each
     share = (depth * WIDTH * each // max(whole, 1) + LINE - 1) // LINE * LINE
     for r in range(0, whole, each):
         x, y = at + r * ra, to + r * rc
-        fetch(b, ib + ahead + r // each * share, share)
-        _rows(used, a, x, ra, da, b, ib, c, y, rc, depth, add)
+        if ahead:
+            fetch(b, ib + ahead + r // each * share, share)
+            _rows(used, a, x, ra, da, b, ib, c, y, rc, depth, add)
+        else:
+            _rows_once(used, a, x, ra, da, b, ib, c, y, rc, depth, add)
     for r in range(whole, rows):
         _row(used, a, at + r * ra, ra, da, b, ib, c, to + r * rc, rc, depth, add)
 
 
 @fast
-def _products(a: Array, ra: int, da: int, b: Array, c: Array, add: bool) -> None:
+def _products(a: Array, ra: int, da: int, b: Array, c: Array, add: bool, once: bool) -> None:
     batch, panels, deep, _ = b.shape
     rows, across = c.shape[1], c.shape[2]
     each_a, each_b = a.strides[0] // a.itemsize, b.strides[0] // b.itemsize
@@ -191,10 +202,11 @@ def _products(a: Array, ra: int, da: int, b: Array, c: Array, add: bool) -> None
             depth = min(DEPTH, deep - d)
             for p in range(panels):
                 used = min(VECTORS, (across - p * WIDTH) // LANES)
+                ahead = 0 if once and p == panels - 1 else jb
                 _sweep(
                     a, i * each_a + d * da, ra, da, rows, b,
                     i * each_b + p * jb + d * WIDTH, used, c,
-                    i * rows * across + p * WIDTH, across, depth, add or d > 0, jb,
+                    i * rows * across + p * WIDTH, across, depth, add or d > 0, ahead,
                 )  # fmt: skip
 
 
@@ -202,13 +214,20 @@ def _products(a: Array, ra: int, da: int, b: Array, c: Array, add: bool) -> None
 def multiply(a: Array, b: Array, c: Array, add: bool) -> None:
     """c[i] (+)= a[i] b[i]: (n, R, D), panels of (n, D, T) -> (n, R, T), float32, C-contiguous; the
     n of a and b may lie apart, and so may the panels."""
-    _products(a, a.shape[2], 1, b, c, add)
+    _products(a, a.shape[2], 1, b, c, add, False)
+
+
+@fast
+def multiply_once(a: Array, b: Array, c: Array) -> None:
+    """c[i] = a[i] b[i], likewise, where a is so large that it comes from memory, and is read once:
+    then it is what must be asked for in time."""
+    _products(a, a.shape[2], 1, b, c, False, True)
 
 
 @fast
 def multiply_transposed(a: Array, b: Array, c: Array, add: bool) -> None:
     """c[i] (+)= a[i]^T b[i]: (n, D, R), panels of (n, D, T) -> (n, R, T), likewise."""
-    _products(a, 1, a.shape[2], b, c, add)
+    _products(a, 1, a.shape[2], b, c, add, False)
 
 
 @intrinsic

@@ -17,7 +17,7 @@ import numpy as np
 
 from .compiler_numba import compiler
 from .im2col import Sizes, Window, im2col, pieces
-from .products_numba import WIDTH, multiply
+from .products_numba import WIDTH, multiply_once
 from .workers import Room, Taker
 from .writer_numba import LANES
 
@@ -92,7 +92,7 @@ def _combine(
     w: Array, panels: Array, product: Array, bias: Array, y: Array, m: int, rectify: bool
 ) -> None:
     """y[n, m + r, o] = f(bias[m + r] + sum_d w[r, d] panels[d, o])."""
-    multiply(w, panels, product, False)
+    multiply_once(w, panels, product)
     images, _, each = y.shape
     for r in range(product.shape[1]):
         for n in range(images):

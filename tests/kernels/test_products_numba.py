@@ -44,6 +44,15 @@ def test_a_product_of_some_terms_is_added(rows, depth, across):
     np.testing.assert_allclose(c, expected, rtol=0, atol=1e-6 * depth)
 
 
+@pytest.mark.parametrize(("rows", "depth", "across"), [*SIZES, (21, 700, 16), (9, 300, 40)])
+def test_a_factor_that_is_read_once_gives_the_same_bits(rows, depth, across):
+    a, b = draw(rows, depth, across)
+    plain, once = (np.full((2, rows, b.shape[2]), np.nan, np.float32) for _ in range(2))
+    products.multiply(a, panels(b), plain, False)
+    products.multiply_once(a, panels(b), once)
+    assert np.array_equal(plain, once)
+
+
 @pytest.mark.parametrize(("rows", "depth", "across"), SIZES)
 def test_a_transposed_factor_gives_the_same_bits(rows, depth, across):
     a, b = draw(rows, depth, across)
