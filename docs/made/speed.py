@@ -27,7 +27,7 @@ UNITS = {
 }
 MACHINES = {
     "": "Zen 3",
-    "-zen4": "Zen 4, with AVX-512, an earlier version",
+    "-xeon": "A Xeon with AVX-512",
 }  # how a file's name ends
 
 
@@ -155,7 +155,7 @@ def laws(done: dict[str, Any]) -> str:
 def row(name: str, contestant: dict[str, Any]) -> str:
     turns = contestant["seconds"]
     return (
-        f"| {name} | {contestant['median']:.2f} | {min(turns):.2f} to {max(turns):.2f} "
+        f"| {name} | {contestant['median']:#.3g} | {min(turns):#.3g} to {max(turns):#.3g} "
         f"| {contestant['peak_bytes'] / 2**20:,.0f} MiB |"
     )
 
