@@ -9,7 +9,7 @@
     m's group.  f(v) = v where v > 0, else slope v; dy' = dy where y > 0, else slope dy
 
     COLUMNS    im2col and matrix products: the specification, any shape, any dtype (kernels/columns)
-    WINOGRAD   3x3, stride 1, float32, four times fewer products          (kernels/winograd)
+    WINOGRAD   3x3, stride 1, float32, 4 or 5 times fewer products        (kernels/winograd)
     DIRECT     3x3 of few channels by the definition, but for dx; float32 (kernels/direct_numba)
     THIN       small maps, many weights, forward by im2col; float32       (kernels/thin_numba)
 

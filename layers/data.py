@@ -6,7 +6,7 @@ Rows come in the order of their keys, and after the last the first again.  trans
 data/transform.py; force_color and force_gray say how pictures stored as files are decoded, and
 mean nothing for others.  Without crop_size a batch has the size of its first image, so the tops
 may change from pass to pass.  As in Caffe rand_skip and force_encoded_color do nothing; prefetch
-neither, because nothing is read ahead.
+neither, because net/ahead.py says how many passes are made ahead.
 
 LevelDB is refused.  Raises SpecError, DataError, ImageError.
 Source: Caffe's src/caffe/layers/data_layer.cpp.

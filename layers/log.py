@@ -2,8 +2,9 @@
 
     y = log(shift + scale x) / log(base)            dx = dy scale / (log(base) (shift + scale x))
 
-Any shape; may work in place; defaults base -1 (which stands for e), scale 1, shift 0.  -inf where
-shift + scale x is 0, NaN below.  SpecError for a base of 1, or any other that is not positive.
+Any shape; may work in place; defaults base -1 (which stands for e), scale 1, shift 0.  Infinite
+where shift + scale x is 0, NaN below.  SpecError for a base of 1, or any other that is not
+positive.
 Source: Caffe's src/caffe/layers/log_layer.cpp.
 """
 

@@ -6,7 +6,7 @@ layer's stream at the position where it begins, so a resumed run goes on exactly
 Where n processes train one net together, batch i goes to process i mod n, and the position counts
 what all of them have been given, so it is the same in each.
 
-Source: Caffe's src/caffe/layers/base_data_layer.cpp; without its thread that reads ahead.
+Source: Caffe's src/caffe/layers/base_data_layer.cpp; its thread that reads ahead is net/ahead.py's.
 """
 
 from __future__ import annotations

@@ -31,10 +31,10 @@ from .uses import BEFORE, Uses
 
 @dataclass(frozen=True)
 class Plan:
-    """buffers: one lifetime each; of: which buffer holds an array; at: from which byte of it on (0
-    where nothing is said); readable: from which step to which a value's data are there; last: those
-    stored channels last; among: of those that are some channels of another array, from which
-    channel on, and of how many; zero: diffs nobody writes; order: of the steps."""
+    """buffers: one lifetime each; of: which buffer holds an array; at: from which byte of it on;
+    readable: from which step to which a value's data are there; last: those stored channels last;
+    among: of those that are some channels of another array, from which channel on, and of how many;
+    zero: diffs nobody writes; order: of the steps."""
 
     buffers: tuple[Lifetime, ...]
     of: dict[Key, int]
