@@ -71,7 +71,7 @@ def choose(x: Sizes, w: Sizes, y: Sizes, window: Window, group: int, dtype: Any)
     cells = y[0] * prod(y[2:])
     if np.dtype(dtype) != np.float32 or prod(w) * cells < PRODUCTS:
         return COLUMNS
-    if winograd.applies(w, window, group) and min(w[:2]) >= CHANNELS and cells >= OUTPUTS:
+    if winograd.applies(window, group) and min(w[:2]) >= CHANNELS and cells >= OUTPUTS:
         return WINOGRAD
     if _is_direct(w, window, group) and _compiled(DIRECT):
         return DIRECT
@@ -84,7 +84,7 @@ def candidates(x: Sizes, w: Sizes, y: Sizes, window: Window, group: int, dtype: 
     found = [COLUMNS]
     if np.dtype(dtype) != np.float32:
         return found
-    if winograd.applies(w, window, group):
+    if winograd.applies(window, group):
         found.append(WINOGRAD)
     if _is_direct(w, window, group) and _compiled(DIRECT):
         found.append(DIRECT)
@@ -96,7 +96,7 @@ def candidates(x: Sizes, w: Sizes, y: Sizes, window: Window, group: int, dtype: 
 
 def _is_direct(w: Sizes, window: Window, group: int) -> bool:
     """Whether DIRECT computes a layer of these shapes."""
-    return winograd.applies(w, window, group) and w[1] < FEW and not any(window.pad)
+    return winograd.applies(window, group) and w[1] < FEW and not any(window.pad)
 
 
 def _compiled(engine: str) -> Any:

@@ -221,9 +221,7 @@ def last_rows(
 
 
 @fast
-def weight_tiles(
-    w: Array, k0: int, k1: int, c0: int, c1: int, tile: int, U: Array, work: Array
-) -> None:
+def weight_tiles(w: Array, k0: int, k1: int, c0: int, c1: int, tile: int, U: Array) -> None:
     """U[ij, k - k0, c - c0] = (G g G^T)[i, j]."""
     far, near = U.strides[0] // U.itemsize, U.strides[1] // U.itemsize
     for k in range(k0, k1):

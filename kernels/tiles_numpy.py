@@ -276,9 +276,7 @@ def last_rows(
         _place(lines.reshape(b - a, 2, -1), dx[n, a:b], 4 * r, pad, add)
 
 
-def weight_tiles(
-    w: Array, k0: int, k1: int, c0: int, c1: int, tile: int, U: Array, work: Array
-) -> None:
+def weight_tiles(w: Array, k0: int, k1: int, c0: int, c1: int, tile: int, U: Array) -> None:
     """U[ij, k - k0, c - c0] = (G g G^T)[i, j]."""
     g = w[k0:k1, c0:c1].reshape(k1 - k0, c1 - c0, 9)
     np.matmul(WEIGHT[tile], g.transpose(0, 2, 1), out=U.transpose(1, 0, 2))

@@ -33,13 +33,13 @@ from types import ModuleType
 import numpy as np
 
 from . import winograd_cut as cuts
-from .im2col import Array, Sizes, Window, pieces
+from .im2col import Array, Window, pieces
 from .winograd_cut import BACK, Cut, Tiling, alike, apart, apart_size, cut, panels_size, split, view
 from .winograd_cut import scratch_size as scratch_size
 from .workers import Room, Taker, Workers
 
 
-def applies(w: Sizes, window: Window, group: int) -> bool:
+def applies(window: Window, group: int) -> bool:
     """Whether this is a convolution that Winograd's algorithm computes."""
     plain = set(window.stride) == {1} == set(window.dilation) and len(set(window.pad)) == 1
     return window.kernel == (3, 3) and plain and group == 1
@@ -60,7 +60,7 @@ def forward(
 
     if how.maps:
         u = apart(take(apart_size(tile, k, c)), of, k, c)
-        _weights(made, w, tile, u, work, workers)
+        _weights(made, w, tile, u, workers)
         m_size = of * k * made.whole(cells)
         buffers = [(take(panels_size(c, cells, tile)), take(m_size)) for _ in work]
         largest_first = sorted(shape.blocks(how), key=cuts.rows_of, reverse=True)
@@ -95,7 +95,7 @@ def forward(
             m, rest = split(slots[slot], of, k1 - k0, made.whole(cells))
             for c0, c1 in pieces(c, cuts.summed(c, cells)):
                 u = apart(rest, of, k1 - k0, c1 - c0)
-                made.weight_tiles(w, k0, k1, c0, c1, tile, u, work[slot])
+                made.weight_tiles(w, k0, k1, c0, c1, tile, u)
                 made.multiply(u, v[..., c0:c1, :], m, c0 > 0)
             made.output_tiles(m, y, n, k0, k1, r0, rows, bias, slope, tile, work[slot])
 
@@ -125,7 +125,7 @@ def _backward_maps(
     cells = how.rows * across
     u = apart(take(apart_size(BACK, k, c)), 36, k, c)
     if dx is not None:
-        _weights(made, w, BACK, u, work, workers)
+        _weights(made, w, BACK, u, workers)
     buffers = [
         (
             take(panels_size(c, cells, BACK)),
@@ -214,7 +214,7 @@ def _backward_channels(
             dv, rest = split(slots[slot], 36, c1 - c0, made.whole(cells))
             for k0, k1 in pieces(k, cuts.summed(k, cells)):
                 u = apart(rest, 36, k1 - k0, c1 - c0)
-                made.weight_tiles(w, k0, k1, c0, c1, BACK, u, work[slot])
+                made.weight_tiles(w, k0, k1, c0, c1, BACK, u)
                 made.multiply_transposed(u, d[..., k0:k1, :], dv, k0 > 0)
             made.data_tiles(dv, dx, n, c0, c1, r0, rows, across, pad, carry, r0 == 0, work[slot])
             if r0 + rows == shape.down:
@@ -235,15 +235,13 @@ def _work(w: Array, shape: Tiling, how: Cut, take: Taker, workers: Workers) -> l
     return [take(cuts.work_size(w.shape, shape, how.rows)) for _ in range(threads)]
 
 
-def _weights(
-    made: ModuleType, w: Array, tile: int, u: Array, work: list[Array], workers: Workers
-) -> None:
+def _weights(made: ModuleType, w: Array, tile: int, u: Array, workers: Workers) -> None:
     """The whole U."""
     parts = list(pieces(len(w), cuts.WHOLE))
 
-    def part(i: int, slot: int) -> None:
+    def part(i: int, _: int) -> None:
         k0, k1 = parts[i]
-        made.weight_tiles(w, k0, k1, 0, w.shape[1], tile, u[:, k0:k1], work[slot])
+        made.weight_tiles(w, k0, k1, 0, w.shape[1], tile, u[:, k0:k1])
 
     workers.run(part, len(parts))
 

@@ -55,7 +55,7 @@ def find(
         for bottom, start in zip(node.bottoms, starts, strict=False):
             if start is None:
                 continue
-            if _stays(graph, layers, uses, node, bottom):
+            if _stays(layers, uses, node, bottom):
                 put(("data", bottom), ("data", node.tops[0]), start)
             if uses.runs[node.index] and node.tops[0] not in zero:
                 put(("diff", bottom), ("diff", node.tops[0]), start)
@@ -96,7 +96,7 @@ def interleave(
     return among
 
 
-def _stays(graph: Graph, layers: Sequence[Layer], uses: Uses, node: Node, bottom: Value) -> bool:
+def _stays(layers: Sequence[Layer], uses: Uses, node: Node, bottom: Value) -> bool:
     """Whether a bottom's data may lie in the top's until they are read for the last time."""
     mine = uses.group[uses.root[bottom]]
     joined = uses.group[uses.root[node.tops[0]]]
