@@ -152,5 +152,5 @@ def scratch_size(x: Sizes, w: Sizes, y: Sizes, form: Form, room: Room) -> int:
     if form.engine == DIRECT:
         needed = max(needed, room.threads * y[3])
     if form.engine == THIN:
-        needed = max(needed, int(_compiled(THIN).scratch_size(x, w, y, room)))
+        needed = max(needed, int(_compiled(THIN).scratch_size(w, y)))
     return needed

@@ -29,7 +29,7 @@ f1 = np.float32
 fast = compiler()
 
 
-def scratch_size(x: Sizes, w: Sizes, y: Sizes, room: Room) -> int:
+def scratch_size(w: Sizes, y: Sizes) -> int:
     """Elements of scratch for arrays of these shapes."""
     cells, depth = y[0] * prod(y[2:]), prod(w[1:])
     return depth * _panels(cells) * WIDTH + w[0] * (_whole(cells) + 1)
