@@ -4,7 +4,8 @@ Arrays are seen as (outer, channels, inner); a "channel" may be any run of axes.
 
     total       sum_c = sum_{o, i} a
     dot         sum_c = sum_{o, i} a b
-    normalize   y = (x - mean) / std        mean, std of each channel (given, or those of x)
+    scale       y = factor x + shift
+    normalize   y = (x - mean) / std        std = sqrt(variance + epsilon), all of x itself
                 dx = (dy - mean(dy) - y mean(dy y)) / std
 
 Outputs may be the input of the same shape.

@@ -93,7 +93,7 @@ def exponential_gradient(y: Array, dy: Array, dx: Array, inner: float) -> None:
 
 
 def logarithm(x: Array, y: Array, scale: float, shift: float, log_base: float) -> None:
-    """Write y; -inf at 0 and NaN below."""
+    """Write y; infinite at 0 and NaN below."""
     np.multiply(x, scale, out=y)
     y += shift
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -34,6 +34,7 @@ from .writer_numba import LANES, Writer, number, vector_type
 
 Array = Any
 
+# rows of a block are a power of two: see `ahead` in `_write_block`
 ROWS, VECTORS = 4, 3  # 12 vectors of c, 3 of b and 1 of a fill 16 registers
 MORE_ROWS = 8  # where a panel has one vector: as many sums as two units for them have under way
 WIDTH = LANES * VECTORS
