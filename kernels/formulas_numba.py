@@ -4,9 +4,10 @@
     output   A^T m    6 -> 4 pixels        weight_diff   G^T u    6 -> 3 weights
     diff     A z      4 pixels -> 6        data          B v      6 -> 4 pixels, 2 of the next tile
 
-These are F(4x4, 3x3)'s; input6, output6 and weight6 are F(6x6, 3x3)'s, from 8 values to 6 or from 3
-to 8, for the points 0, 1, -1, 2, -2, 1/2, -1/2 and infinity.  `*_rows` takes the pixels of a row
-apart or puts them together, `*_columns` goes along lines of tiles (kernels/vectors_numba.py).
+These are F(4x4, 3x3)'s; input6, output6 and weight6 are F(6x6, 3x3)'s, with 8 in the place of 6 and
+6 pixels in the place of 4, for the points 0, 1, -1, 2, -2, 1/2, -1/2 and infinity.  `*_rows` takes
+the pixels of a row apart or puts them together, `*_columns` goes along lines of tiles
+(kernels/vectors_numba.py).
 
 Source: A. Lavin, S. Gray, Fast Algorithms for Convolutional Neural Networks (arXiv:1509.09308).
 """

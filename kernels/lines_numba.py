@@ -1,8 +1,8 @@
 """Between the rows of an image and lines of Winograd's tiles, compiled by Numba.
 
 A line holds one value of each tile, tile after tile.  Along a row of the image pixels are taken
-apart to four a tile, transformed once (kernels/formulas_numba.py), and become six lines; or six
-lines become pixels.  The other direction is along the columns, from line to line
+apart to four (six) a tile, transformed once (kernels/formulas_numba.py), and become six (eight)
+lines; or six lines become pixels.  The other direction is along the columns, from line to line
 (kernels/tiles_numba.py).
 """
 

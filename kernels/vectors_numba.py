@@ -5,8 +5,8 @@ a time (kernels/writer_numba.py):
 
     along(f, n)       f of n lines, into lines; what is left behind the last whole vector is
                       covered by one more vector that ends with the line
-    apart(f, n)       f of n pixels of a row, into lines: tile t has pixels 4 t, 4 t + 1, ...
-    together(f, n)    f of n lines, into a row of pixels, four for each tile
+    apart(f, n, m)    f of n pixels of a row, into lines: tile t has pixels m t, m t + 1, ...
+    together(f, n, m) f of n lines, into a row of pixels, m for each tile
     over(f, n, k)     f of n lines, into lines; the last k results are kept and added to the first k
                       of the next pass
     sorted_out(f, n)  f of n numbers that lie together, into lines

@@ -17,7 +17,7 @@ from llvmlite import ir
 from numba.core import cgutils
 
 LANES = 16 if llvm.get_host_cpu_features().get("avx512f") else 8  # of a vector
-QUAD = 4  # pixels that a tile is ahead of its neighbour
+QUAD = 4  # pixels moved as one; and those that a tile of 4x4 is ahead of its neighbour
 
 _FLOAT, _INT = ir.FloatType(), ir.IntType(64)
 _ROUND = ("contract", "nsz")  # a product and a sum may be rounded once
