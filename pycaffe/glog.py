@@ -7,20 +7,11 @@ any case.  GLOG_minloglevel in the environment (or init_log's level) silences wh
 
 from __future__ import annotations
 
-import os
 import sys
 
-from ..tools._glog import Glog, SolverLog
+from ..tools._glog import Glog, SolverLog, environments_level
 
-_LEVELS = "IWEF"
 _asked: list[int] = []  # the last level that init_log was told, if any
-
-
-def _least() -> int:
-    if _asked:
-        return _asked[-1]
-    said = os.environ.get("GLOG_minloglevel", "0")  # noqa: SIM112 (glog's own spelling)
-    return int(said) if said.isdigit() else 0
 
 
 class Lines(Glog):
@@ -30,9 +21,8 @@ class Lines(Glog):
         super().__init__(sys.stderr)
 
     def __call__(self, place: str, message: str, level: str = "I") -> None:
-        if _LEVELS.index(level) >= _least():
-            self.out = sys.stderr
-            super().__call__(place, message, level)
+        self.out, self.least = sys.stderr, _asked[-1] if _asked else environments_level()
+        super().__call__(place, message, level)
 
 
 def init_log(level: int | None = None, stderr: bool = False) -> None:

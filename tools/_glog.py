@@ -10,6 +10,8 @@ Source: glog's line format; the sentences that log readers depend on (src/caffe/
 
 from __future__ import annotations
 
+import argparse
+import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -24,15 +26,27 @@ if TYPE_CHECKING:
     from ..solvers import Solver
 
 OURS = "demitasse"
+LEVELS = "IWEF"  # INFO, WARNING, ERROR, FATAL
+
+
+def environments_level() -> int:
+    """The index in LEVELS below which GLOG_minloglevel silences a log."""
+    said = os.environ.get("GLOG_minloglevel", "0")  # noqa: SIM112 (glog's own spelling)
+    return int(said) if said.isdigit() else 0
 
 
 class Glog:
-    """log("solver.cpp:289", "Solving net") writes one entry; its first line carries the header."""
+    """log("solver.cpp:289", "Solving net") writes one entry; its first line carries the header.
 
-    def __init__(self, out: TextIO) -> None:
-        self.out = out
+    least: the index in LEVELS below which nothing is written.
+    """
+
+    def __init__(self, out: TextIO, least: int = 0) -> None:
+        self.out, self.least = out, least
 
     def __call__(self, place: str, message: str, level: str = "I") -> None:
+        if LEVELS.index(level) < self.least:
+            return
         now = f"{datetime.now():%m%d %H:%M:%S.%f}"
         print(
             f"{level}{now} {threading.get_native_id():5d} {place}] {message}",
@@ -43,6 +57,35 @@ class Glog:
     def own(self, message: str, level: str = "I") -> None:
         """Our own words."""
         self(OURS, message, level)
+
+
+def add_glog(parser: argparse.ArgumentParser) -> None:
+    """glog's flags, which Caffe's commands have: `-minloglevel N`, `-logtostderr`, and `-log_dir`,
+    which is refused."""
+    parser.add_argument(
+        "-minloglevel",
+        "--minloglevel",
+        type=int,
+        choices=range(len(LEVELS)),
+        default=environments_level(),
+        help="silence the log below 1 WARNING, 2 ERROR, 3 FATAL (default: GLOG_minloglevel in the "
+        "environment, or 0)",
+    )
+    parser.add_argument(
+        *("-alsologtostderr", "--alsologtostderr", "-logtostderr", "--logtostderr"),
+        action="store_true",
+        help="as without it: the log goes to stderr alone",
+    )
+    parser.add_argument(
+        "-log_dir", "--log_dir", type=_no_files, metavar="DIR", help="refused: 2>&1 | tee FILE"
+    )
+
+
+def _no_files(folder: str) -> str:
+    raise argparse.ArgumentTypeError(
+        "the log goes to stderr alone; leave this out, and keep it with 2>&1 | tee "
+        + os.path.join(folder, "caffe.log")
+    )
 
 
 class Spoken(Glog):

@@ -15,6 +15,7 @@ from ..errors import DemitasseError
 from . import _autotune, _device
 
 add_gpu = _device.add_gpu
+YES, NO = ("true", "t", "yes", "y", "1"), ("false", "f", "no", "n", "0")  # gflags' words
 MOST, MOST_PAGES = 2**31 - 1, 1_000_000  # the first is Caffe's int32
 FILLERS_SAID = "fillers: xavier is N(0, sqrt(2 / fan_in)), as in the Caffe of the U-Net's release"
 
@@ -61,8 +62,8 @@ class Parser(argparse.ArgumentParser):
         option = next((s for s in spellings if s in known), None)
         if option is None:
             return [word]
-        if equals and known[option].nargs == 0 and value in ("true", "false"):
-            return [option] if value == "true" else []
+        if equals and known[option].nargs == 0 and value in (*YES, *NO):
+            return [option] if value in YES else []
         return [f"{option}={value}" if equals else option]
 
 

@@ -22,7 +22,7 @@ from ..errors import DemitasseError, did_you_mean
 from ..files import check_writable
 from . import _device, _options, _signals
 from ._debug import DebugInfo, watch
-from ._glog import Glog, SolverLog, elements
+from ._glog import Glog, SolverLog, add_glog, elements
 from ._learns import check_learns
 from ._lock import locked
 from ._netlog import lines
@@ -89,6 +89,7 @@ def parser() -> _options.Parser:
         help="of -weights, take what fits of a score with another number of classes",
     )
     flag("first_of_all", action="store_true", help="let -gpu all be the first card")
+    add_glog(p)
     add_verify(p)
     _signals.add_effects(p)
     _options.add_gpu(p)
@@ -111,7 +112,7 @@ def main(argv: Sequence[str]) -> int:
             expected="one of " + ", ".join(COMMANDS),
             remedy=did_you_mean(args.command, COMMANDS),
         )
-    log = Glog(sys.stderr)
+    log = Glog(sys.stderr, args.minloglevel)
     if args.first_of_all:
         _device.first_of_all(args, log.own)
     if args.command == "device_query":

@@ -112,6 +112,17 @@ def test_every_line_has_the_header_that_log_readers_split(line, run):
     assert places["Optimization Done."] == "caffe.cpp:250"
 
 
+@pytest.mark.parametrize("flags", [["-logtostderr=1"], ["--alsologtostderr"]])
+def test_glogs_flags_for_what_is_so_anyway(line, run, flags):
+    assert ("solver.cpp:289", "Solving line") in run(*flags, "train", "-solver", "solver.prototxt")
+
+
+@pytest.mark.parametrize("flags, said", [([], "1"), (["-minloglevel", "1"], "0")])
+def test_a_log_is_silenced_as_by_glog(line, run, monkeypatch, flags, said):
+    monkeypatch.setenv("GLOG_minloglevel", said)
+    assert run("train", "-solver", "solver.prototxt", *flags) == []
+
+
 def test_iterations_losses_and_outputs(line, run):
     log = run("train", "-solver", "solver.prototxt")
     assert len(said(log, "    Train net output #0: loss = ")) == 2
@@ -523,7 +534,14 @@ def test_without_a_command_the_help_teaches(capsys):
 
 @pytest.mark.parametrize(
     "option",
-    [["-iterations", "0"], ["-phase", "ALL"], ["-sigint_effect", "die"], ["-level", "high"]],
+    [
+        ["-iterations", "0"],
+        ["-phase", "ALL"],
+        ["-sigint_effect", "die"],
+        ["-level", "high"],
+        ["-minloglevel", "4"],
+        ["-log_dir", "/tmp"],
+    ],
 )
 def test_values_out_of_range_are_usage_errors(option, capsys):
     with pytest.raises(SystemExit) as ended:
