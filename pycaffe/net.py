@@ -55,21 +55,26 @@ class Net:
         self,
         network_file: str,
         phase: int | str,
-        level: int = 0,
+        level: int | None = None,
         stages: Sequence[str] | None = None,
         weights: str | None = None,
     ) -> None:
         if isinstance(phase, (str, os.PathLike)):
+            if level is None:
+                raise TypeError(
+                    f"Net({network_file!r}, {str(phase)!r}) needs a phase behind the weights: "
+                    "caffe.TEST, or caffe.TRAIN"
+                )
             warn(
                 "Net(file, weights, phase) is deprecated; write "
                 f"Net({network_file!r}, {level}, weights={str(phase)!r})"
             )
-            phase, level, weights = level, 0, str(phase)
+            phase, level, weights = level, None, str(phase)
         check_file(network_file)
         if weights is not None:
             check_file(weights)
         source = netspec.read_net(network_file)
-        graph = netspec.build(source, int(phase), level, list(stages or ()))
+        graph = netspec.build(source, int(phase), level or 0, list(stages or ()))
         self._attach(Engine(graph, seed=settings.next_seed(), **options()))
         if weights is not None:
             self.copy_from(weights)

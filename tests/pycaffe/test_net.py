@@ -52,6 +52,12 @@ def test_a_file_that_is_not_there_is_a_runtime_error(image_net, tmp_path):
         caffe.Net(image_net, caffe.TEST, weights=str(tmp_path / "none.caffemodel"))
 
 
+def test_weights_need_a_phase_behind_them(image_net, tmp_path):
+    caffe.Net(image_net, caffe.TEST).save(str(tmp_path / "x.caffemodel"))
+    with pytest.raises(TypeError, match=r"x\.caffemodel'\) needs a phase .* caffe.TEST"):
+        caffe.Net(image_net, str(tmp_path / "x.caffemodel"))
+
+
 @pytest.mark.parametrize("kind", ["caffemodel", "h5"])
 def test_parameters_go_to_a_file_and_back(image_net, tmp_path, kind):
     net, path = caffe.Net(image_net, caffe.TRAIN), str(tmp_path / f"x.{kind}")
