@@ -22,6 +22,7 @@ from .views import pieces
 
 LOOKED_AT = 8  # slices in which pieces are counted
 _FEW = 16  # values of a map of classes
+_MANY = 64  # values of an image, at least
 _OBJECTS, _CLASSES = 0.75, 0.5  # of the (slice, value) pairs in one piece
 _GRAIN = 5  # pixels of a value, by the median: grey values of 16 bits and no objects
 
@@ -83,6 +84,12 @@ class Survey:
         known = self.values - {0}
         numbers = not self.fractions and known == set(range(1, len(known) + 1))
         return numbers and len(known) > 1 and 4 * self.single >= self.seen
+
+    @property
+    def scattered(self) -> bool:
+        """Whether there are many values and most lie in several pieces, as an image's grey values
+        do."""
+        return len(self.values) > _MANY and 2 * self.single <= self.seen
 
     def kind(self, *, labels: bool) -> tuple[str, str]:
         """(kind, why in words); the kind is "" where the values do not tell."""

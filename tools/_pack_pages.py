@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..imaging.pixel_size import Size
     from ..imaging.recognise import Survey
 
-FEW, MANY = 16, 64  # values of images that may be labels, of labels that may be images
+FEW = 16  # values of images that may be labels
 MIDDLE = 1024  # pixels along each axis that are looked at to tell them apart
 
 
@@ -107,8 +107,7 @@ def check_pairs(images: Pages, labels: Pages, what: str = "labels") -> None:
 def check_swapped(images: Pages, labels: Pages) -> None:
     """Refuse labels that look like images where the images look like labels."""
     seen = _survey(labels)
-    scattered = seen.fractions or (len(seen.values) > MANY and 2 * seen.single <= seen.seen)
-    if not scattered:
+    if not (seen.fractions or seen.scattered):
         return
     looked = _survey(images)
     objects = looked.seen and 4 * looked.single >= 3 * looked.seen

@@ -224,7 +224,15 @@ def kind_of(labels: Image) -> tuple[str, str]:
     """What the values are, and why; ImageError where neither the file nor they tell."""
     if kind := kind_told(labels):
         return kind, "as the file says"
-    kind, why = surveyed(labels).kind(labels=True)
+    seen = surveyed(labels)
+    if seen.scattered:
+        raise ImageError(
+            "looks like an image, not like labels",
+            where=str(labels.path),
+            found=f"{len(seen.values)} values in scattered pixels",
+            remedy="Segment it first (demitasse deploy), or say --kind classes",
+        )
+    kind, why = seen.kind(labels=True)
     if kind in ("binary", "classes"):
         return "classes", why
     if kind != "instances":

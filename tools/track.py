@@ -17,7 +17,7 @@ from ..errors import ImageError, counted
 from ..files import check_writable, replacing
 from . import _options
 from ._batch import say_notes
-from ._maps import find_maps, kind_told, plane, refuse_of_classes
+from ._maps import find_maps, kind_told, plane, refuse_of_classes, surveyed
 from ._progress import follow
 
 if TYPE_CHECKING:
@@ -139,6 +139,13 @@ def in_pieces(images: Sequence[Image]) -> bool:
             print("the masks hold classes, as deploy wrote: their connected pixels are the objects")
         return "classes" in told
     if any(len(np.setdiff1d(plane(*frame), 0)) > 1 for frame in frames(images)):
+        seen = surveyed(images[0])
+        if seen.scattered:
+            print(
+                f"warning: {images[0].path} looks like an image, not like labels "
+                f"({len(seen.values)} values in scattered pixels). Segment it first: "
+                "demitasse deploy --instances"
+            )
         return False
     print("no frame has more than one value: its connected pixels are the objects")
     return True

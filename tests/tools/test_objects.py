@@ -300,3 +300,12 @@ def test_values_that_do_not_tell(run):
     labels[0, 1, 1], labels[0, 3, 3] = 1, 2  # each in one piece, and only two
     tiff.write("u.tif", labels)
     assert "--kind classes or --kind instances" in run("u.tif", code=2)
+
+
+def test_an_image_is_no_map_of_labels(run):
+    grey = np.random.default_rng(0).integers(40, 200, (60, 60), np.uint8)
+    tiff.write("img.tif", grey[None])
+    err = run("img.tif", code=2)
+    assert "img.tif: looks like an image, not like labels; found 160 values in scattered" in err
+    assert "Segment it first (demitasse deploy), or say --kind classes" in err
+    run("img.tif", "--kind", "classes")

@@ -194,3 +194,12 @@ def test_what_deploy_says_of_its_maps():
     tiff.write("m.tif", frames, info=CLASSES)
     run("m.tif", "-o", "out", "--overwrite", "--connectivity", "8")
     assert len(Path("out/res_track.txt").read_text().splitlines()) == 3
+
+
+def test_frames_that_look_like_images_are_warned_of(capsys):
+    grey = np.random.default_rng(0).integers(40, 200, (2, 60, 60), np.uint8)
+    tiff.write("movie.tif", grey)
+    run("movie.tif", "-o", "out")
+    out = capsys.readouterr().out
+    assert "warning: movie.tif looks like an image, not like labels (160 values" in out
+    assert "Segment it first: demitasse deploy --instances" in out
