@@ -25,6 +25,7 @@ import numpy as np
 from ..errors import ImageError
 from ..files import replacing
 from ..texts import beginning, utf8
+from . import roi_labels
 from .axes import layout
 from .decode import read_tiff
 from .image import MAX_BYTES, Image, check_stored, plain_type, refusing, within
@@ -44,6 +45,7 @@ _OTHERS = {
     b"\xff\xd8\xff": "a JPEG picture",
     b"\x89HDF": "an HDF5 file",
     b"PK\x03\x04": "a zip archive",
+    b"Iout": "a selection of ImageJ",
     b"\x1f\x8b": "a gzip archive",
     b"GIF8": "a GIF picture",
     b"BM": "a BMP picture",
@@ -83,7 +85,9 @@ def read(
             "is not a TIFF or PNG file",
             where=str(path),
             found=kind or beginning(start),
-            remedy="Open it in Fiji and save it as TIFF",
+            remedy="ImageJ's selections are for `pack --labels`, in the paper's convention"
+            if path.suffix.lower() in roi_labels.SUFFIXES
+            else "Open it in Fiji and save it as TIFF",
         )
     if not image.nbytes:
         raise ImageError("has no pixels", where=str(path), found=image.layout.words())
@@ -92,9 +96,9 @@ def read(
     return image
 
 
-def find(patterns: Sequence[str | Path]) -> list[Path]:
+def find(patterns: Sequence[str | Path], others: Sequence[str] = ()) -> list[Path]:
     """Image files of paths, globs and folders, each in natural order (2 before 10), folder by
-    folder.
+    folder.  others: suffixes of the files that a folder without images is asked for.
 
     Files whose names begin with a dot are hidden, as in a shell: macOS writes "._cell1.tif" beside
     cell1.tif, and it holds no image.
@@ -104,7 +108,9 @@ def find(patterns: Sequence[str | Path]) -> list[Path]:
         path = Path(pattern)
         if path.is_dir():
             every = (p for p in path.iterdir() if not p.name.startswith("."))
-            here = [p for p in every if p.suffix.lower() in SUFFIXES and p.is_file()]
+            files = [p for p in every if p.is_file()]
+            here = [p for p in files if p.suffix.lower() in SUFFIXES]
+            here = here or [p for p in files if p.suffix.lower() in others]
             what = "holds no TIFF or PNG file"
         elif path.exists() or not re.search(r"[*?\[]", pattern):
             here, what = [path], ""  # a file that is missing is refused when it is read

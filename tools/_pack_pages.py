@@ -38,6 +38,29 @@ def read(
     return Pages(files, _single if one else _whole)
 
 
+def read_labels(paths: Sequence[str], axes: str | None, images: Pages) -> Pages:
+    """The pages of label files; selections of ImageJ are drawn as large as the images, which they
+    are paired with in their order."""
+    from ..imaging import roi_labels, tiff
+
+    say_passed_over(paths)
+    found = tiff.find(paths, roi_labels.SUFFIXES)
+    drawn = [path.suffix.lower() in roi_labels.SUFFIXES for path in found]
+    if any(drawn) and len(found) != len(images.files):
+        raise DataError(
+            "images and files of ImageJ's selections do not come in pairs",
+            expected=f"one .zip for each of {counted(len(images.files), 'image file')}",
+            found=counted(len(found), "file"),
+            remedy=_lonely([f.path for f in images.files], found),
+        )
+    of = images.files if any(drawn) else [None] * len(found)
+    files = [
+        roi_labels.read_rois(path, image) if roi and image else tiff.read(path, axes=axes)
+        for path, roi, image in zip(found, drawn, of, strict=True)
+    ]
+    return Pages(files, _single)
+
+
 def origin(images: Pages, labels: Pages | None, slices: tuple[int, ...] | None) -> dict[str, Any]:
     """Where the data came from."""
     record = {"images": sources(images)}
@@ -90,7 +113,7 @@ def check_pairs(images: Pages, labels: Pages, what: str = "labels") -> None:
             f"images and {what} do not come in pairs",
             expected=f"as many label slices as image slices, {_listing(images)}",
             found=_listing(labels),
-            remedy=_lonely(images, labels)
+            remedy=_unpaired(images, labels)
             or "If channels were read as slices or slices as channels, say what the axes are: "
             "--axes and --label-axes, for example ZYX",
         )
@@ -174,7 +197,7 @@ def compare_names(images: Pages, labels: Pages, what: str, *, in_order: bool) ->
         print(f"pairs: {listed}; {how}")
 
 
-def _lonely(images: Pages, labels: Pages) -> str:
+def _unpaired(images: Pages, labels: Pages) -> str:
     """Which files have no partner, as a remedy; nothing where it cannot be told."""
     if len(images.files) == len(labels.files):
         for image, label in zip(images.files, labels.files, strict=True):
@@ -184,14 +207,20 @@ def _lonely(images: Pages, labels: Pages) -> str:
                     f"{counted(len(label), 'slice')}: are they a pair?"
                 )
     elif len({len(f) for f in (*images.files, *labels.files)}) == 1:
-        lonely = alone([f.path for f in images.files], [f.path for f in labels.files])
-        if lonely:
-            more = f" and {counted(len(lonely) - 3, 'other file')}" if len(lonely) > 3 else ""
-            return (
-                f"Nothing is paired with {', '.join(map(str, lonely[:3]))}{more}: add what is "
-                "missing, or leave that out"
-            )
+        return _lonely([f.path for f in images.files], [f.path for f in labels.files])
     return ""
+
+
+def _lonely(images: Sequence[Path], labels: Sequence[Path]) -> str:
+    """Which files' names have no partner, as a remedy; nothing where it cannot be told."""
+    lonely = alone(images, labels)
+    if not lonely:
+        return ""
+    more = f" and {counted(len(lonely) - 3, 'other file')}" if len(lonely) > 3 else ""
+    return (
+        f"Nothing is paired with {', '.join(map(str, lonely[:3]))}{more}: add what is "
+        "missing, or leave that out"
+    )
 
 
 def _listing(pages: Pages) -> str:

@@ -28,6 +28,7 @@ from ._pack_pages import (
     origin,
     pixel_size,
     read,
+    read_labels,
 )
 from ._pack_preview import draw
 from ._progress import follow
@@ -45,7 +46,8 @@ Labels may be
   binary      0 membrane or background, any other value interior
   instances   0 background, every other value one object (touching objects are parted by a gap)
   classes     the value is the class, 0, 1, 2, ...
-which is told from the values, and said; --labels-are overrides.
+which is told from the values, and said; --labels-are overrides.  Or, for each image, a .zip of
+ImageJ's ROI Manager (or a .roi): every selection is one object.
 
 examples:
   python tools/pack.py --images volume.tif --labels labels.tif --slices 0-19 --output em/train.h5
@@ -212,7 +214,7 @@ def _paper(args: argparse.Namespace) -> str:
         y, x = _pack_plugin.spread(args.pixel_size, 2, "--pixel-size")
         told = y, x
     images = read(args.images, args.axes, channels=args.channel)
-    labels = read(args.labels, args.label_axes, one=True)
+    labels = read_labels(args.labels, args.label_axes, images)
     check_pairs(images, labels)
     describe("images", images)
     describe("labels", labels)
@@ -241,9 +243,13 @@ def _paper(args: argparse.Namespace) -> str:
 def understand(labels: Pages, args: argparse.Namespace) -> LabelRule:
     """What the labels are: as told, or as their values look."""
     from ..data.labels import LabelRule, detect
+    from ..imaging import roi_labels
 
     kind = "classes" if args.classes and args.labels_are == "auto" else args.labels_are
-    if kind == "auto":
+    if kind == "auto" and any(f.path.suffix.lower() in roi_labels.SUFFIXES for f in labels.files):
+        kind = "instances"
+        print("labels are instances, drawn from ImageJ's selections")
+    elif kind == "auto":
         some = np.unique(np.linspace(0, len(labels) - 1, DETECT_IN).astype(int))
         kind, why = detect((labels[int(i)] for i in some), args.ignore)
         print(f"labels are {kind} ({why}); --labels-are says otherwise")

@@ -13,6 +13,8 @@ import tifffile
 from demitasse.data import synthetic
 from demitasse.errors import DataError, DemitasseError, ImageError, OutputError
 from demitasse.imaging import tiff
+from demitasse.imaging.outlines import outlines
+from demitasse.imaging.rois import Region, write_rois
 from demitasse.tools import pack
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -358,3 +360,41 @@ def test_what_is_printed_explains_itself(folder, capsys):
     out = capsys.readouterr().out
     assert "1 tile from 4 slices" in out
     assert "a preview of 1 sample\n" in out
+
+
+def outlined(name, labels):
+    """The objects of pages as the ROI Manager saves them."""
+    regions = [
+        Region(f"{z}-{n}", rings, (0, 0, 0), slice=z if len(labels) > 1 else None)
+        for z, page in enumerate(labels)
+        for n, rings in outlines(page).items()
+    ]
+    write_rois(name, regions)
+
+
+def test_selections_of_imagej_are_labels(folder, capsys):
+    instances = tiff.read("instances.tif").pixels[:, 0]
+    outlined("rois.zip", instances)
+    run("--labels-are", "instances", labels=("instances.tif",), output="a.h5")
+    capsys.readouterr()
+    run(labels=("rois.zip",), output="b.h5")
+    out = capsys.readouterr().out
+    assert "labels are instances, drawn from ImageJ's selections" in out
+    assert "selections of ImageJ" in out
+    with h5py.File("a.h5") as a, h5py.File("b.h5") as b:
+        for name in ("data", "label", "weight"):
+            np.testing.assert_array_equal(a[name], b[name])
+
+
+def test_a_folder_of_selections_beside_a_folder_of_images(folder, capsys):
+    Path("imgs").mkdir()
+    Path("rois").mkdir()
+    instances = tiff.read("instances.tif").pixels[:, 0]
+    for k, page in enumerate(tiff.read("images.tif").pixels):
+        tiff.write(f"imgs/cell{k}.tif", page)
+        outlined(f"rois/cell{k}.zip", instances[k : k + 1])
+    run(images=("imgs",), labels=("rois",))
+    assert "cell3.tif with cell3.zip; their names agree" in capsys.readouterr().out
+    Path("rois/cell2.zip").unlink()
+    with pytest.raises(DataError, match=r"one \.zip for each of 4 image files.*cell2\.tif"):
+        run("--overwrite", images=("imgs",), labels=("rois",))
