@@ -45,6 +45,8 @@ examples:
         cells.objects.csv
   python tools/objects.py 'plate/*.labels.tif' --rois --overlay --min-size 50
         contours on plate/NAME.tif or .png
+  python tools/objects.py results/ --overlay --image plate/
+        the results of deploy -o results/
   python tools/objects.py mask.tif --image img.tif --prob mask.prob.tif --measure --pixel-size 0.19
         a mask by anybody, with the mean probability of each object
 """
@@ -60,7 +62,11 @@ def parser() -> _options.Parser:
     p.add_argument("--measure", action="store_true", help="a table (default, if nothing is said)")
     p.add_argument("--rois", action="store_true", help="regions for ImageJ")
     p.add_argument("--overlay", action="store_true", help="a picture of the contours")
-    p.add_argument("--image", metavar="FILE", help="the micrograph (default: beside its labels)")
+    p.add_argument(
+        "--image",
+        metavar="PATH",
+        help="the micrograph, or the folder of several (default: beside its labels)",
+    )
     p.add_argument("--prob", metavar="FILE", help="probabilities, for their mean")
     p.add_argument("--kind", choices=KINDS, help="what the values are (default: told, see below)")
     p.add_argument(
@@ -93,11 +99,13 @@ def main(argv: Sequence[str]) -> int:
 
         library()
     batch = Batch(find_maps(args.maps))
-    if len(batch.paths) > 1 and (args.image or args.prob):
+    one = args.prob or (args.image and not Path(args.image).is_dir())
+    if len(batch.paths) > 1 and one:
         raise OutputError(
-            "--image and --prob are for one label image",
+            "--image FILE and --prob are for one label image",
             found=f"{len(batch.paths)} of them",
-            remedy="Leave --image out: NAME.tif or NAME.png is found beside NAME.labels.tif",
+            remedy="Give --image the folder of the images: that of NAME.labels.tif is NAME.tif or "
+            "NAME.png",
         )
     opened, targets = {}, {}
     for path in batch.paths:
@@ -176,10 +184,11 @@ def micrograph(labels: Image, args: Any) -> Image:
     fits, or they say all that is wanted of it."""
     from ..imaging import tiff
 
-    if args.image:
+    folder = Path(args.image) if args.image else labels.path.parent
+    if args.image and not folder.is_dir():
         image = tiff.read(args.image)
     else:
-        beside = [labels.path.with_name(parted(labels.path)[0] + end) for end in tiff.SUFFIXES]
+        beside = [folder / (parted(labels.path)[0] + end) for end in tiff.SUFFIXES]
         there = [path for path in beside if path != labels.path and path.exists()]
         wanted = args.overlay or args.rois or labels.pixel_size is None
         if not there or not wanted:
@@ -189,7 +198,7 @@ def micrograph(labels: Image, args: Any) -> Image:
                 "there is no image to draw its contours on",
                 where=str(labels.path),
                 expected=", ".join(str(path) for path in beside if path != labels.path),
-                remedy="Name it: --image",
+                remedy="Name it, or its folder: --image",
             )
         try:
             image = tiff.read(there[0])

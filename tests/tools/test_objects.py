@@ -93,6 +93,20 @@ def test_an_overlay_on_the_image_beside(run):
     assert table()[0]["area_um2"] == "0.16"
 
 
+def test_images_in_a_folder_of_their_own(run):
+    Path("imgs").mkdir()
+    Path("res").mkdir()
+    for name in "ab":
+        drawn(f"res/{name}.labels.tif")
+        tiff.write(f"imgs/{name}.tif", np.zeros((1, 20, 30), np.uint8), pixel_size=(0.1, 0.1))
+    run("res", "--overlay", "--measure", "--image", "imgs")
+    assert Path("res/a.overlay.png").exists() and Path("res/b.overlay.png").exists()
+    assert table("res/b.objects.csv")[0]["area_um2"] == "0.16"
+    Path("imgs/b.tif").unlink()
+    err = run("res", "--overlay", "--image", "imgs", "--overwrite", code=1)
+    assert "expected imgs/b.tif" in err and "Name it, or its folder: --image" in err
+
+
 def test_the_mean_probability_is_of_the_objects_class(run):
     labels = drawn()[0]
     prob = np.zeros((1, 3, 20, 30), np.float32)
