@@ -113,7 +113,8 @@ def in_short(error: Exception, path: Path) -> str:
     """What is wrong, without what was found and what to do."""
     if not isinstance(error, DemitasseError):
         return in_full(error, path).removeprefix(f"{path}: ")
-    return f"{error.where}: {error.what}".removeprefix(": ").removeprefix(f"{path}: ")
+    text = f"{error.where}: {error.what}".removeprefix(": ").removeprefix(f"{path}: ")
+    return text.removeprefix(f"{path}, ")
 
 
 def in_full(error: Exception, path: Path) -> str:

@@ -50,6 +50,14 @@ def told(targets: Mapping[str, Path]) -> Iterator[tuple[str, str]]:
             yield "overlay", f"{path}{more}"
 
 
+def listed(targets: Mapping[str, Path]) -> str:
+    """The names of files for a table: what they begin with alike is said once."""
+    first, *others = (Path(files).name for _, files in told(targets))
+    kind, path = next(iter(targets.items()))
+    shared = path.name.rpartition(f".{kind}.")[0]
+    return ", ".join([first, *(name.removeprefix(shared) for name in others)])
+
+
 def wants_objects(targets: Mapping[str, Path]) -> bool:
     return "rois" in targets or "objects" in targets
 

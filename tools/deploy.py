@@ -19,7 +19,7 @@ from ..errors import DemitasseError, OutputError, counted
 from ..files import check_writable
 from . import _device, _options, _segmenting
 from ._batch import Batch, Done, first_names, say_passed_over
-from ._findings import named, told
+from ._findings import listed, named, told
 from ._results import OBJECTS, OUTPUTS, parted
 
 if TYPE_CHECKING:
@@ -324,7 +324,7 @@ def segment(deployed: Deployed, image: Image, targets: dict[str, Path], args: An
         print(f"note: every pixel of {image.path} is class 0, the background")
     seconds = time.monotonic() - began
     print(f"{seconds:.1f} s; {engines(deployed.predictor.net)}", flush=True)
-    names = ", ".join(Path(files).name for _, files in told(targets))
+    names = listed(targets)
     names += f" ({counted(objects, 'object')})" if objects is not None else ""
     return Done(made.pages, made.tiles, seconds, names, only)
 

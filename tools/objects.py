@@ -20,7 +20,7 @@ from ..files import check_writable
 from ..texts import utf8
 from . import _options
 from ._batch import Batch, Done, say_notes
-from ._findings import Findings, named, told
+from ._findings import Findings, listed, named, told
 from ._maps import find_maps, kind_told, plane, refuse_of_classes, surveyed
 from ._results import OBJECTS, parted
 
@@ -175,8 +175,8 @@ def look(
     print(f"{where}: {labels.summary(notes=False)}; values are {kind} ({why}); {many}")
     for kind, files in told(targets):
         print(f"{files}: {kind}")
-    names = ", ".join(Path(files).name for _, files in told(targets))
-    return Done(len(labels), 0, time.monotonic() - began, f"{names} ({many})")
+    seconds = time.monotonic() - began
+    return Done(len(labels), 0, seconds, f"{listed(targets)} ({many})")
 
 
 def micrograph(labels: Image, args: Any) -> Image:

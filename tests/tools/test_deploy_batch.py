@@ -58,6 +58,15 @@ def test_a_folder_in_natural_order_and_again_without_its_own_results(plate, caps
     assert "plate: 10 results of" in run(capsys, *MODEL, plate, "--overwrite", "--dry-run")[2]
 
 
+def test_a_row_of_the_table_names_its_image_once(plate, capsys):
+    (plate / "a10.tif").rename(plate / "s.tif")
+    tiff.write(plate / "c.tif", np.zeros((2, 9, 9), np.uint8))
+    _, out, _ = run(capsys, *MODEL, plate, "--instances", "--overlay", "--measure")
+    ends = ".instances.tif, .overlay.png, .objects.csv ("
+    assert [f"  {name}.labels.tif, {ends}" in out for name in ("a1", "b2", "s")] == [True] * 3
+    assert "  c.labels.tif, .instances.tif, .overlay-000.png ... c.overlay-001.png, " in out
+
+
 def test_a_raw_ome_tiff_is_no_result(plate, capsys):
     """It was left out beside an image of that name, and overwritten by its probabilities."""
     raw = np.random.default_rng(1).integers(0, 255, (30, 40)).astype(np.uint8)
@@ -120,6 +129,8 @@ def test_a_reason_is_told_once_and_in_the_table_in_short(plate, capsys):
     assert err.count("It was read as") == 2 and "It was read as" not in out
     rows = [line.split("  ")[-1] for line in out.splitlines() if line.startswith("plate/a")]
     assert rows == ["refused: the image has another number of channels than the net"] * 2
+    tiff.write(plate / "nan.tif", np.full((1, 9, 9), np.nan, np.float32))
+    assert "  refused: page 0: 81 of 81 pixels" in run(capsys, *MODEL, plate, "--overwrite")[1]
 
 
 def test_a_dry_run_says_what_was_planned(plate, capsys):
