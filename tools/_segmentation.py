@@ -31,6 +31,7 @@ T = TypeVar("T", int, float)
 
 FLOAT = 4  # bytes
 MAX_TILES = 10_000  # of one page
+UNLIKE = 4  # times larger or smaller pixels than the net's are pointed out
 
 
 @dataclass(frozen=True)
@@ -218,7 +219,20 @@ def pixel_sizes(
             "is rescaled; --pixel-size gives it"
         )
         return None, (note,)
-    return (known, net), ()
+    return (known, net), unlike(known, net)
+
+
+def unlike(own: Sequence[float], net: Sequence[float]) -> tuple[str, ...]:
+    """A note where an image is rescaled so far that its pixel size is likely to be wrong."""
+    factor = max((a / b for a, b in zip(own, net, strict=True)), key=lambda f: max(f, 1 / f))
+    times = max(factor, 1 / factor)
+    if times <= UNLIKE:
+        return ()
+    than = "larger" if factor > 1 else "smaller"
+    return (
+        f"the image's pixels are {times:.3g} times {than} than in training: if their size is "
+        "wrong, --pixel-size gives it, or none, which rescales nothing",
+    )
 
 
 def as_said(image: Image, args: Any, axes: int) -> Image:

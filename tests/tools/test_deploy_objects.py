@@ -178,6 +178,17 @@ def test_too_many_tiles(run):
     assert "takes more memory" in run(*argv, "--max-memory", "0.001", code=2)[1]
 
 
+def test_a_pixel_size_far_from_the_nets_is_pointed_out(run):
+    said = {
+        size: run(small(size)[0], "--model-pixel-size", "0.1", "--dry-run")[0]
+        for size in (0.002, 0.03, 0.3, 2)
+    }
+    assert "note: the image's pixels are 50 times smaller than in training" in said[0.002]
+    assert "note: the image's pixels are 20 times larger than" in said[2]
+    assert "--pixel-size gives it, or none" in said[2]
+    assert "note" not in said[0.03] + said[0.3]
+
+
 def test_what_is_not_finite_is_left_out_ahead_of_rescaling(run):
     image = np.random.default_rng(0).standard_normal((1, 30, 40)).astype(np.float32)
     image[0, 3, 5] = np.nan
