@@ -20,6 +20,7 @@ from ..errors import ShapeError, SpecError
 from .base import Blob, Context, Shape, Shapes
 from .counted import Counted
 from .filler import check, fill
+from .sizes import times
 from .stream import stream
 from .without_gradient import WithoutGradient
 
@@ -67,7 +68,7 @@ class DummyData(WithoutGradient, Counted):
         for shape, filler, top in zip(self._shapes, self._fillers, self.spec.top, strict=True):
             where = f"{self.context.where}: {self.label}, top '{top}'".lstrip(": ")
             if any(size < 1 for size in shape):
-                raise ShapeError("has a size below 1", where=where, found=f"shape {shape}")
+                raise ShapeError("has a size below 1", where=where, found=f"shape {times(shape)}")
             if filler is not None:
                 check(shape, filler, where=where)
         return Shapes(tuple(self._shapes))

@@ -23,6 +23,7 @@ from ..errors import ShapeError
 from ..kernels import euclidean as kernel
 from .base import Array, Blob, Layer, Shape, Shapes
 from .normalization import rows
+from .sizes import times
 
 
 class EuclideanLoss(Layer):
@@ -38,16 +39,16 @@ class EuclideanLoss(Layer):
             raise ShapeError(
                 f"{self.label} compares blobs that differ in size",
                 where=self.context.where,
-                expected=f"{a} as '{self.spec.bottom[0]}'",
-                found=f"{b} as '{self.spec.bottom[1]}'",
+                expected=f"{times(a)} as '{self.spec.bottom[0]}'",
+                found=f"{times(b)} as '{self.spec.bottom[1]}'",
             )
         pixels = (a[0], *a[2:])
         if len(bottom) > 2 and bottom[2] not in (pixels, (a[0], 1, *a[2:])):
             raise ShapeError(
                 f"{self.label} wants one weight for each pixel",
                 where=self.context.where,
-                expected=(a[0], 1, *a[2:]),
-                found=f"{bottom[2]} as '{self.spec.bottom[2]}'",
+                expected=times((a[0], 1, *a[2:])),
+                found=f"{times(bottom[2])} as '{self.spec.bottom[2]}'",
             )
         return Shapes(((),), scratch=self.context.strip(math.prod(a)))
 

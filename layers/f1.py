@@ -28,6 +28,7 @@ from ..kernels import objects as kernel
 from .axes import axis_of
 from .base import Array, Blob, Context, Shape, Shapes
 from .prediction import Prediction
+from .sizes import times
 
 
 class F1(Prediction):
@@ -44,7 +45,7 @@ class F1(Prediction):
             raise ShapeError(
                 f"{self.label} finds no image axes behind the classes of '{self.spec.bottom[0]}'",
                 where=self.context.where,
-                found=f"shape {bottom[0]}",
+                found=f"shape {times(bottom[0])}",
             )
         return super().shapes(*bottom)
 

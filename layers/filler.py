@@ -28,6 +28,7 @@ import numpy as np
 
 from ..errors import ShapeError, SpecError, did_you_mean
 from .base import Array, Shape
+from .sizes import times
 
 _STEP = 1 << 18  # elements drawn at once: keeps the doubles in the cache
 
@@ -65,7 +66,7 @@ def check(shape: Shape, filler: Any, *, where: str = "") -> None:
             remedy=f"{did_you_mean(kind, FILLERS)} Known fillers: {', '.join(FILLERS)}".strip(),
         )
     if 0 in shape:
-        raise ShapeError("a filler has nothing to fill", where=where, found=f"shape {shape}")
+        raise ShapeError("a filler has nothing to fill", where=where, found=f"shape {times(shape)}")
     if filler.sparse >= 0 and kind != "gaussian":
         raise SpecError(
             f"filler '{kind}' cannot be sparse",
@@ -92,8 +93,8 @@ def check(shape: Shape, filler: Any, *, where: str = "") -> None:
         raise SpecError(
             "filler 'bilinear' is for square two-dimensional kernels",
             where=where,
-            expected="a shape (n, c, w, w)",
-            found=tuple(shape),
+            expected="a shape n x c x w x w",
+            found=times(shape),
         )
 
 

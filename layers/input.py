@@ -15,6 +15,7 @@ from typing import Any
 
 from ..errors import ShapeError, SpecError
 from .base import Blob, Context, Shape, Shapes
+from .sizes import times
 from .without_gradient import WithoutGradient
 
 
@@ -51,7 +52,7 @@ class Input(WithoutGradient):
                 raise ShapeError(
                     f"{self.label} has a size below 1",
                     where=self.context.where,
-                    found=f"{shape} for '{tops}'",
+                    found=f"{times(shape)} for '{tops}'",
                 )
         all_tops = self._shapes * len(self.spec.top) if len(self._shapes) == 1 else self._shapes
         return Shapes(tuple(all_tops))

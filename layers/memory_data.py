@@ -114,8 +114,8 @@ class MemoryData(WithoutGradient):
             raise DataError(
                 f"{self.label} needs one label for each image",
                 where=self.context.where,
-                expected=f"shape ({n}) or ({n}, 1, 1, 1)",
-                found=f"shape {labels.shape}",
+                expected=f"shape {n} or {n}x1x1x1",
+                found=f"shape {times(labels.shape)}",
             )
         self._data, self._position = (data, labels), 0
 

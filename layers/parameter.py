@@ -17,6 +17,7 @@ from collections.abc import Sequence
 
 from ..errors import ShapeError
 from .base import Blob, Layer, Shape, Shapes
+from .sizes import times
 
 
 class Parameter(Layer):
@@ -31,7 +32,7 @@ class Parameter(Layer):
             raise ShapeError(
                 f"{self.label} has a size below 1",
                 where=self.context.where,
-                found=f"shape {shape}",
+                found=f"shape {times(shape)}",
             )
         return Shapes((shape,), params=(shape,))
 

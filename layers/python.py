@@ -23,6 +23,7 @@ import numpy as np
 from ..errors import ShapeError, SpecError
 from .base import Array, Blob, Context, Layer, Shape, Shapes
 from .scripted import PythonBlob, PythonBlobs, PythonLayer
+from .sizes import times
 
 
 class Python(Layer):
@@ -104,10 +105,8 @@ class Python(Layer):
         return self._shapes()
 
     def _shapes(self) -> Shapes:
-        return Shapes(
-            tuple(blob.shape for blob in self._tops),
-            params=tuple(blob.shape for blob in self.code.blobs),
-        )
+        tops = tuple(blob.shape for blob in self._tops)
+        return Shapes(tops, params=tuple(blob.shape for blob in self.code.blobs))
 
     def fillers(self) -> Sequence[Any]:
         return [blob.data for blob in self.code.blobs]
@@ -149,8 +148,8 @@ class Python(Layer):
                 raise ShapeError(
                     f"{self.label} gave its top '{name}' another shape than in reshape",
                     where=self.context.where,
-                    expected=blob.shape,
-                    found=made.shape,
+                    expected=f"shape {times(blob.shape)}",
+                    found=f"shape {times(made.shape)}",
                 )
             blob.data[...] = made.data
 

@@ -14,6 +14,7 @@ from typing import Any
 from ..errors import ShapeError, SpecError
 from .axes import axis_of
 from .base import Layer, Shape
+from .sizes import times
 
 
 class Span:
@@ -40,7 +41,7 @@ class Span:
                 raise ShapeError(
                     f"{layer.label} spans {self._count} axes from axis {axis} on",
                     where=layer.context.where,
-                    expected=f"at most {len(x) - axis}, for an input of shape {x}",
+                    expected=f"at most {len(x) - axis}, for an input of shape {times(x)}",
                     found=self._count,
                 )
             operand = x[axis:end]
@@ -50,8 +51,8 @@ class Span:
                 raise ShapeError(
                     f"{layer.label} cannot lay its second input along the first",
                     where=layer.context.where,
-                    expected=f"axes {axis}... of shape {x}",
-                    found=operand,
+                    expected=f"axes {axis}... of shape {times(x)}",
+                    found=f"shape {times(operand)}",
                 )
         outer = math.prod(x[:axis])
         return operand, (outer, math.prod(operand), math.prod(x[axis + len(operand) :]))

@@ -24,6 +24,7 @@ from ..errors import DataError, ShapeError, SpecError
 from ..kernels import lookup as kernel
 from .base import Array, Blob, Context, Shape, Shapes
 from .counted import Counted
+from .sizes import times
 from .stream import stream
 from .without_gradient import WithoutGradient
 
@@ -72,7 +73,7 @@ class ValueAugmentation(WithoutGradient, Counted):
             raise ShapeError(
                 f"{self.label} wants items and channels",
                 where=self.context.where,
-                found=f"shape {bottom[0]}",
+                found=f"shape {times(bottom[0])}",
             )
         return Shapes((bottom[0],))
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..errors import ShapeError
 from .base import Array, Blob, Context, Layer, Shape, Shapes
+from .sizes import times
 
 
 class ValueTransformation(Layer):
@@ -46,7 +47,7 @@ class ValueTransformation(Layer):
                     f"{self.label} wants one {field}, or one for each channel",
                     where=self.context.where,
                     expected="a channel axis" if channels is None else f"1 or {channels}",
-                    found=f"shape {bottom[0]}" if channels is None else count,
+                    found=f"shape {times(bottom[0])}" if channels is None else count,
                 )
         return Shapes((bottom[0],))
 

@@ -465,7 +465,7 @@ def test_memory_data_refusals(tmp_path):
         (np.zeros((3, 1, 2, 3)), [0] * 3, "takes whole batches; expected a multiple of 2 images"),
         (np.zeros((0, 1, 2, 3)), [], "takes whole batches"),
         (np.zeros((2, 1, 2, 3)), [0], "needs one label for each image"),
-        (np.zeros((2, 1, 2, 3)), np.zeros((2, 2)), r"found shape \(2, 2\)"),
+        (np.zeros((2, 1, 2, 3)), np.zeros((2, 2)), "expected shape 2 or 2x1x1x1, found shape 2x2"),
     ):
         with pytest.raises(DataError, match=match):
             one.layer.reset(data, label)
