@@ -21,7 +21,7 @@ from ..errors import ShapeError
 from ..kernels import accuracy as kernel
 from .axes import axis_of, outer_classes_inner
 from .base import Blob, Context, Shape, Shapes
-from .class_labels import check_classes, check_count
+from .class_labels import check_classes, check_count, ignored
 from .without_gradient import WithoutGradient
 
 
@@ -34,7 +34,7 @@ class Accuracy(WithoutGradient):
         super().__init__(spec, context)
         param = spec.accuracy_param
         self._top_k, self._axis = int(param.top_k), int(param.axis)
-        self._ignore = int(param.ignore_label) if param.HasField("ignore_label") else None
+        self._ignore = ignored(param)
 
     def shapes(self, *bottom: Shape) -> Shapes:
         scores, labels = bottom

@@ -9,6 +9,7 @@ weight that is none.
 from __future__ import annotations
 
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,11 @@ from ..errors import DataError, ShapeError
 from ..kernels import labels as kernel
 from .base import Array, Layer, Shape
 from .sizes import times
+
+
+def ignored(param: Any) -> int | None:
+    """The label that a message, a loss_param or the like, leaves out; None where it names none."""
+    return int(param.ignore_label) if param.HasField("ignore_label") else None
 
 
 def check_count(layer: Layer, what: str, name: str, scores: Shape, shape: Shape, axis: int) -> None:

@@ -16,6 +16,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .class_labels import ignored
+
 
 class Normalization:
     """The rule a loss_param message gives, and the label it ignores (None: none)."""
@@ -26,7 +28,7 @@ class Normalization:
             self.mode = loss.NormalizationMode.Name(loss.normalization)
         elif loss.HasField("normalize"):
             self.mode = "VALID" if loss.normalize else "BATCH_SIZE"
-        self.ignore = int(loss.ignore_label) if loss.HasField("ignore_label") else None
+        self.ignore = ignored(loss)
 
     def constant(self, items: int, places: int) -> float | None:
         """The divisor where it is known without looking at the labels."""

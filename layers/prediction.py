@@ -20,7 +20,7 @@ import numpy as np
 from ..errors import SpecError
 from .axes import axis_of
 from .base import Array, Blob, Context, Shape, Shapes
-from .class_labels import check_classes, check_count
+from .class_labels import check_classes, check_count, ignored
 from .without_gradient import WithoutGradient
 
 
@@ -32,8 +32,7 @@ class Prediction(WithoutGradient):
     def __init__(self, spec: Any, context: Context, field: str) -> None:
         super().__init__(spec, context)
         self.param = getattr(spec, field)
-        loss = spec.loss_param
-        self._ignore = int(loss.ignore_label) if loss.HasField("ignore_label") else None
+        self._ignore = ignored(spec.loss_param)
         self.background = int(self.param.background_label)
 
     def shapes(self, *bottom: Shape) -> Shapes:
