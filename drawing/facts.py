@@ -41,7 +41,6 @@ POINTWISE = {  # layer type -> what a label calls it
     "TanH": "tanh",
     "Threshold": "threshold",
 }
-_QUIET = frozenset({"BatchNorm", "Bias", "Dropout", "Scale"})  # one word at most in a U's legend
 
 
 # what opens files or runs foreign code as soon as it is made, and so is drawn by its words alone

@@ -26,8 +26,6 @@ import numpy as np
 
 from ..errors import ImageError
 
-CONNECTIVITIES = (4, 8)
-
 
 def instances(
     labels: np.ndarray,

@@ -125,10 +125,10 @@ def draw(u: float, map_: Array, weight: Callable[[Array], Array] = np.asarray) -
     parts = [slice(start, start + SLAB) for start in range(0, flat.size, SLAB)]
     sums = np.array([weight(flat[part]).sum(dtype=np.float64) for part in parts])
     if not (np.isfinite(sums).all() and all((weight(flat[part]) >= 0).all() for part in parts)):
-        raise ValueError("negative")
+        raise ValueError("a probability is negative or not finite")
     ends = sums.cumsum()
     if not ends[-1] > 0:
-        raise ValueError("empty")
+        raise ValueError("the probabilities are all 0")
     target = ends[-1] * (1 - u)  # above 0, so that a voxel without probability is never met
     which = int(np.searchsorted(ends, target))
     inside = weight(flat[parts[which]]).cumsum(dtype=np.float64)

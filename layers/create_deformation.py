@@ -159,11 +159,9 @@ class CreateDeformation(WithoutGradient, Counted):
                 return kernel.draw(rng.random(), map_, lambda x: np.trunc(x) != ignore)
             return kernel.draw(rng.random(), map_)
         except ValueError as error:
-            empty = "empty" in str(error)
-            what = f"every label is {ignore}" if ignore > 0 else "the probabilities are all 0"
+            what = f"every label is {ignore}" if ignore > 0 else str(error)
             raise DataError(
-                f"{self.label} cannot draw a place from '{self.spec.bottom[0]}', item {n}: "
-                + (what if empty else "a probability is negative or not finite"),
+                f"{self.label} cannot draw a place from '{self.spec.bottom[0]}', item {n}: {what}",
                 where=self.context.where,
                 remedy="Leave this sample out of the training data",
             ) from None

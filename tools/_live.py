@@ -172,7 +172,7 @@ class View:
         # a terminal writes ^C behind the view, which must not begin another line
         width = min(WIDEST, max(40, _columns() - 3))
         inner = width - 4
-        parts = [*self._curve(inner), self._bar(inner), self._figures(inner)]
+        parts = [*self._curve(inner), self._bar(), self._figures(inner)]
         if self._scores:
             parts.append(self._tests())
         return Panel(
@@ -204,7 +204,7 @@ class View:
         ]
         return [head, *rows]
 
-    def _bar(self, width: int) -> Any:
+    def _bar(self) -> Any:
         from rich.progress_bar import ProgressBar
         from rich.table import Table
         from rich.text import Text

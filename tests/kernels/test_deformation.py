@@ -169,7 +169,7 @@ def test_draws_follow_the_map(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("values", "word"), [([0, 0], "empty"), ([1, -1], "negative"), ([1, np.nan], "negative")]
+    ("values", "word"), [([0, 0], "all 0"), ([1, -1], "negative"), ([1, np.nan], "negative")]
 )
 def test_maps_without_probability(values, word):
     with pytest.raises(ValueError, match=word):
