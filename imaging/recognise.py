@@ -5,7 +5,8 @@
     every value of a slice in one piece (75 %)          instances
     values in many pieces, fewer than 16 of them        classes
     values in many pieces, more of them                 probability (integers)
-    16 values or more, of a few pixels each             probability (integers)
+    16 values or more, of a few pixels each             probability (integers); if the values are
+                                                        1, 2, 3, ... in one piece each, instances
 
 Labels are no probabilities: there the last but one is classes, and the last undecided.  Everything
 between is undecided too: the user is asked.
@@ -102,7 +103,8 @@ class Survey:
         listed = ", ".join(map(str, values[:4])) + (", ..." if len(values) > 4 else "")
         why = f"{len(values)} values besides 0 ({listed}), "
         why += f"{self.single} of {self.seen} in one piece, as objects are"
-        if self.seen and len(values) >= _FEW and np.median(np.concatenate(self.areas)) < _GRAIN:
+        grains = self.seen and np.median(np.concatenate(self.areas)) < _GRAIN
+        if grains and len(values) >= _FEW and not (self.numbered and share >= _OBJECTS):
             return ("" if labels or values[0] < 0 else "probability"), f"{why}, of few pixels"
         if share >= _OBJECTS and len(values) > 2:
             return "instances", why

@@ -14,6 +14,7 @@ from ..errors import DemitasseError, ImageError, counted
 from ..imaging.image import one_channel
 from ..imaging.recognise import Survey
 from ..imaging.views import Pair, View
+from ._maps import kind_told
 from ._options import spoken
 
 if TYPE_CHECKING:
@@ -68,8 +69,16 @@ class Compared:
         named = all(MASKS.match(frame.truth.path.name) for frame in self.frames)
         if named and o.kind in (None, "instances"):
             is_a, why = "instances", "man_seg files hold objects"
-        guess = self._survey(lambda frame: (self.plane(frame), frame.guess))
+        told = set()
+
+        def plane(frame: Frame) -> tuple[np.ndarray, Side]:
+            told.add(kind_told(self.guess.open(frame.guess.path)))
+            return self.plane(frame), frame.guess
+
+        guess = self._survey(plane)
         guess_is, guess_why = guess.kind(labels=False)
+        if told == {"instances"}:
+            guess_is, guess_why = "instances", "as the file says"
         self._refuse_empty(guess, "prediction", str(self.frames[0].guess.path))
         asked = o.kind or ("instances" if named else None)
         if asked == "instances" and guess_is == "probability" and guess.numbered:

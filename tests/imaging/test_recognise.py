@@ -77,3 +77,10 @@ def test_objects_in_pieces_are_numbered_still():
     assert some.kind(labels=False)[0] == "probability" and some.numbered
     grey.add(np.random.default_rng(0).integers(0, 256, (200, 200), np.uint8), "")
     assert grey.values == set(range(256)) and not grey.numbered
+
+
+def test_specks_numbered_from_1_are_objects():
+    specks = np.zeros((20, 20), np.uint16)
+    specks[::2, ::2] = np.arange(1, 101).reshape(10, 10)
+    assert survey(specks).kind(labels=False)[0] == "instances"
+    assert survey(specks * 600).kind(labels=False)[0] == "probability"

@@ -181,6 +181,25 @@ def test_objects_of_which_some_are_in_pieces_are_objects_still(truth):
     assert found["seg"]["value"] > 0.9
 
 
+def test_objects_of_few_pixels_are_objects_still(truth, drawn):
+    """Most of a noisy segmentation's objects are specks; they were read as probabilities."""
+    specks = drawn[0].copy()
+    free = np.argwhere(specks[:, ::3, ::3] == 0)[:60] * (1, 3, 3)
+    first = int(specks.max()) + 1
+    specks[tuple(free.T)] = np.arange(first, first + len(free))
+    tiff.write("specks.tif", specks)
+    found = record("cells.tif", "specks.tif")
+    assert found["read_as"]["prediction"].startswith("instances") and found["seg"]["value"] == 1
+
+
+def test_what_deploy_says_of_its_objects_is_taken(truth, drawn):
+    halves = drawn[0].copy()
+    halves[:, ::2] = 0  # all in pieces
+    tiff.write("halves.tif", halves * 900, info="demitasse 1.0: instances of img.tif")
+    found = record("cells.tif", "halves.tif")
+    assert found["read_as"]["prediction"] == "instances (as the file says)"
+
+
 def test_sequences_of_masks_are_paired_by_frame(truth, drawn, capsys):
     Path("01_GT/SEG").mkdir(parents=True)
     Path("01_RES").mkdir()
