@@ -37,7 +37,8 @@ class Pair:
                 "input and output size of the tiles do not belong together",
                 expected="an output not larger than the input, both even or both odd",
                 found=str(self),
-                remedy="Ask the net for its sizes; the U-Net of 2015 has 572 and 388",
+                remedy="Take both from the net: `demitasse plan NET --input N` prints them; the "
+                "U-Net of 2015 has 572 and 388",
             )
 
     @property

@@ -156,7 +156,7 @@ def test_rgb_images_have_three_channels(folder):
     [
         (["--slices", "2-4"], DataError, "slice that is not there; expected 0 to 3, .* found 4"),
         (["--augment", "flips"], DataError, r"random tiles.*--tiles"),
-        (["--input-size", "61"], DataError, "do not belong together"),
+        (["--input-size", "61"], DataError, "do not belong together.*demitasse plan NET --input N"),
         (["--classes", "0,255", "--labels-are", "binary"], DataError, "are not classes"),
         (["--classes", "0,254"], DataError, r"holds the value 255.*one of 0, 254"),
         (["--normalization", "minmix"], DataError, r"no normalization 'minmix'.*minmax"),
