@@ -153,10 +153,11 @@ def look(
     if sure is not None:
         check_same(sure, labels)
     notes |= {read.path: read.notes for read in (labels, image, sure) if read}
-    findings = Findings(
-        image, args.class_names.split(","), known(micrometres_of(image, axes)), targets
-    )
     kind, why = (args.kind, "as told") if args.kind else kind_of(labels)
+    names = args.class_names.split(",")
+    if kind == "instances" and not args.class_names:
+        names = ["background", "object"]  # no class is known
+    findings = Findings(image, names, known(micrometres_of(image, axes)), targets)
     if kind == "instances" and sure is not None and sure.shape[1] > 2:
         print(f"note: {where} does not say the objects' classes: their probability is not known")
         sure = None

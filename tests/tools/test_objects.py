@@ -60,7 +60,7 @@ def test_numbers_of_objects_are_kept(run):
     tiff.write("cells.tif", labels[None], overwrite=True)
     run("cells.tif", "--kind", "instances", "--min-size", "4", "--rois", "--measure")
     assert [r["id"] for r in table("cells.objects.csv")] == ["2", "41"]
-    assert [roi.name for roi in roifile.roiread("cells.rois.zip")] == ["class1-0002", "class1-0041"]
+    assert [roi.name for roi in roifile.roiread("cells.rois.zip")] == ["object-0002", "object-0041"]
 
 
 def test_what_deploy_says_of_its_maps(run):
