@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ImageError, counted
+from ..errors import ImageError
 from .axes import Layout
 from .image import Image, refusing
 from .rois import library
@@ -70,8 +70,7 @@ def read_rois(path: str | Path, image: Image) -> Image:
 
     stack = pages > 1
     layout = Layout((pages, height, width) if stack else (height, width), "QYX" if stack else "YX")
-    notes = (f"{counted(len(rois), 'selection')} of ImageJ",)
-    return Image(path, layout, dtype, None, "", "", notes, image.max_bytes, plane)
+    return Image(path, layout, dtype, None, "", "", (), image.max_bytes, plane)
 
 
 def inside(rings: Sequence[np.ndarray], shape: tuple[int, int]) -> np.ndarray:

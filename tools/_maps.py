@@ -33,15 +33,15 @@ def image_of(path: Path) -> Path:
     return path.with_name(parted(path)[0])
 
 
-def find_maps(patterns: Sequence[str]) -> list[Path]:
+def find_maps(patterns: Sequence[str], suffixes: Sequence[str] = ()) -> list[Path]:
     """The label images of paths, folders and patterns: where some are named as `deploy` names
     them, these alone, and of an image that has both the objects, not the classes.  What is left
-    out is said on stderr.
+    out is said on stderr.  suffixes: others that a folder without images is asked for.
 
     They come as they are named, but in natural order where that is how a shell puts them."""
     from ..imaging import tiff
 
-    found = tiff.find(patterns)
+    found = tiff.find(patterns, suffixes)
     if found == sorted(found, key=str):
         found.sort(key=tiff.natural)
     apart = {image_of(p) for p in found if kind_named(p) == "instances"}
@@ -62,8 +62,13 @@ def find_maps(patterns: Sequence[str]) -> list[Path]:
 def kind_told(image: Image) -> str:
     """What a map's values are: classes or instances, else "".
 
-    That is what `deploy` wrote into it.  Of a name without this only NAME.instances.tif counts:
-    labels are classes to some programs and objects to others."""
+    ImageJ's selections are objects.  Else that is what `deploy` wrote into it.  Of a name without
+    this only NAME.instances.tif counts: labels are classes to some programs and objects to
+    others."""
+    from ..imaging import roi_labels
+
+    if image.path.suffix.lower() in roi_labels.SUFFIXES:
+        return "instances"
     if wrote := re.search(r"demitasse \S+: (labels|instances) of ", image.description):
         return KINDS[wrote[1]]
     kind = kind_named(image.path)

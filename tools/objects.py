@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import __version__
 from ..errors import ImageError, OutputError, counted
 from ..files import check_writable
 from ..texts import utf8
@@ -37,6 +38,8 @@ NAME.labels.tif, and no other files.
   --measure   img.objects.csv: page, number, class, area in pixels and um^2, centre, box; in volumes
               the volume.  The middle of the first pixel is 0.  What is not known is empty
   --rois      img.rois.zip: each object for ImageJ's ROI Manager (extra rois)
+  --instances img.instances.tif: the number of an object in each pixel, also of what was outlined
+              in ImageJ (a .zip of its ROI Manager, or a .roi)
   --overlay   img.overlay.png: the image and the contours of the objects; of a stack, one for each
               page
 
@@ -47,6 +50,8 @@ examples:
         contours on plate/NAME.tif or .png
   python tools/objects.py results/ --overlay --image plate/
         the results of deploy -o results/
+  python tools/objects.py rois/ --instances --image plate/ -o labels/
+        labels from ImageJ's ROIs, rois/NAME.zip, as large as plate/NAME.tif
   python tools/objects.py mask.tif --image img.tif --prob mask.prob.tif --measure --pixel-size 0.19
         a mask by anybody, with the mean probability of each object
 """
@@ -58,10 +63,16 @@ def parser() -> _options.Parser:
         description="Outline and measure the objects of label images.",
         epilog=EPILOG,
     )
-    p.add_argument("maps", nargs="+", metavar="LABELS", help="TIFF or PNG, folders, patterns")
+    p.add_argument(
+        "maps",
+        nargs="+",
+        metavar="LABELS",
+        help="TIFF, PNG or ImageJ's ROIs, folders, patterns",
+    )
     p.add_argument("--measure", action="store_true", help="a table (default, if nothing is said)")
     p.add_argument("--rois", action="store_true", help="regions for ImageJ")
     p.add_argument("--overlay", action="store_true", help="a picture of the contours")
+    p.add_argument("--instances", action="store_true", help="a number for each object, as TIFF")
     p.add_argument(
         "--image",
         metavar="PATH",
@@ -89,16 +100,16 @@ def parser() -> _options.Parser:
 
 
 def main(argv: Sequence[str]) -> int:
-    from ..imaging import tiff
+    from ..imaging import roi_labels
 
     args = parser().parse_args(argv)
-    kinds = [kind for kind in ("overlay", "rois") if getattr(args, kind)]
+    kinds = [kind for kind in ("overlay", "rois", "instances") if getattr(args, kind)]
     kinds += ["objects"] if args.measure or not kinds else []
     if args.rois:
         from ..imaging.rois import library
 
         library()
-    batch = Batch(find_maps(args.maps))
+    batch = Batch(find_maps(args.maps, roi_labels.SUFFIXES))
     one = args.prob or (args.image and not Path(args.image).is_dir())
     if len(batch.paths) > 1 and one:
         raise OutputError(
@@ -110,10 +121,10 @@ def main(argv: Sequence[str]) -> int:
     opened, targets = {}, {}
     for path in batch.paths:
         with batch.sparing(path):
-            opened[path] = tiff.read(path, axes=args.axes)
+            opened[path] = open_labels(path, args)
             names = named(kinds, range(len(opened[path])))
             folder = Path(args.folder) if args.folder else path.parent
-            targets[path] = {k: folder / f"{parted(path)[0]}.{end}" for k, end in names.items()}
+            targets[path] = {k: folder / f"{name_of(path)}.{end}" for k, end in names.items()}
             for target in targets[path].values():
                 check_writable(target, overwrite=args.overwrite)
     taken: dict[Path, Path] = {}
@@ -140,6 +151,7 @@ def look(
     """Find, measure and outline the objects of one file; notes: of all files read are added."""
     from ..imaging import tiff
     from ..imaging.axes import volumes
+    from ..imaging.instances import storage
     from ._segmentation import as_said, known, micrometres_of
 
     began = time.monotonic()
@@ -161,7 +173,7 @@ def look(
     if kind == "instances" and sure is not None and sure.shape[1] > 2:
         print(f"note: {where} does not say the objects' classes: their probability is not known")
         sure = None
-    total = 0
+    total, numbered = 0, list[np.ndarray]()
     pages = [(page,) for page in range(len(labels))]
     for sample in volumes(labels.layout, where) if args.volumes else pages:
         found = np.stack([plane(labels, page) for page in sample])
@@ -171,7 +183,19 @@ def look(
         classes, objects = apart(found, kind, args, where)
         total += len(np.unique(objects[objects > 0]))
         findings.add(sample, classes, objects, each)
+        numbered += list(objects) if args.volumes else [objects]
     findings.write(overwrite=args.overwrite)
+    if "instances" in targets:
+        stored = storage(max(int(page.max(initial=0)) for page in numbered))
+        tiff.write(
+            targets["instances"],
+            (page.astype(stored) for page in numbered),
+            count=len(numbered),
+            pixel_size=image.pixel_size,
+            unit=image.unit,
+            info=f"demitasse {__version__}: instances of {labels.path.name}",
+            overwrite=args.overwrite,
+        )
     many = counted(total, "object")
     print(f"{where}: {labels.summary(notes=False)}; values are {kind} ({why}); {many}")
     for kind, files in told(targets):
@@ -180,27 +204,57 @@ def look(
     return Done(len(labels), 0, seconds, f"{listed(targets)} ({many})")
 
 
+def open_labels(path: Path, args: Any) -> Image:
+    """A map; ImageJ's selections are drawn as large as their image."""
+    from ..imaging import roi_labels, tiff
+
+    if path.suffix.lower() not in roi_labels.SUFFIXES:
+        return tiff.read(path, axes=args.axes)
+    there = [image for image in images_of(path, args) if image.exists()]
+    if not there:
+        raise without_image("to draw these selections in", path, args)
+    return roi_labels.read_rois(path, tiff.read(there[0]))
+
+
+def name_of(path: Path) -> str:
+    """The name of the image that a map belongs to."""
+    name = parted(path)[0]
+    return name.removesuffix(".rois") if path.suffix.lower() == ".zip" else name
+
+
+def images_of(path: Path, args: Any) -> list[Path]:
+    """Where the image of a map may be."""
+    from ..imaging import tiff
+
+    folder = Path(args.image) if args.image else path.parent
+    if args.image and not folder.is_dir():
+        return [folder]
+    return [image for end in tiff.SUFFIXES if (image := folder / (name_of(path) + end)) != path]
+
+
+def without_image(what: str, path: Path, args: Any) -> ImageError:
+    return ImageError(
+        f"there is no image {what}",
+        where=str(path),
+        expected=", ".join(map(str, images_of(path, args))),
+        remedy="Name it, or its folder: --image",
+    )
+
+
 def micrograph(labels: Image, args: Any) -> Image:
     """The image to draw on, of the size of its labels; the labels where none is needed and none
     fits, or they say all that is wanted of it."""
     from ..imaging import tiff
 
-    folder = Path(args.image) if args.image else labels.path.parent
-    if args.image and not folder.is_dir():
+    if args.image and not Path(args.image).is_dir():
         image = tiff.read(args.image)
     else:
-        beside = [folder / (parted(labels.path)[0] + end) for end in tiff.SUFFIXES]
-        there = [path for path in beside if path != labels.path and path.exists()]
+        there = [path for path in images_of(labels.path, args) if path.exists()]
         wanted = args.overlay or args.rois or labels.pixel_size is None
         if not there or not wanted:
             if not args.overlay:
                 return labels
-            raise ImageError(
-                "there is no image to draw its contours on",
-                where=str(labels.path),
-                expected=", ".join(str(path) for path in beside if path != labels.path),
-                remedy="Name it, or its folder: --image",
-            )
+            raise without_image("to draw its contours on", labels.path, args)
         try:
             image = tiff.read(there[0])
         except ImageError:

@@ -33,7 +33,6 @@ def test_what_was_outlined_comes_back(tmp_path, image):
     assert labels.shape == image.shape and labels.dtype == np.uint16
     np.testing.assert_array_equal(labels.page(0)[0], objects)
     np.testing.assert_array_equal(labels.window(0, slice(3, 7), slice(2, 9))[0], objects[3:7, 2:9])
-    assert "2 selections of ImageJ" in labels.summary()
 
 
 def test_the_even_odd_rule_at_the_middle_of_pixels():

@@ -9,8 +9,11 @@ import pytest
 import roifile
 import tifffile
 from demitasse.imaging import tiff
+from demitasse.imaging.outlines import outlines
+from demitasse.imaging.rois import Region, write_rois
 from demitasse.tools import objects
 from demitasse.tools._main import guarded
+from demitasse.tools._maps import kind_told
 
 
 @pytest.fixture(autouse=True)
@@ -105,6 +108,25 @@ def test_images_in_a_folder_of_their_own(run):
     Path("imgs/b.tif").unlink()
     err = run("res", "--overlay", "--image", "imgs", "--overwrite", code=1)
     assert "expected imgs/b.tif" in err and "Name it, or its folder: --image" in err
+
+
+def test_selections_of_imagej_become_labels(run):
+    Path("imgs").mkdir()
+    Path("rois").mkdir()
+    numbers = np.zeros((1, 20, 30), np.uint16)
+    numbers[0, 2:6, 3:7], numbers[0, 10, 5:15] = 1, 2
+    tiff.write("imgs/a.tif", np.zeros((1, 20, 30), np.uint8), pixel_size=(0.1, 0.1))
+    regions = [Region(str(n), rings, (0, 0, 0)) for n, rings in outlines(numbers[0]).items()]
+    write_rois("rois/a.zip", regions)
+    err = run("rois", "--instances", code=2)
+    assert "rois/a.zip: there is no image to draw these selections in; expected rois/a.tif" in err
+    run("rois", "--instances", "--measure", "--image", "imgs")
+    labels = tiff.read("rois/a.instances.tif")
+    np.testing.assert_array_equal(labels.pixels[:, 0], numbers)
+    assert labels.pixel_size == pytest.approx((0.1, 0.1)) and kind_told(labels) == "instances"
+    assert [r["area_px"] for r in table("rois/a.objects.csv")] == ["16", "10"]
+    run("rois", "--instances", "--image", "imgs", "--min-size", "10", "--overwrite")
+    np.testing.assert_array_equal(tiff.read("rois/a.instances.tif").pixels[:, 0], numbers % 2)
 
 
 def test_the_mean_probability_is_of_the_objects_class(run):
