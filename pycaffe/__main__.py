@@ -15,6 +15,10 @@ USAGE = """usage: python -m demitasse.pycaffe SCRIPT.py [arguments]
 Run a script or a module written for pycaffe, unchanged: its `import caffe` finds demitasse.
 Example: python -m demitasse.pycaffe train.py --solver solver.prototxt"""
 
+PYTHON_2 = """
+Python 3 cannot read this.  If it was written for Python 2, convert it once, with the program that
+comes with Python up to 3.12: 2to3 -w FILE"""
+
 
 def main(arguments: list[str]) -> int:
     """Run what the arguments name as Python itself would; its exit status is ours."""
@@ -22,6 +26,14 @@ def main(arguments: list[str]) -> int:
         print(USAGE, file=sys.stdout if arguments else sys.stderr)
         return 0 if arguments else 2
     install()
+    try:
+        return _run(arguments)
+    except SyntaxError as error:
+        error.add_note(PYTHON_2)
+        raise
+
+
+def _run(arguments: list[str]) -> int:
     if arguments[0] == "-m":
         if len(arguments) < 2:
             print(USAGE, file=sys.stderr)

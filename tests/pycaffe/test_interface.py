@@ -116,6 +116,13 @@ def test_what_cannot_be_run_is_refused(tmp_path):
     assert "usage:" in run("--help", cwd=tmp_path).stdout
 
 
+def test_a_script_of_python_2_is_told_how_to_go_on(tmp_path):
+    (tmp_path / "old.py").write_text("import caffe\nprint caffe.TEST\n")
+    done = run("old.py", cwd=tmp_path)
+    assert done.returncode == 1 and "SyntaxError" in done.stderr
+    assert done.stderr.endswith("2to3 -w FILE\n")
+
+
 def test_importing_it_is_cheap():
     code = "import sys, demitasse.pycaffe; print({'numpy', 'google.protobuf'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
