@@ -42,9 +42,15 @@ def write_caffemodel_v1(
     for layer, kind, arrays in layers:
         if not arrays:
             continue
+        if not kind:
+            raise WeightsError(
+                f"a file of V1 says the type of every layer, and that of '{layer}' is not known",
+                where=where,
+                remedy="HDF5 files do not say it; give the net, too: --net NET.prototxt",
+            )
         if kind not in TYPES:
             raise WeightsError(
-                f"layer '{layer}' ({kind or 'of unknown type'}) had no parameters in V1",
+                f"layer '{layer}' ({kind}) had no parameters in V1",
                 where=where,
                 expected="layers of the types " + ", ".join(TYPES),
                 remedy="Write a .caffemodel of today, or .h5",
