@@ -18,7 +18,7 @@ import numpy as np
 
 from .. import netspec, weights
 from ..data.normalize import NAMES, Normalization
-from ..errors import GraphError, OutputError, WeightsError, did_you_mean
+from ..errors import GraphError, OutputError, ShapeError, WeightsError, did_you_mean
 from ..files import check_writable
 from ..imaging.deployed import UNTOLD, smallest
 from . import _options
@@ -295,9 +295,18 @@ def deployed(
             raise
         return whole.message, Net(netspec.build(whole, "TEST"), **options)
     source = netspec.Source(path, message)
-    if all(len(la.input_param.shape) for la in message.layer if la.type == "Input"):
+    unsaid = [la.top[0] for la in message.layer if la.type == "Input" and not la.input_param.shape]
+    if not unsaid:
         return message, Net(netspec.build(source, "TEST"), **options)
-    return message, smallest(source, found, allow_python=allow_python)[0]  # completes the message
+    try:  # completes the message
+        return message, smallest(source, found, allow_python=allow_python)[0]
+    except ShapeError as error:
+        error.remedy = error.remedy or (
+            "The net does not say how large its images are. In a copy of it write, in place of "
+            f'its data layers, input: "{unsaid[0]}" input_dim: 1 input_dim: 1 input_dim: 28 '
+            "input_dim: 28 (number, channels, height, width), and leave its losses out"
+        )
+        raise
 
 
 def reshaped(net: Any, found: weights.Weights, report: weights.Report) -> list[weights.Reshaped]:

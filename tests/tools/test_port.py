@@ -188,6 +188,20 @@ def test_a_model_that_deploy_would_refuse_is_not_said_to_be_ready(capsys):
     assert guarded(export.main, argv) == 0
 
 
+def test_a_net_of_one_size_whose_data_are_gone(tmp_path, monkeypatch, refused):
+    monkeypatch.chdir(tmp_path)
+    Path("net.prototxt").write_text(
+        """layer { name: "gone" type: "Data" top: "data" top: "label"
+          data_param { source: "gone_lmdb" backend: LMDB batch_size: 2 } }
+        layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip"
+          inner_product_param { num_output: 3 } }
+        layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" }"""
+    )
+    weights.write_hdf5("w.h5", {"ip": [np.zeros((3, 64), "f4"), np.zeros(3, "f4")]})
+    said = refused("w.h5", "--net", "net.prototxt", "-o", "m.h5")
+    assert "does not say how large its images are" in said and 'input: "data" input_dim: 1' in said
+
+
 def test_missing_and_unused_layers(trained, refused, capsys):
     text = Path("net.prototxt").read_text()
     Path("net.prototxt").write_text(text.replace('name: "d1"', 'name: "d1b"'))
