@@ -25,10 +25,11 @@ from ..errors import DeviceError
 from ..layers.memory_data import MemoryData
 from ..net import Net as Engine
 from ..net.saving import save_caffemodel, save_hdf5
+from ..tools._debug import watch
 from . import settings
 from .blob import Blob, NetBlobs
 from .blob import NetBlob as _NetBlob
-from .glog import warn
+from .glog import Lines, warn
 from .layer import seen
 
 Arrays = dict[str, np.ndarray]
@@ -40,9 +41,12 @@ def check_file(path: str) -> None:
         raise RuntimeError(f"Could not open file {path}")
 
 
-def options() -> dict[str, Any]:
-    """What is asked of every net that is made here."""
-    return {"keep": True, "backward": True, "allow_python": True, "device": settings.device()}
+def options(*, debug: bool) -> dict[str, Any]:
+    """What is asked of every net that is made here; debug: each layer does its own work, for
+    debug_info to show."""
+    device = settings.device()
+    asked = {"keep": True, "backward": True, "allow_python": True, "device": device}
+    return asked | {"fuse": not debug}
 
 
 class Net:
@@ -75,7 +79,10 @@ class Net:
             check_file(weights)
         source = netspec.read_net(network_file)
         graph = netspec.build(source, int(phase), level or 0, list(stages or ()))
-        self._attach(Engine(graph, seed=settings.next_seed(), **options()))
+        debug = source.message.debug_info
+        self._attach(Engine(graph, seed=settings.next_seed(), **options(debug=debug)))
+        if debug:
+            watch(self._engine, Lines(), lambda: True)
         if weights is not None:
             self.copy_from(weights)
 

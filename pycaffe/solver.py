@@ -15,6 +15,7 @@ from .. import netspec, solvers
 from ..errors import DeviceError, SolverError
 from ..netspec import Source
 from ..solvers import lr_policy
+from ..tools._debug import DebugInfo
 from . import settings
 from .glog import solver_log
 from .net import Net, check_file, options
@@ -61,10 +62,14 @@ class Solver:
             param.gamma = param.gamma  # said: it may end before a missing one matters
         self._callbacks = _Callbacks()
         observer = solver_log(param)
+        asked = {**options(debug=param.debug_info), **seed}
         self._engine = solvers.build(
-            source, hooks=[self._callbacks], observer=observer, net_options={**options(), **seed}
+            source, hooks=[self._callbacks], observer=observer, net_options=asked
         )
         observer.attach(self._engine)
+        if param.debug_info:
+            shown = DebugInfo(self._engine, observer.log)
+            self._engine.hooks = (*self._engine.hooks, shown)
         self.net = Net.of(self._engine.net)
         self.test_nets = [Net.of(net) for net in self._engine.test_nets]
         self._nets = self._callbacks.nets = [self.net, *self.test_nets]

@@ -181,6 +181,22 @@ def test_a_solver_speaks_in_glogs_format_unless_it_is_silenced(solver_file, monk
     assert capsys.readouterr().err == ""
 
 
+def test_debug_info_shows_every_layer(solver_file, learning_net, monkeypatch, capsys):
+    monkeypatch.delenv("GLOG_minloglevel")
+    solver = caffe.SGDSolver(solver_file(display=2, debug_info=True))
+    solver.step(1)
+    said = capsys.readouterr().err
+    for layer in solver.net._layer_names:  # as the training net and the test net, twice, have it
+        assert said.count(f"net.cpp:593]     [Forward] Layer {layer}, top blob ") >= 3
+    assert "[Backward] All net params (data, diff): L1 norm = (" in said
+    solver.step(1)
+    assert "[Forward]" not in capsys.readouterr().err  # it is not displayed
+    with open(learning_net, "a") as file:
+        file.write(" debug_info: true")
+    caffe.Net(learning_net, caffe.TEST).forward()
+    assert "[Forward] Layer" in capsys.readouterr().err
+
+
 def test_a_training_goes_on_in_another_process(solver_file, tmp_path):
     """Which draws another seed, where the prototxt gives none."""
     path = solver_file(random_seed=None)
