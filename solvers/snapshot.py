@@ -210,13 +210,14 @@ def without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def beside(state: Path, learned: str) -> Path:
     """Where the parameters of a state are: beside it, or as stored if they were not moved."""
-    for path in (state.parent / Path(learned).name, Path(learned)):
+    places = (state.parent / Path(learned).name, Path(learned))
+    for path in places:
         if path.exists():
             return path
     raise SolverError(
         "names parameters that are not there",
         where=str(state),
-        expected=f"{learned} or {state.parent / Path(learned).name}",
+        expected=" or ".join(dict.fromkeys(map(str, reversed(places)))),
         remedy=f"Put {Path(learned).name} beside the state",
     )
 

@@ -160,7 +160,7 @@ def test_newer_snapshots_that_are_damaged(run, interrupted):
     for line, words in zip(
         over,
         (
-            "tiny_iter_12.solverstate.h5: names parameters that are not there",
+            "names parameters that are not there; expected tiny_iter_12.caffemodel.h5. Put",
             "tiny_iter_7.solverstate.h5: checksum mismatch in history/2",
             "tiny_iter_6.caffemodel.h5 has no solver state beside it",
             "tiny_iter_5.solverstate.h5: is cut off",
