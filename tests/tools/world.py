@@ -16,6 +16,8 @@ import h5py
 import numpy as np
 import tifffile
 from demitasse import netspec, weights
+from demitasse.imaging.outlines import outlines
+from demitasse.imaging.rois import Region, write_rois
 from demitasse.net import Net
 from demitasse.tools import modeldef, port, solve
 
@@ -28,6 +30,8 @@ def build(folder: Path) -> None:
     for name in (
         "models",
         "results",
+        "rois",
+        "labels",
         "em",
         "hela",
         "plate",
@@ -151,6 +155,8 @@ def images() -> None:
         save(f"{name}.tif", mask.astype("u1"))
     for name in "ab":
         save(f"plate/{name}.tif", grey(40, 50))
+        save(f"results/{name}.instances.tif", cells[:40, :50])
+        write_rois(f"rois/{name}.zip", [Region("cell", outlines(mask.astype(int))[1], (0, 0, 0))])
     save("instances.tif", np.stack([cells, cells]))
     save("img.instances.tif", np.stack([cells, np.roll(cells, 3), np.roll(cells, 5)]))
     save("frames.labels.tif", np.stack([cells > 0] * 6).astype("u1"))
