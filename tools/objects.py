@@ -48,8 +48,8 @@ examples:
         cells.objects.csv
   python tools/objects.py 'plate/*.labels.tif' --rois --overlay --min-size 50
         contours on plate/NAME.tif or .png
-  python tools/objects.py results/ --overlay --image plate/
-        the results of deploy -o results/
+  python tools/objects.py found/ --overlay --image plate/
+        the results of deploy -o found/
   python tools/objects.py rois/ --instances --image plate/ -o labels/
         labels from ImageJ's ROIs, rois/NAME.zip, as large as plate/NAME.tif
   python tools/objects.py mask.tif --image img.tif --prob mask.prob.tif --measure --pixel-size 0.19

@@ -32,6 +32,7 @@ def build(folder: Path) -> None:
         "results",
         "rois",
         "labels",
+        "found",
         "em",
         "hela",
         "plate",
@@ -153,9 +154,9 @@ def images() -> None:
     save("mask.prob.tif", mask.astype("f4"))
     for name in ("mask", "cells.labels", "plate/a.labels", "plate/b.labels"):
         save(f"{name}.tif", mask.astype("u1"))
+    save("found/a.instances.tif", cells[:40, :50])
     for name in "ab":
         save(f"plate/{name}.tif", grey(40, 50))
-        save(f"results/{name}.instances.tif", cells[:40, :50])
         write_rois(f"rois/{name}.zip", [Region("cell", outlines(mask.astype(int))[1], (0, 0, 0))])
     save("instances.tif", np.stack([cells, cells]))
     save("img.instances.tif", np.stack([cells, np.roll(cells, 3), np.roll(cells, 5)]))
