@@ -43,6 +43,8 @@ def test_the_even_odd_rule_at_the_middle_of_pixels():
         [1, 1, 0, 0, 0],
         [1, 1, 1, 0, 0],
     ]
+    steep = np.array([[0.0, 0.0], [4.0, 0.0], [4.0, 8.0]])
+    assert inside([steep], (4, 9)).sum(axis=1).tolist() == [1, 3, 5, 7]
     beyond = np.array([[-3.0, -2.0], [-3.0, 9.0], [9.0, 9.0], [9.0, -2.0]])
     assert inside([beyond], (4, 5)).all()
 

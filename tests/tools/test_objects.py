@@ -123,6 +123,7 @@ def test_selections_of_imagej_become_labels(run):
     run("rois", "--instances", "--measure", "--image", "imgs")
     labels = tiff.read("rois/a.instances.tif")
     np.testing.assert_array_equal(labels.pixels[:, 0], numbers)
+    assert labels.dtype == np.uint16
     assert labels.pixel_size == pytest.approx((0.1, 0.1)) and kind_told(labels) == "instances"
     assert [r["area_px"] for r in table("rois/a.objects.csv")] == ["16", "10"]
     run("rois", "--instances", "--image", "imgs", "--min-size", "10", "--overwrite")
