@@ -24,6 +24,11 @@ SUFFIXES = (".roi", ".zip")
 _FLAT = ("LINE", "FREELINE", "POLYLINE", "NOROI", "ANGLE", "POINT")
 
 
+def is_named(path: Path) -> bool:
+    """Whether a file's name is one of selections."""
+    return path.suffix.lower() in SUFFIXES
+
+
 def read_rois(path: str | Path, image: Image) -> Image:
     """The objects of a file of selections as a label image of the size and pages of `image`.
 

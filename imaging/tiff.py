@@ -86,7 +86,7 @@ def read(
             where=str(path),
             found=kind or beginning(start),
             remedy="ImageJ's selections are for `pack --labels`, in the paper's convention"
-            if path.suffix.lower() in roi_labels.SUFFIXES
+            if roi_labels.is_named(path)
             else "Open it in Fiji and save it as TIFF",
         )
     if not image.nbytes:

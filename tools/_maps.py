@@ -67,7 +67,7 @@ def kind_told(image: Image) -> str:
     others."""
     from ..imaging import roi_labels
 
-    if image.path.suffix.lower() in roi_labels.SUFFIXES:
+    if roi_labels.is_named(image.path):
         return "instances"
     if wrote := re.search(r"demitasse \S+: (labels|instances) of ", image.description):
         return KINDS[wrote[1]]

@@ -45,7 +45,7 @@ def read_labels(paths: Sequence[str], axes: str | None, images: Pages) -> Pages:
 
     say_passed_over(paths)
     found = tiff.find(paths, roi_labels.SUFFIXES)
-    drawn = [path.suffix.lower() in roi_labels.SUFFIXES for path in found]
+    drawn = [roi_labels.is_named(path) for path in found]
     if any(drawn) and len(found) != len(images.files):
         raise DataError(
             "images and files of ImageJ's selections do not come in pairs",

@@ -208,7 +208,7 @@ def open_labels(path: Path, args: Any) -> Image:
     """A map; ImageJ's selections are drawn as large as their image."""
     from ..imaging import roi_labels, tiff
 
-    if path.suffix.lower() not in roi_labels.SUFFIXES:
+    if not roi_labels.is_named(path):
         return tiff.read(path, axes=args.axes)
     there = [image for image in images_of(path, args) if image.exists()]
     if not there:

@@ -246,7 +246,7 @@ def understand(labels: Pages, args: argparse.Namespace) -> LabelRule:
     from ..imaging import roi_labels
 
     kind = "classes" if args.classes and args.labels_are == "auto" else args.labels_are
-    if kind == "auto" and any(f.path.suffix.lower() in roi_labels.SUFFIXES for f in labels.files):
+    if kind == "auto" and any(roi_labels.is_named(f.path) for f in labels.files):
         kind = "instances"
         print("labels are instances, drawn from ImageJ's selections")
     elif kind == "auto":
